@@ -1,0 +1,26 @@
+// What we want to stand in one table: our chains with their rules, and the hooks that jump to them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "hooks/values/rule.h"
+#include "hooks/values/table.h"
+
+namespace nmanager {
+
+struct DesiredTable {
+  std::map<ChainName, std::vector<Rule>> chains;
+  std::vector<Hook> jumps;  // hooks of this table that jump to their hook_chain(); sorted
+
+  bool operator==(const DesiredTable&) const = default;
+};
+
+/// Equal tables have equal digests; kept instead of a table of thousands of rules.
+[[nodiscard]] std::uint64_t digest_of(const DesiredTable& desired);
+
+/// Number of rules in the chains, jumps from the hooks not counted.
+[[nodiscard]] std::size_t rule_count(const DesiredTable& desired);
+
+}  // namespace nmanager

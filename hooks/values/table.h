@@ -1,0 +1,66 @@
+// Names of the places rules live in: families, tables, hooks, chains.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hooks/values/address.h"
+
+namespace nmanager {
+
+enum class Table : std::uint8_t { kFilter, kNat };
+
+/// The built-in chains that carry a jump of ours.
+enum class Hook : std::uint8_t { kPrerouting, kInput, kOutput };
+
+struct TableId {
+  Family family = Family::kIpv4;
+  Table table = Table::kFilter;
+  auto operator<=>(const TableId&) const = default;
+};
+
+inline constexpr std::array kTables{
+    TableId{Family::kIpv4, Table::kFilter}, TableId{Family::kIpv4, Table::kNat},
+    TableId{Family::kIpv6, Table::kFilter}, TableId{Family::kIpv6, Table::kNat}};
+
+[[nodiscard]] std::string_view to_string(Table table);  // "filter", "nat"
+[[nodiscard]] std::string_view to_string(Hook hook);    // "PREROUTING", "INPUT", "OUTPUT"
+[[nodiscard]] std::string to_string(TableId id);        // "IPv4 nat"
+
+/// The hooks of `table` that may carry a jump of ours, in the order they are written.
+[[nodiscard]] std::string_view iptables_command(Family family);  // "iptables", "ip6tables"
+
+/// A chain's name: 1..28 characters. The kernel has room for 31, libiptc cuts at 29 (libiptc.c,
+/// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field), so 28 is what every tool can show.
+class ChainName {
+ public:
+  static constexpr std::size_t kMaxLength = 28;
+
+  ChainName() = default;
+  /// Precondition: 1..28 characters; checked by an assertion, since names are ours, never input.
+  explicit ChainName(std::string_view name);
+
+  [[nodiscard]] const std::string& str() const { return name_; }
+  auto operator<=>(const ChainName&) const = default;
+
+ private:
+  std::string name_;
+};
+
+/// Every chain whose name starts so is ours to change and to delete.
+inline constexpr std::string_view kOwnChainPrefix = "NMANAGER_";
+/// Every chain whose name starts so is kube-proxy's (or kubelet's); never changed by us.
+inline constexpr std::string_view kKubeChainPrefix = "KUBE-";
+
+[[nodiscard]] bool is_own_chain(std::string_view name);
+[[nodiscard]] bool is_kube_chain(std::string_view name);
+
+/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when we have
+/// no business there.
+[[nodiscard]] std::optional<ChainName> hook_chain(Table table, Hook hook);
+
+}  // namespace nmanager

@@ -1,0 +1,45 @@
+// A Kubernetes Service, reduced to what decides about rules. Kept for every Service of the cluster,
+// so it is small: 10,000 of them have to fit into a few MiB.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hooks/values/address.h"
+#include "hooks/values/rule.h"
+
+namespace nmanager {
+
+struct ServicePort {
+  Protocol protocol = Protocol::kTcp;
+  std::uint16_t port = 0;
+  auto operator<=>(const ServicePort&) const = default;
+};
+
+struct LoadBalancerIngress {
+  Address ip;
+  bool vip = true;  // ipMode absent or "VIP"
+  auto operator<=>(const LoadBalancerIngress&) const = default;
+};
+
+enum class ServiceType : std::uint8_t { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
+
+struct Service {
+  std::string key;  // "namespace/name"
+  ServiceType type = ServiceType::kClusterIp;
+  bool external_policy_local = false;
+  bool internal_policy_local = false;
+  bool headless = false;                          // clusterIP "None"
+  std::uint8_t ingress_without_ip = 0;            // hostname-only ingress entries, saturating
+  std::vector<Address> cluster_ips;               // spec.clusterIPs, else spec.clusterIP
+  std::vector<LoadBalancerIngress> ingress;       // entries with an ip
+  std::vector<Address> external_ips;              // spec.externalIPs
+  std::vector<Prefix> source_ranges;              // spec.loadBalancerSourceRanges
+  std::vector<ServicePort> ports;                 // sorted, unique
+  std::vector<std::string> malformed;             // fields that could not be read, e.g. "spec.externalIPs[1]"
+
+  bool operator==(const Service&) const = default;
+};
+
+}  // namespace nmanager
