@@ -1,5 +1,6 @@
-// The one door to the kernel's tables. Every variant (iptables-legacy, iptables-nft, nftables, the fake
-// kernel of the tests) stands behind it; plan, placement, retries and reports are written once, above.
+// The one door to the kernel's tables. Every variant (iptables-legacy, iptables-nft, nftables, the
+// fake kernel of the tests) stands behind it; plan, placement, retries and reports are written
+// once, above.
 #pragma once
 
 #include <chrono>
@@ -20,9 +21,9 @@ struct Commit {
   std::set<ChainName> still_referenced;  // emptied but not deleted: a foreign rule jumps to them
 };
 
-/// Read, decide, write: what `observed` shows is what the commit is applied to. Either a lock is held
-/// from begin() to the end of this object (legacy), or the commit carries the generation that was
-/// read and fails with kRetry when somebody was faster (nft). Owner thread only.
+/// Read, decide, write: what `observed` shows is what the commit is applied to. Either a lock is
+/// held from begin() to the end of this object (legacy), or the commit carries the generation that
+/// was read and fails with kRetry when somebody was faster (nft). Owner thread only.
 class Transaction {
  public:
   virtual ~Transaction() = default;
@@ -32,11 +33,12 @@ class Transaction {
   [[nodiscard]] virtual Result<Commit> commit(const TablePlan& plan) = 0;
 };
 
-/// A cheap identity of kube-proxy's chains in one family's nat table: it moves at every kube-proxy sync
-/// (and possibly more often), and is stable at idle. 0 when there are no such chains.
+/// A cheap identity of kube-proxy's chains in one family's nat table: it moves at every kube-proxy
+/// sync (and possibly more often), and is stable at idle. 0 when there are no such chains.
 using KubeStamp = std::uint64_t;
 
-/// See hooks/kube/checksum.h. Equal across variants for equal KUBE-* rules is a goal of each backend.
+/// See hooks/kube/checksum.h. Equal across variants for equal KUBE-* rules is a goal of each
+/// backend.
 struct KubeChecksum {
   bool present = false;  // the nat table holds KUBE-SERVICES
   std::uint64_t sum = 0;
@@ -60,21 +62,23 @@ class Backend {
 
 /// Something changed, or may have, in the tables.
 struct TableChange {
-  std::optional<Family> family;        // nothing: could be any
-  std::string writer;                  // process name, empty when unknown
-  std::int32_t writer_pid = 0;         // 0: unknown
-  bool certain = false;                // false: only a hint (a lock cycle), look before judging
+  std::optional<Family> family;  // nothing: could be any
+  std::string writer;            // process name, empty when unknown
+  std::int32_t writer_pid = 0;   // 0: unknown
+  bool certain = false;          // false: only a hint (a lock cycle), look before judging
 };
 
 /// Watches the tables for changes made by others. Own commits are not reported (or are recognised
-/// and dropped by drain()). Used on the owner thread, which polls fd() together with its other work.
+/// and dropped by drain()). Used on the owner thread, which polls fd() together with its other
+/// work.
 class ChangeWatch {
  public:
   virtual ~ChangeWatch() = default;
   /// Readable when drain() has something to say; -1: polling only.
   [[nodiscard]] virtual int fd() const = 0;
   /// Takes what is there without blocking; several changes may be merged into one.
-  /// Also called at least each poll_interval() without the fd being readable: the cheap poll behind.
+  /// Also called at least each poll_interval() without the fd being readable: the cheap poll
+  /// behind.
   [[nodiscard]] virtual std::vector<TableChange> drain() = 0;
   [[nodiscard]] virtual std::chrono::milliseconds poll_interval() const = 0;
 };

@@ -4,7 +4,9 @@
 
 namespace nmanager {
 
-void ChecksumSum::add_chain(std::string_view chain) { sum_ += hash_bytes(chain, 1); }
+void ChecksumSum::add_chain(std::string_view chain) {
+  sum_ += hash_bytes(chain, 1);
+}
 
 void ChecksumSum::add_rule(std::string_view chain,
                            std::span<const std::uint8_t> rule_without_counters,

@@ -1,5 +1,6 @@
-// The content checksum of KUBE-* chains: sum mod 2^64 over the rules of H(chain, rule without counters,
-// jump target by name). Order-free, since kube-proxy writes KUBE-SERVICES in random order.
+// The content checksum of KUBE-* chains: sum mod 2^64 over the rules of H(chain, rule without
+// counters, jump target by name). Order-free, since kube-proxy writes KUBE-SERVICES in random
+// order.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace nmanager {
 
-/// Collects rules in any order. The bytes of a rule are whatever the backend reads, made comparable:
-/// counters zeroed, jump targets given by name instead of by offset or handle.
+/// Collects rules in any order. The bytes of a rule are whatever the backend reads, made
+/// comparable: counters zeroed, jump targets given by name instead of by offset or handle.
 class ChecksumSum {
  public:
   void add_chain(std::string_view chain);  // an empty chain counts too

@@ -1,4 +1,5 @@
-// What stands in one table, as far as it is our business. Rules of strangers are only seen as places.
+// What stands in one table, as far as it is our business. Rules of strangers are only seen as
+// places.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ using ObservedChain = std::vector<ObservedRule>;
 struct HookRule {
   enum class Kind : std::uint8_t {
     kOwnJump,         // plain jump to the hook's own chain
-    kOwnJumpAltered,  // a jump or goto to the hook's own chain with matches or a comment: ours, edited
+    kOwnJumpAltered,  // a jump or goto to the hook's own chain with matches or a comment: ours,
+                      // edited
     kKubeJump,        // jump or goto to a KUBE-* chain, whatever its matches
     kForeign,
   };
@@ -35,9 +37,9 @@ struct HookRule {
 };
 
 struct ObservedTable {
-  std::map<ChainName, ObservedChain> chains;     // every chain with kOwnChainPrefix
-  std::map<Hook, std::vector<HookRule>> hooks;   // every hook of this table that hook_chain() names;
-                                                 // a base chain that does not exist is an empty list
+  std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
+  std::map<Hook, std::vector<HookRule>> hooks;  // every hook of this table that hook_chain() names;
+                                                // a base chain that does not exist is an empty list
 };
 
 }  // namespace nmanager

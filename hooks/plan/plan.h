@@ -1,4 +1,5 @@
-// The difference between desired and observed, as a list of edits that a backend can do in one commit.
+// The difference between desired and observed, as a list of edits that a backend can do in one
+// commit.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ struct ChainEdit {
   std::vector<EditStep> steps;
 };
 
-/// Our jump in a built-in chain. The backend removes `remove`, then inserts one plain jump before the
-/// observed rule `before` (nothing: at the end) when `insert`; `before` is never in `remove`.
+/// Our jump in a built-in chain. The backend removes `remove`, then inserts one plain jump before
+/// the observed rule `before` (nothing: at the end) when `insert`; `before` is never in `remove`.
 struct HookEdit {
   Hook hook = Hook::kInput;
   ChainName jump_to;
@@ -47,14 +48,14 @@ struct HookEdit {
 /// Why something had to be edited; names of the metric label `cause`.
 enum class Cause : std::uint8_t {
   kJumpMissing,
-  kJumpDisplaced,   // behind a KUBE-* jump
+  kJumpDisplaced,  // behind a KUBE-* jump
   kJumpDuplicated,
   kJumpAltered,
-  kJumpLeftOver,    // a jump that is not desired (any more)
+  kJumpLeftOver,  // a jump that is not desired (any more)
   kChainMissing,
   kChainLeftOver,
   kRuleMissing,
-  kRuleForeign,     // a rule in our chain that we did not write, or no longer want
+  kRuleForeign,  // a rule in our chain that we did not write, or no longer want
   kRuleOrder,
 };
 [[nodiscard]] std::string_view to_string(Cause cause);  // "jump_missing", ...
@@ -65,9 +66,9 @@ struct Finding {
   auto operator<=>(const Finding&) const = default;
 };
 
-/// Order of execution: chains of `edits` with create, hooks, steps of `edits`, then `remove_chains`.
-/// `remove_chains` are emptied and deleted; a chain that a foreign rule still jumps to is emptied and
-/// left, and the backend names it in Commit::still_referenced.
+/// Order of execution: chains of `edits` with create, hooks, steps of `edits`, then
+/// `remove_chains`. `remove_chains` are emptied and deleted; a chain that a foreign rule still
+/// jumps to is emptied and left, and the backend names it in Commit::still_referenced.
 struct TablePlan {
   TableId id;
   std::vector<ChainEdit> edits;
@@ -75,15 +76,17 @@ struct TablePlan {
   std::vector<ChainName> remove_chains;
   std::vector<Finding> findings;  // sorted, unique
 
-  [[nodiscard]] bool empty() const { return edits.empty() && hooks.empty() && remove_chains.empty(); }
+  [[nodiscard]] bool empty() const {
+    return edits.empty() && hooks.empty() && remove_chains.empty();
+  }
 };
 
 /// Pure. `leave` names own chains that cannot be deleted, since strangers jump to them: they are
 /// emptied, and no plan is made only to delete them.
 ///
-/// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first KUBE-*
-/// jump. One that stands so stays where it is. A new one goes before the first KUBE-* jump in nat, on
-/// top in filter; a displaced one goes before the first KUBE-* jump.
+/// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first
+/// KUBE-* jump. One that stands so stays where it is. A new one goes before the first KUBE-* jump
+/// in nat, on top in filter; a displaced one goes before the first KUBE-* jump.
 [[nodiscard]] TablePlan make_plan(TableId id, const DesiredTable& desired,
                                   const ObservedTable& observed,
                                   const std::set<ChainName>& leave = {});

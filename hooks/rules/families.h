@@ -35,7 +35,7 @@ enum class MatchBy : std::uint8_t { kPort, kAddress };
 struct ExternalClusterSettings {
   std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
   MatchBy match = MatchBy::kPort;
-  int masquerade_bit = 14;         // 0..31
+  int masquerade_bit = 14;  // 0..31
 };
 
 /// -m conntrack --ctstate INVALID -j DROP behind INPUT. `exempt_sources` etc. come before it.

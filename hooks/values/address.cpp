@@ -37,7 +37,8 @@ std::optional<std::size_t> parse_groups(std::string_view text, std::span<std::ui
     const std::size_t colon = text.find(':');
     const std::string_view part = text.substr(0, colon);
     if (colon == std::string_view::npos && part.find('.') != std::string_view::npos) {
-      if (used + 4 > bytes.size() || !parse_dotted(part, bytes.subspan(used, 4))) return std::nullopt;
+      if (used + 4 > bytes.size() || !parse_dotted(part, bytes.subspan(used, 4)))
+        return std::nullopt;
       return used + 4;
     }
     const auto value = part.size() <= 4 ? parse_number(part, 16, 0xffff) : std::nullopt;
@@ -90,7 +91,9 @@ std::pair<int, int> longest_zero_run(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-std::string_view to_string(Family family) { return family == Family::kIpv4 ? "IPv4" : "IPv6"; }
+std::string_view to_string(Family family) {
+  return family == Family::kIpv4 ? "IPv4" : "IPv6";
+}
 
 Address::Address(Family family, std::span<const std::uint8_t> bytes) : family_(family) {
   const auto want = static_cast<std::size_t>(address_bits(family) / 8);

@@ -23,7 +23,8 @@ inline constexpr std::array kFamilies{Family::kIpv4, Family::kIpv6};
   return family == Family::kIpv4 ? 32 : 128;
 }
 
-/// One IP address; network byte order, an IPv4 address stands in the first four bytes, the rest is 0.
+/// One IP address; network byte order, an IPv4 address stands in the first four bytes, the rest is
+/// 0.
 class Address {
  public:
   Address() = default;
@@ -34,7 +35,7 @@ class Address {
 
   [[nodiscard]] Family family() const { return family_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const;
-  [[nodiscard]] bool bit(int index) const;  // 0 is the highest bit
+  [[nodiscard]] bool bit(int index) const;             // 0 is the highest bit
   [[nodiscard]] std::uint8_t nibble(int index) const;  // 0 is the highest half byte
 
   [[nodiscard]] bool is_unspecified() const;

@@ -6,7 +6,8 @@ namespace nmanager {
 
 namespace {
 
-// The finaliser of splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
+// The finaliser of splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+// generators").
 constexpr std::uint64_t mix(std::uint64_t x) {
   x ^= x >> 30;
   x *= 0xbf58476d1ce4e5b9U;
@@ -36,8 +37,8 @@ std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed
 }
 
 std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed) {
-  return hash_bytes(
-      std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()), seed);
+  return hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()),
+                    seed);
 }
 
 }  // namespace nmanager

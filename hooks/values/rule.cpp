@@ -9,8 +9,8 @@ namespace {
 class Hasher {
  public:
   void add(std::uint64_t value) {
-    state_ = hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(&value), sizeof value),
-                        state_);
+    state_ =
+        hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(&value), sizeof value), state_);
   }
   void add(std::string_view text) { state_ = hash_bytes(text, state_); }
   void add(const Address& address) {
@@ -42,10 +42,14 @@ class Hasher {
 
 std::string_view to_string(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kAny: return "all";
-    case Protocol::kTcp: return "tcp";
-    case Protocol::kUdp: return "udp";
-    case Protocol::kSctp: return "sctp";
+    case Protocol::kAny:
+      return "all";
+    case Protocol::kTcp:
+      return "tcp";
+    case Protocol::kUdp:
+      return "udp";
+    case Protocol::kSctp:
+      return "sctp";
   }
   return "?";
 }

@@ -1,5 +1,5 @@
-// A rule of ours as a typed value. The set of fields is the set of rules this program writes: a rule
-// that cannot be said with it is somebody else's.
+// A rule of ours as a typed value. The set of fields is the set of rules this program writes: a
+// rule that cannot be said with it is somebody else's.
 #pragma once
 
 #include <boost/container/static_vector.hpp>
@@ -64,12 +64,12 @@ using Target = std::variant<Drop, Return, Jump, Dnat, SetMark>;
 struct Rule {
   std::optional<Prefix> source;       // never a /0: leave it out instead
   std::optional<Prefix> destination;  // never a /0
-  std::string in_interface;           // -i, empty: any; a trailing '+' is a wildcard; at most 15 chars
+  std::string in_interface;  // -i, empty: any; a trailing '+' is a wildcard; at most 15 chars
   Protocol protocol = Protocol::kAny;
   bool source_is_local = false;  // -m addrtype --src-type LOCAL
   bool state_invalid = false;    // -m conntrack --ctstate INVALID
-  // One single port or one range with tcp/udp: `-m tcp --dport`; more, or sctp: `-m multiport --dports`.
-  // Sorted, disjoint, at most kPortSlots slots. Empty: any port. Needs a protocol.
+  // One single port or one range with tcp/udp: `-m tcp --dport`; more, or sctp: `-m multiport
+  // --dports`. Sorted, disjoint, at most kPortSlots slots. Empty: any port. Needs a protocol.
   PortSet destination_ports;
   std::string comment;  // -m comment, empty: none; at most 255 bytes
   Target target;

@@ -7,7 +7,8 @@
 
 namespace nmanager {
 
-/// What stands behind "-A CHAIN " in iptables-save, e.g. `-d 10.0.0.1/32 -p tcp -m tcp --dport 80 -j X`.
+/// What stands behind "-A CHAIN " in iptables-save, e.g. `-d 10.0.0.1/32 -p tcp -m tcp --dport 80
+/// -j X`.
 [[nodiscard]] std::string to_string(const Rule& rule);
 
 }  // namespace nmanager

@@ -4,13 +4,18 @@
 
 namespace nmanager {
 
-std::string_view to_string(Table table) { return table == Table::kFilter ? "filter" : "nat"; }
+std::string_view to_string(Table table) {
+  return table == Table::kFilter ? "filter" : "nat";
+}
 
 std::string_view to_string(Hook hook) {
   switch (hook) {
-    case Hook::kPrerouting: return "PREROUTING";
-    case Hook::kInput: return "INPUT";
-    case Hook::kOutput: return "OUTPUT";
+    case Hook::kPrerouting:
+      return "PREROUTING";
+    case Hook::kInput:
+      return "INPUT";
+    case Hook::kOutput:
+      return "OUTPUT";
   }
   return "?";
 }
@@ -27,9 +32,13 @@ ChainName::ChainName(std::string_view name) : name_(name) {
   assert(!name.empty() && name.size() <= kMaxLength);
 }
 
-bool is_own_chain(std::string_view name) { return name.starts_with(kOwnChainPrefix); }
+bool is_own_chain(std::string_view name) {
+  return name.starts_with(kOwnChainPrefix);
+}
 
-bool is_kube_chain(std::string_view name) { return name.starts_with(kKubeChainPrefix); }
+bool is_kube_chain(std::string_view name) {
+  return name.starts_with(kKubeChainPrefix);
+}
 
 std::optional<ChainName> hook_chain(Table table, Hook hook) {
   const bool ours = table == Table::kFilter ? hook == Hook::kInput : hook != Hook::kInput;

@@ -35,7 +35,8 @@ inline constexpr std::array kTables{
 [[nodiscard]] std::string_view iptables_command(Family family);  // "iptables", "ip6tables"
 
 /// A chain's name: 1..28 characters. The kernel has room for 31, libiptc cuts at 29 (libiptc.c,
-/// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field), so 28 is what every tool can show.
+/// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field), so 28 is what every tool can
+/// show.
 class ChainName {
  public:
   static constexpr std::size_t kMaxLength = 28;
@@ -59,8 +60,8 @@ inline constexpr std::string_view kKubeChainPrefix = "KUBE-";
 [[nodiscard]] bool is_own_chain(std::string_view name);
 [[nodiscard]] bool is_kube_chain(std::string_view name);
 
-/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when we have
-/// no business there.
+/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when we
+/// have no business there.
 [[nodiscard]] std::optional<ChainName> hook_chain(Table table, Hook hook);
 
 }  // namespace nmanager

@@ -34,16 +34,16 @@ struct ServiceUndecodable {
 struct ApiState {
   enum class Phase : std::uint8_t { kConnecting, kListing, kWatching, kBackingOff };
   Phase phase = Phase::kConnecting;
-  std::string server;                    // URL without credentials
-  std::string last_error;                // empty: none since the last success
+  std::string server;      // URL without credentials
+  std::string last_error;  // empty: none since the last success
   ErrorKind last_error_kind = ErrorKind::kUnavailable;
   std::chrono::milliseconds retry_in{};  // with kBackingOff
   // Counters since start.
   std::uint64_t lists = 0;
   std::uint64_t watches = 0;
-  std::uint64_t events = 0;      // ADDED, MODIFIED, DELETED
+  std::uint64_t events = 0;  // ADDED, MODIFIED, DELETED
   std::uint64_t bookmarks = 0;
-  std::uint64_t relists = 0;     // lists after the first
+  std::uint64_t relists = 0;  // lists after the first
   std::uint64_t errors = 0;
 };
 
@@ -53,8 +53,8 @@ using ApiEvent =
 /// Called on the client's thread; must not block and must not throw.
 using ApiSink = std::function<void(ApiEvent)>;
 
-/// Lists and watches Services until it is destroyed. Starting never fails: everything that goes wrong
-/// is told as ApiState and tried again.
+/// Lists and watches Services until it is destroyed. Starting never fails: everything that goes
+/// wrong is told as ApiState and tried again.
 class ServiceSource {
  public:
   virtual ~ServiceSource() = default;  // stops in under a second, even while a watch hangs

@@ -30,14 +30,14 @@ struct Service {
   ServiceType type = ServiceType::kClusterIp;
   bool external_policy_local = false;
   bool internal_policy_local = false;
-  bool headless = false;                          // clusterIP "None"
-  std::uint8_t ingress_without_ip = 0;            // hostname-only ingress entries, saturating
-  std::vector<Address> cluster_ips;               // spec.clusterIPs, else spec.clusterIP
-  std::vector<LoadBalancerIngress> ingress;       // entries with an ip
-  std::vector<Address> external_ips;              // spec.externalIPs
-  std::vector<Prefix> source_ranges;              // spec.loadBalancerSourceRanges
-  std::vector<ServicePort> ports;                 // sorted, unique
-  std::vector<std::string> malformed;             // fields that could not be read, e.g. "spec.externalIPs[1]"
+  bool headless = false;                     // clusterIP "None"
+  std::uint8_t ingress_without_ip = 0;       // hostname-only ingress entries, saturating
+  std::vector<Address> cluster_ips;          // spec.clusterIPs, else spec.clusterIP
+  std::vector<LoadBalancerIngress> ingress;  // entries with an ip
+  std::vector<Address> external_ips;         // spec.externalIPs
+  std::vector<Prefix> source_ranges;         // spec.loadBalancerSourceRanges
+  std::vector<ServicePort> ports;            // sorted, unique
+  std::vector<std::string> malformed;  // fields that could not be read, e.g. "spec.externalIPs[1]"
 
   bool operator==(const Service&) const = default;
 };

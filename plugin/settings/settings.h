@@ -34,29 +34,29 @@ enum class Command : std::uint8_t { kRun, kPlan, kStatus, kCleanup, kVersion };
 
 struct Settings {
   Command command = Command::kRun;
-  Setting<std::optional<Prefix>> pod_cidr_ipv4;            // POD_CIDR_IPV4
-  Setting<std::optional<Prefix>> pod_cidr_ipv6;            // POD_CIDR_IPV6
-  Setting<Switch> drop_invalid{Switch::kOn};               // RULE_DROP_INVALID_INPUT_ENABLE
-  Setting<Switch> external_cluster{Switch::kAuto};         // RULE_EXTERNAL_CLUSTER_ENABLE
-  Setting<MatchBy> external_match{MatchBy::kPort};         // RULE_EXTERNAL_CLUSTER_MATCH
+  Setting<std::optional<Prefix>> pod_cidr_ipv4;     // POD_CIDR_IPV4
+  Setting<std::optional<Prefix>> pod_cidr_ipv6;     // POD_CIDR_IPV6
+  Setting<Switch> drop_invalid{Switch::kOn};        // RULE_DROP_INVALID_INPUT_ENABLE
+  Setting<Switch> external_cluster{Switch::kAuto};  // RULE_EXTERNAL_CLUSTER_ENABLE
+  Setting<MatchBy> external_match{MatchBy::kPort};  // RULE_EXTERNAL_CLUSTER_MATCH
   Setting<ExternalPolicy> external_policy{ExternalPolicy::kLocal};  // EXTERNAL_CLUSTER_POLICY
-  Setting<DropInvalidSettings> drop_invalid_exempt;        // RULE_DROP_INVALID_INPUT_EXEMPT
-  Setting<BackendChoice> backend{BackendChoice::kAuto};    // NMANAGER_BACKEND
-  Setting<FamilyChoice> ip_family{FamilyChoice::kAuto};    // NMANAGER_IP_FAMILY
-  Setting<ProxyMode> proxy_mode{ProxyMode::kAuto};         // NMANAGER_PROXY_MODE
-  Setting<WatchMode> watch{WatchMode::kEvent};             // NMANAGER_WATCH
-  Setting<int> masquerade_bit{14};                         // NMANAGER_MASQUERADE_BIT
-  Setting<std::string> kubeconfig;                         // NMANAGER_KUBECONFIG; "": see kube-proxy's
+  Setting<DropInvalidSettings> drop_invalid_exempt;      // RULE_DROP_INVALID_INPUT_EXEMPT
+  Setting<BackendChoice> backend{BackendChoice::kAuto};  // NMANAGER_BACKEND
+  Setting<FamilyChoice> ip_family{FamilyChoice::kAuto};  // NMANAGER_IP_FAMILY
+  Setting<ProxyMode> proxy_mode{ProxyMode::kAuto};       // NMANAGER_PROXY_MODE
+  Setting<WatchMode> watch{WatchMode::kEvent};           // NMANAGER_WATCH
+  Setting<int> masquerade_bit{14};                       // NMANAGER_MASQUERADE_BIT
+  Setting<std::string> kubeconfig;  // NMANAGER_KUBECONFIG; "": see kube-proxy's
   Setting<std::string> kube_proxy_config{"/var/lib/kube-proxy/config.conf"};
   Setting<std::string> kube_proxy_metrics{"127.0.0.1:10249"};  // from metricsBindAddress
-  Setting<std::string> listen{"127.0.0.1:10261"};          // NMANAGER_LISTEN; loopback only
-  Setting<std::string> log_level{"info"};                  // NMANAGER_LOG_LEVEL
-  Setting<LogFormat> log_format{LogFormat::kText};         // NMANAGER_LOG_FORMAT
+  Setting<std::string> listen{"127.0.0.1:10261"};              // NMANAGER_LISTEN; loopback only
+  Setting<std::string> log_level{"info"};                      // NMANAGER_LOG_LEVEL
+  Setting<LogFormat> log_format{LogFormat::kText};             // NMANAGER_LOG_FORMAT
   Setting<std::chrono::milliseconds> lock_wait{std::chrono::seconds(5)};
-  std::string services_file;                               // plan --services FILE
-  std::string detect_local_mode;                           // as kube-proxy's config has it, "" = ClusterCIDR
-  ProxyMode config_mode = ProxyMode::kAuto;                // mode in kube-proxy's config; kAuto: not told
-  std::vector<std::string> notes;                          // things the operator should hear at start
+  std::string services_file;                 // plan --services FILE
+  std::string detect_local_mode;             // as kube-proxy's config has it, "" = ClusterCIDR
+  ProxyMode config_mode = ProxyMode::kAuto;  // mode in kube-proxy's config; kAuto: not told
+  std::vector<std::string> notes;            // things the operator should hear at start
 };
 
 }  // namespace nmanager

@@ -1,5 +1,5 @@
-// The published state: an immutable value that the owner thread makes and the status server renders.
-// /livez, /readyz, /metrics and `nmanager status` are pure functions of it.
+// The published state: an immutable value that the owner thread makes and the status server
+// renders. /livez, /readyz, /metrics and `nmanager status` are pure functions of it.
 #pragma once
 
 #include <array>
@@ -35,32 +35,32 @@ struct Histogram {
 /// One table of one family.
 struct TableStatus {
   TableId id;
-  bool wanted = false;             // we keep rules here
-  bool in_sync = false;            // verified since the last change seen in it
+  bool wanted = false;   // we keep rules here
+  bool in_sync = false;  // verified since the last change seen in it
   std::optional<WallTime> verified_at;
-  std::size_t rules = 0;           // of ours, as desired
-  std::optional<Error> error;      // of the last attempt; nothing: it succeeded
+  std::size_t rules = 0;                 // of ours, as desired
+  std::optional<Error> error;            // of the last attempt; nothing: it succeeded
   std::chrono::milliseconds retry_in{};  // with error or while backing off from a rival
-  bool contested = false;          // another agent keeps undoing us; we back off
-  std::string rival;               // its name when known
-  std::uint64_t syncs = 0;         // commits because the desired state changed
-  std::uint64_t repairs = 0;       // commits because somebody changed ours
+  bool contested = false;                // another agent keeps undoing us; we back off
+  std::string rival;                     // its name when known
+  std::uint64_t syncs = 0;               // commits because the desired state changed
+  std::uint64_t repairs = 0;             // commits because somebody changed ours
   std::map<Cause, std::uint64_t> repairs_by_cause;
   std::uint64_t verifications = 0;
   std::uint64_t failures = 0;
   Histogram commit_duration;
-  Histogram repair_latency;        // change seen -> repaired
-  std::uint64_t invalid_drops = 0; // filter: packets dropped by the INVALID rule
+  Histogram repair_latency;         // change seen -> repaired
+  std::uint64_t invalid_drops = 0;  // filter: packets dropped by the INVALID rule
 };
 
 /// kube-proxy's own rules in one family.
 struct KubeStatus {
   Family family = Family::kIpv4;
-  bool present = false;                      // KUBE-SERVICES stands in nat
+  bool present = false;  // KUBE-SERVICES stands in nat
   std::uint64_t checksum = 0;
-  std::uint64_t resyncs = 0;                 // times the checksum or stamp moved
-  std::optional<WallTime> last_resync;       // when we saw it move
-  std::optional<WallTime> verified_after;    // when ours was verified after it
+  std::uint64_t resyncs = 0;               // times the checksum or stamp moved
+  std::optional<WallTime> last_resync;     // when we saw it move
+  std::optional<WallTime> verified_after;  // when ours was verified after it
   std::chrono::nanoseconds verify_lag{};
 };
 
@@ -84,7 +84,7 @@ struct Snapshot {
   WallTime started_at;
   std::string version;
   std::string backend;
-  std::string proxy_mode;         // "ipvs", "iptables", "nftables", "unknown"
+  std::string proxy_mode;  // "ipvs", "iptables", "nftables", "unknown"
   std::string proxy_mode_origin;
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
@@ -94,7 +94,7 @@ struct Snapshot {
   std::size_t services_with_rules = 0;
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
   std::uint64_t undecodable = 0;
-  std::vector<Check> checks;      // readiness, in order
+  std::vector<Check> checks;          // readiness, in order
   std::vector<std::string> warnings;  // one line each, in words, for people
   std::vector<SettingShown> settings;
 

@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "hooks/rules/families.h"
+#include "hooks/rules/ports.h"
+#include "hooks/rules/prefix_tree.h"
+
+namespace nmanager {
+
+namespace {
+
+const ChainName& mark_chain() {
+  static const ChainName name("NMANAGER_MARK_MASQ");
+  return name;
+}
+
+/// The two halves of the family: whose traffic, and where it is caught.
+struct Half {
+  Hook hook;
+  std::string_view chain;
+  std::string_view child_prefix;
+  std::optional<Prefix> source;  // pods come from here; a /0 is left out
+  bool source_is_local;
+};
+
+/// Entries of one family, sorted; a port (or, by address, the address) is given to the first owner.
+std::vector<ExternalAddress> resolve(Family family, std::vector<ExternalAddress> addresses,
+                                     MatchBy match) {
+  std::erase_if(addresses, [&](const ExternalAddress& a) { return a.external.family() != family; });
+  std::ranges::sort(addresses, [](const ExternalAddress& a, const ExternalAddress& b) {
+    return std::tie(a.external, a.owner, a) < std::tie(b.external, b.owner, b);
+  });
+  std::set<std::pair<Protocol, std::uint16_t>> taken;
+  const Address* current = nullptr;
+  std::vector<ExternalAddress> result;
+  result.reserve(addresses.size());
+  for (ExternalAddress& entry : addresses) {
+    const bool first = current == nullptr || *current != entry.external;
+    if (first) taken.clear();
+    if (!first && match == MatchBy::kAddress) continue;
+    for (ExternalAddress::Ports& ports : entry.ports) {
+      std::erase_if(ports.ports, [&](std::uint16_t port) {
+        return !taken.emplace(ports.protocol, port).second;
+      });
+    }
+    std::erase_if(entry.ports, [](const auto& ports) { return ports.ports.empty(); });
+    if (entry.ports.empty()) continue;
+    result.push_back(std::move(entry));
+    current = &result.back().external;  // capacity is reserved: no reallocation
+  }
+  return result;
+}
+
+/// The -s of the rules, one rule each; empty: nobody may come this way.
+std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry, const Half& half) {
+  if (entry.allowed_sources.empty()) return {half.source};
+  std::set<Prefix> sources;
+  for (const Prefix& allowed : entry.allowed_sources) {
+    const auto source = half.source ? intersect(allowed, *half.source) : allowed;
+    if (source && source->family() == entry.external.family()) sources.insert(*source);
+  }
+  std::vector<std::optional<Prefix>> result;
+  for (const Prefix& source : sources) {
+    const bool covered = std::ranges::any_of(
+        sources, [&](const Prefix& other) { return other != source && other.contains(source); });
+    if (covered) continue;
+    result.push_back(source.length() == 0 ? std::nullopt : std::optional(source));
+  }
+  return result;
+}
+
+/// Mark for masquerade, then translate: the same match twice.
+void add_pair(std::vector<Rule>& rules, Rule match, const Address& cluster) {
+  match.target = Jump{mark_chain()};
+  rules.push_back(match);
+  match.target = Dnat{cluster};
+  rules.push_back(std::move(match));
+}
+
+void add_rules(std::vector<Rule>& rules, const ExternalAddress& entry, const Half& half,
+               MatchBy match) {
+  for (const auto& source : sources_of(entry, half)) {
+    Rule rule;
+    rule.source = source;
+    rule.destination = Prefix::host(entry.external);
+    rule.source_is_local = half.source_is_local;
+    rule.comment = entry.owner;
+    if (match == MatchBy::kAddress) {
+      add_pair(rules, rule, entry.cluster);
+      continue;
+    }
+    for (const ExternalAddress::Ports& ports : entry.ports) {
+      rule.protocol = ports.protocol;
+      for (PortSet& set : group_ports(ports.ports)) {
+        rule.destination_ports = std::move(set);
+        add_pair(rules, rule, entry.cluster);
+      }
+    }
+  }
+}
+
+void add_half(DesiredTable& table, const std::vector<ExternalAddress>& addresses, const Half& half,
+              MatchBy match) {
+  std::vector<AddressRules> groups;
+  for (const ExternalAddress& entry : addresses) {
+    if (groups.empty() || groups.back().destination != entry.external) {
+      groups.push_back({entry.external, {}});
+    }
+    add_rules(groups.back().rules, entry, half, match);
+  }
+  std::erase_if(groups, [](const AddressRules& group) { return group.rules.empty(); });
+  const ChainName chain(half.chain);
+  Rule jump;
+  jump.target = Jump{chain};
+  table.jumps.push_back(half.hook);
+  table.chains[*hook_chain(Table::kNat, half.hook)] = {jump};
+  add_prefix_tree(table, chain, half.child_prefix, std::move(groups));
+}
+
+}  // namespace
+
+DesiredTable external_cluster_table(Family family, std::vector<ExternalAddress> addresses,
+                                    const ExternalClusterSettings& settings) {
+  const auto entries = resolve(family, std::move(addresses), settings.match);
+  DesiredTable table;
+  if (settings.pod_cidr) {
+    const auto& cidr = *settings.pod_cidr;
+    add_half(table, entries,
+             {Hook::kPrerouting, "NMANAGER_EX_CLUS_PREROUTING", "NMANAGER_PRE_",
+              cidr.length() == 0 ? std::nullopt : std::optional(cidr), false},
+             settings.match);
+  }
+  add_half(table, entries,
+           {Hook::kOutput, "NMANAGER_EX_CLUS_OUTPUT", "NMANAGER_OUT_", std::nullopt, true},
+           settings.match);
+  const std::uint32_t bit = std::uint32_t{1} << static_cast<unsigned>(settings.masquerade_bit);
+  Rule mark;
+  mark.target = SetMark{bit, bit};
+  table.chains[mark_chain()] = {mark};
+  return table;
+}
+
+}  // namespace nmanager
