@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hooks/rules/families.h"
@@ -26,6 +27,21 @@ struct Setting {
 enum class Switch : std::uint8_t { kAuto, kOn, kOff };
 enum class BackendChoice : std::uint8_t { kAuto, kLegacy, kNft, kNftables };
 enum class ProxyMode : std::uint8_t { kAuto, kIptables, kIpvs, kNftables };
+
+[[nodiscard]] constexpr std::string_view to_string(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kAuto:
+      return "auto";
+    case ProxyMode::kIptables:
+      return "iptables";
+    case ProxyMode::kIpvs:
+      return "ipvs";
+    case ProxyMode::kNftables:
+      return "nftables";
+  }
+  return "?";
+}
+
 enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
 enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
 enum class LogFormat : std::uint8_t { kText, kJson };

@@ -38,8 +38,9 @@ struct TableStatus {
   bool wanted = false;   // we keep rules here
   bool in_sync = false;  // verified since the last change seen in it
   std::optional<WallTime> verified_at;
-  std::size_t rules = 0;                 // of ours, as desired
-  std::optional<Error> error;            // of the last attempt; nothing: it succeeded
+  std::size_t rules = 0;       // of ours, as desired
+  std::optional<Error> error;  // of the last attempt; nothing: it succeeded
+  std::string note;            // why nothing is kept here though it could be; empty: nothing to say
   std::chrono::milliseconds retry_in{};  // with error or while backing off from a rival
   bool contested = false;                // another agent keeps undoing us; we back off
   std::string rival;                     // its name when known
@@ -86,6 +87,7 @@ struct Snapshot {
   std::string backend;
   std::string proxy_mode;  // "ipvs", "iptables", "nftables", "unknown"
   std::string proxy_mode_origin;
+  std::optional<WallTime> proxy_last_sync;  // kube-proxy's own word, per its metrics
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
   ApiState api;
@@ -93,6 +95,7 @@ struct Snapshot {
   std::size_t services = 0;
   std::size_t services_with_rules = 0;
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
+  std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
   std::vector<Check> checks;          // readiness, in order
   std::vector<std::string> warnings;  // one line each, in words, for people

@@ -1,0 +1,54 @@
+// Delays that grow while something keeps failing, and shrink when it has been quiet.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <optional>
+
+namespace nmanager {
+
+using TimePoint = std::chrono::steady_clock::time_point;
+using Millis = std::chrono::milliseconds;
+
+/// first, 2 x first, 4 x first ... up to `cap`.
+class Backoff {
+ public:
+  Backoff(Millis first, Millis cap) : first_(first), cap_(cap) {}
+
+  /// The delay before the next try, after one more failure.
+  Millis next();
+  void reset() { failures_ = 0; }
+  [[nodiscard]] int failures() const { return failures_; }
+
+ private:
+  Millis first_;
+  Millis cap_;
+  int failures_ = 0;
+};
+
+/// Tells an agent that keeps undoing us from one that does so now and then (kube-proxy's start
+/// makes four displacements within a second). Above kBurst repairs within kWindow the table is
+/// contested: repairs are spaced out, ever further, up to kMaxDelay; it is calm again after two
+/// such delays without a repair.
+class Contest {
+ public:
+  static constexpr std::size_t kBurst = 20;
+  static constexpr Millis kWindow{10'000};
+  static constexpr Millis kFirstDelay{100};
+  static constexpr Millis kMaxDelay{10'000};
+
+  void repaired(TimePoint now);
+  /// To be called when time passes: ends the contest after a quiet while.
+  void look(TimePoint now);
+  [[nodiscard]] bool contested() const { return delay_ > Millis::zero(); }
+  /// Not before this may the next repair be made; nothing: at once.
+  [[nodiscard]] std::optional<TimePoint> not_before() const;
+
+ private:
+  std::deque<TimePoint> repairs_;
+  Millis delay_{0};
+  TimePoint last_repair_{};
+};
+
+}  // namespace nmanager

@@ -1,0 +1,88 @@
+#include "plugin/reconciler/kube.h"
+
+#include <algorithm>
+
+namespace nmanager {
+
+namespace {
+
+KubeState& kube_of(State& state, Family family) {
+  return *std::ranges::find(state.kube, family, &KubeState::family);
+}
+
+/// kube-proxy has written its chains: ours have to be looked at once more, after this moment.
+void resynced(State& state, KubeState& kube, Now now) {
+  kube.resynced_at = now.mono;
+  kube.status.last_resync = now.wall;
+  for (TableState& table : state.tables) {
+    if (table.id.family == kube.family) table.due = true;
+  }
+}
+
+void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, Now now,
+                  std::vector<Action>& actions) {
+  const bool was_present = kube.status.present;
+  const bool changed = kube.checksum && *kube.checksum != checksum;
+  if (changed && checksum.present) {
+    ++kube.status.resyncs;
+    actions.emplace_back(AskKubeProxy{});
+  }
+  kube.checksum = checksum;
+  kube.status.checksum = checksum.sum;
+  kube.status.present = checksum.present;
+  if (checksum.present && (changed || !was_present)) resynced(state, kube, now);
+  if (checksum.present == was_present) return;
+  const std::string family(to_string(kube.family));
+  if (checksum.present) {
+    actions.emplace_back(LogLine{LogLine::Level::kInfo, family + ": kube-proxy has synced"});
+  } else {
+    kube.resynced_at.reset();
+    actions.emplace_back(
+        LogLine{LogLine::Level::kWarning,
+                family + ": kube-proxy's chains are gone (no KUBE-SERVICES in nat)"});
+  }
+}
+
+}  // namespace
+
+void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Action>& actions) {
+  KubeState& kube = kube_of(state, looked.family);
+  if (!looked.stamp.ok()) {
+    const ErrorKind kind = looked.stamp.error().kind;
+    if (kind != ErrorKind::kAbsent && kind != ErrorKind::kUnsupported) {
+      kube.content_due = true;  // could not tell: look again after a rest
+      kube.content_not_before = now.mono + Millis(1000);
+      return;
+    }
+    kube.stamp.reset();
+    kube.content_due = false;
+    take_content(state, kube, {}, now, actions);
+    return;
+  }
+  const bool moved = kube.stamp != *looked.stamp;
+  kube.stamp = *looked.stamp;
+  if (!looked.checksum) {
+    kube.content_due = kube.content_due || moved;
+    return;
+  }
+  kube.content_due = false;
+  kube.content_not_before =
+      now.mono + std::chrono::duration_cast<Millis>(looked.checksum_cost * kChecksumRest);
+  take_content(state, kube, *looked.checksum, now, actions);
+}
+
+void settle_resyncs(State& state, Now now) {
+  for (KubeState& kube : state.kube) {
+    if (!kube.resynced_at) continue;
+    const bool verified = std::ranges::all_of(state.tables, [&](const TableState& table) {
+      if (table.id.family != kube.family || table.want == Want::kLeave) return true;
+      return table.status.in_sync && table.verified_at && *table.verified_at >= *kube.resynced_at;
+    });
+    if (!verified) continue;
+    kube.status.verified_after = now.wall;
+    kube.status.verify_lag = now.mono - *kube.resynced_at;
+    kube.resynced_at.reset();
+  }
+}
+
+}  // namespace nmanager

@@ -1,0 +1,151 @@
+#include "plugin/reconciler/outcome.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "plugin/reconciler/kube.h"
+
+namespace nmanager {
+
+namespace {
+
+std::string in_ms(std::chrono::nanoseconds duration) {
+  char buffer[32];
+  const double ms = std::chrono::duration<double, std::milli>(duration).count();
+  const int size = std::snprintf(buffer, sizeof buffer, "%.2f ms", ms);
+  return {buffer, static_cast<std::size_t>(std::max(size, 0))};
+}
+
+std::string in_words(const std::vector<Finding>& findings) {
+  constexpr std::size_t kMostShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < findings.size() && i < kMostShown; ++i) {
+    if (i > 0) text += ", ";
+    text += std::string(to_string(findings[i].cause)) + " in " + findings[i].where;
+  }
+  if (findings.size() > kMostShown) {
+    text += " and " + std::to_string(findings.size() - kMostShown) + " more";
+  }
+  return text;
+}
+
+/// The kernel's counter starts again when the rule is rewritten; ours only grows.
+void count_drops(TableState& table, std::uint64_t seen) {
+  table.status.invalid_drops += seen >= table.drops_seen ? seen - table.drops_seen : seen;
+  table.drops_seen = seen;
+}
+
+void take_repair(TableState& table, const SyncReport& report, Now now,
+                 std::vector<Action>& actions) {
+  const auto latency = table.changed_at ? now.mono - *table.changed_at : report.duration;
+  ++table.status.repairs;
+  for (const Finding& finding : report.findings) ++table.status.repairs_by_cause[finding.cause];
+  table.status.repair_latency.observe(latency);
+  table.contest.repaired(now.mono);
+  table.status.rival = table.changed_by;
+  const std::string by = table.changed_by.empty() ? "" : " (changed by " + table.changed_by + ")";
+  actions.emplace_back(LogLine{LogLine::Level::kWarning, to_string(table.id) + ": repaired after " +
+                                                             in_ms(latency) + ": " +
+                                                             in_words(report.findings) + by});
+}
+
+void take_sync(TableState& table, const SyncReport& report, std::vector<Action>& actions) {
+  ++table.status.syncs;
+  const std::string rules = std::to_string(table.status.rules) + " rules";
+  actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": now holds " + rules +
+                                                          " of ours, written in " +
+                                                          in_ms(report.duration)});
+}
+
+void take_success(State& state, TableState& table, SyncReport report, Now now,
+                  std::vector<Action>& actions) {
+  const std::uint64_t digest = digest_of(*table.desired);
+  if (report.committed) {
+    table.status.commit_duration.observe(report.duration);
+    if (table.verified_digest == digest) {
+      take_repair(table, report, now, actions);
+    } else {
+      take_sync(table, report, actions);
+    }
+    table.leave = std::move(report.still_referenced);
+    for (const ChainName& chain : table.leave) {
+      actions.emplace_back(
+          LogLine{LogLine::Level::kWarning,
+                  to_string(table.id) + ": chain " + chain.str() +
+                      " is emptied but stays, a rule of somebody else jumps to it"});
+    }
+  }
+  if (table.status.error) {
+    actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
+  }
+  table.verified_digest = digest;
+  table.verified_at = now.mono;
+  table.changed_at.reset();
+  table.changed_by.clear();
+  table.not_before = {};
+  table.failures.reset();
+  table.status.in_sync = true;
+  table.status.verified_at = now.wall;
+  table.status.error.reset();
+  table.status.note.clear();
+  table.status.retry_in = {};
+  ++table.status.verifications;
+  count_drops(table, report.invalid_drops);
+  settle_resyncs(state, now);
+}
+
+/// A table that is not there and need not be: nothing of ours can stand in it.
+bool is_fine_without(const State& state, const TableState& table, const Error& error) {
+  const bool missing = error.kind == ErrorKind::kAbsent || error.kind == ErrorKind::kUnsupported;
+  if (!missing) return false;
+  if (table.want == Want::kNothing) return true;
+  const FamilyChoice choice = state.settings.ip_family.value;
+  return table.id.family == Family::kIpv6 && choice == FamilyChoice::kAuto &&
+         !state.settings.pod_cidr_ipv6.value;
+}
+
+void take_failure(State& state, TableState& table, const Error& error, Now now,
+                  std::vector<Action>& actions) {
+  const auto delay = table.failures.next();
+  table.due = true;
+  table.not_before = now.mono + delay;
+  if (is_fine_without(state, table, error)) {
+    table.status.wanted = false;
+    table.status.in_sync = true;
+    table.status.note = error.message;
+    table.status.error.reset();
+    table.verified_at = now.mono;
+    table.changed_at.reset();
+    settle_resyncs(state, now);
+    return;
+  }
+  ++table.status.failures;
+  table.status.wanted = table.want == Want::kRules;
+  table.status.in_sync = false;
+  table.status.retry_in = delay;
+  if (!table.status.error || table.status.error->message != error.message) {
+    actions.emplace_back(LogLine{LogLine::Level::kError,
+                                 to_string(table.id) + ": " + error.message + "; retried in " +
+                                     std::to_string(delay.count()) + " ms"});
+  }
+  table.status.error = error;
+}
+
+}  // namespace
+
+void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>& actions) {
+  TableState& table = *std::ranges::find(state.tables, synced.id, &TableState::id);
+  SyncReport& report = synced.report;
+  if (!report.plan_text.empty()) {
+    actions.emplace_back(
+        LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
+  }
+  if (report.verified) {
+    take_success(state, table, std::move(report), now, actions);
+  } else {
+    take_failure(state, table, *report.error, now, actions);
+  }
+}
+
+}  // namespace nmanager

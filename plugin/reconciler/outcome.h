@@ -1,0 +1,13 @@
+// What a finished look at a table means for its state, the counters and the log. Pure.
+#pragma once
+
+#include <vector>
+
+#include "plugin/reconciler/event.h"
+#include "plugin/reconciler/state.h"
+
+namespace nmanager {
+
+void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>& actions);
+
+}  // namespace nmanager

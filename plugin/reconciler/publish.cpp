@@ -1,0 +1,148 @@
+#include "plugin/reconciler/publish.h"
+
+#include <algorithm>
+
+#include "plugin/reconciler/wants.h"
+
+namespace nmanager {
+
+namespace {
+
+std::string seconds_ago(WallTime then, WallTime now) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
+  return std::to_string(std::max<std::int64_t>(seconds, 0)) + " s ago";
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](char c) {
+    if (c == ' ') return '-';
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return text;
+}
+
+/// Verified since the last change that was seen in it.
+bool in_sync(const TableState& table) {
+  return table.status.in_sync && !table.changed_at;
+}
+
+Check services_check(const State& state) {
+  Check check{"services-listed", state.store.listed(), false, {}};
+  check.detail = check.ok
+                     ? std::to_string(state.store.size()) + " Services"
+                     : "the first list of Services is not complete: " +
+                           (state.api.last_error.empty() ? "in progress" : state.api.last_error);
+  return check;
+}
+
+Check backend_check(const State& state) {
+  return {"backend", !state.backend.name.empty(), false,
+          state.backend.name.empty()
+              ? state.backend.note
+              : state.backend.name +
+                    (state.backend.note.empty() ? "" : " (" + state.backend.note + ")")};
+}
+
+Check table_check(const TableState& table, WallTime now) {
+  const TableStatus& status = table.status;
+  Check check{lower("table " + to_string(table.id)), in_sync(table), false, {}};
+  if (status.error) {
+    check.detail = status.error->message;
+  } else if (!status.note.empty()) {
+    check.detail = "not used: " + status.note;
+  } else if (!check.ok) {
+    check.detail = status.contested ? (status.rival.empty() ? "another agent" : status.rival) +
+                                          " keeps undoing our chains, backing off"
+                                    : "not verified since the last change";
+  } else {
+    check.detail = std::to_string(status.rules) + " rules, verified " +
+                   (status.verified_at ? seconds_ago(*status.verified_at, now) : "never");
+  }
+  return check;
+}
+
+/// Ready waits for kube-proxy's first sync and for our look after its last one. In nftables mode
+/// kube-proxy keeps no iptables chains, so nothing of ours can be displaced by it.
+Check kube_check(const State& state, WallTime now) {
+  Check check{"kube-proxy-synced", false, false, {}};
+  if (state.mode.mode == ProxyMode::kNftables) {
+    check.ok = true;
+    check.detail = "nftables mode: kube-proxy keeps no iptables chains";
+    return check;
+  }
+  bool any = false;
+  bool pending = false;
+  for (const KubeState& kube : state.kube) {
+    any = any || kube.status.present;
+    pending = pending || (kube.status.present && kube.resynced_at);
+    if (!kube.status.present || !kube.status.last_resync) continue;
+    if (!check.detail.empty()) check.detail += "; ";
+    check.detail += std::string(to_string(kube.family)) + " changed " +
+                    seconds_ago(*kube.status.last_resync, now);
+    if (kube.status.verified_after && !kube.resynced_at) {
+      const auto lag = std::chrono::duration_cast<Millis>(kube.status.verify_lag).count();
+      check.detail += ", verified " + std::to_string(lag) + " ms later";
+    }
+  }
+  check.ok = any && !pending;
+  if (!any) check.detail = "no KUBE-SERVICES chain in nat: kube-proxy has not synced yet";
+  if (pending) check.detail += ", not verified since";
+  return check;
+}
+
+Check api_check(const State& state) {
+  Check check{"api-server", state.api.last_error.empty(), true, {}};
+  check.detail = state.api.server;
+  if (!check.ok) check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
+  return check;
+}
+
+Check mode_check(const State& state) {
+  Check check{"proxy-mode", state.mode.mode.has_value() && state.mode.note.empty(), true, {}};
+  check.detail = state.mode.mode
+                     ? std::string(to_string(*state.mode.mode)) + ", told by " + state.mode.origin
+                     : "not known";
+  if (!state.mode.note.empty()) check.detail += "; " + state.mode.note;
+  return check;
+}
+
+std::vector<Check> checks_of(const State& state, WallTime now) {
+  std::vector<Check> checks{services_check(state), backend_check(state)};
+  for (const TableState& table : state.tables) {
+    if (table.want != Want::kLeave) checks.push_back(table_check(table, now));
+  }
+  checks.push_back(kube_check(state, now));
+  checks.push_back(mode_check(state));
+  checks.push_back(api_check(state));
+  return checks;
+}
+
+}  // namespace
+
+Snapshot make_snapshot(const State& state, Now now) {
+  Snapshot snapshot;
+  snapshot.made_at = now.wall;
+  snapshot.started_at = state.started_at;
+  snapshot.backend = state.backend.name;
+  snapshot.proxy_mode =
+      state.mode.mode ? std::string(to_string(*state.mode.mode)) : std::string("unknown");
+  snapshot.proxy_mode_origin = state.mode.origin;
+  snapshot.proxy_last_sync = state.proxy_sync.last_sync;
+  for (const TableState& table : state.tables) {
+    snapshot.tables.push_back(table.status);
+    snapshot.tables.back().in_sync = in_sync(table);
+  }
+  for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
+  snapshot.api = state.api;
+  snapshot.services_listed = state.store.listed();
+  snapshot.services = state.store.size();
+  snapshot.services_with_rules = state.qualified.services_with_rules;
+  snapshot.skipped = state.qualified.skipped;
+  snapshot.skipped_examples = state.qualified.examples;
+  snapshot.undecodable = state.undecodable;
+  snapshot.checks = checks_of(state, now.wall);
+  snapshot.warnings = warnings_of(state);
+  return snapshot;
+}
+
+}  // namespace nmanager

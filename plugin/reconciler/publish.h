@@ -1,0 +1,14 @@
+// The immutable snapshot that the status server shows, made from the state. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plugin/reconciler/state.h"
+#include "plugin/status/snapshot.h"
+
+namespace nmanager {
+
+[[nodiscard]] Snapshot make_snapshot(const State& state, Now now);
+
+}  // namespace nmanager

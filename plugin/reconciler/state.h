@@ -1,0 +1,78 @@
+// Everything the owner thread knows. A value: step() is the only code that changes it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "plugin/reconciler/backoff.h"
+#include "plugin/reconciler/event.h"
+#include "plugin/services/store.h"
+#include "plugin/status/snapshot.h"
+
+namespace nmanager {
+
+/// What we want of one table.
+enum class Want : std::uint8_t {
+  kLeave,    // not known yet, or not our family: what stands stays, nothing is looked at
+  kNothing,  // no chain of ours may stand there
+  kRules,
+};
+
+struct TableState {
+  TableId id;
+  Want want = Want::kLeave;
+  // Made when needed, dropped when nothing has happened for a while: at 10,000 Services it is
+  // larger than everything else the process holds.
+  std::shared_ptr<const DesiredTable> desired;
+  TimePoint desired_used{};
+  bool desired_stale = true;                     // the inputs have changed since it was made
+  std::optional<std::uint64_t> verified_digest;  // of the desired table that was last verified
+
+  bool due = false;                     // has to be looked at
+  std::optional<TimePoint> changed_at;  // first unverified change by others
+  std::string changed_by;               // who, when known
+  TimePoint not_before{};               // back-off after a failure
+  std::optional<TimePoint> verified_at;
+  Backoff failures{Millis(100), Millis(30'000)};
+  Contest contest;
+  std::set<ChainName> leave;     // own chains that strangers hold
+  std::uint64_t drops_seen = 0;  // packet counter of the DROP rule when last read
+  TableStatus status;
+};
+
+struct KubeState {
+  Family family = Family::kIpv4;
+  bool due = true;
+  std::optional<KubeStamp> stamp;
+  std::optional<KubeChecksum> checksum;
+  bool content_due = false;  // the stamp moved, the content was not read yet
+  TimePoint content_not_before{};
+  std::optional<TimePoint> resynced_at;  // waits for a verification that began later
+  KubeStatus status;
+};
+
+struct State {
+  Settings settings;
+  WallTime started_at;
+  ServiceStore store;
+  std::vector<std::string> undecodable_keys;  // of the list that is being made
+  std::set<std::string> undecodable_logged;
+  ApiState api;
+  ModeKnown mode;
+  BackendKnown backend;
+  ConntrackKnown conntrack;
+  ProxySync proxy_sync;
+  std::array<TableState, 4> tables;  // in the order of kTables
+  std::array<KubeState, 2> kube;     // in the order of kFamilies
+  std::uint64_t undecodable = 0;
+  Qualified qualified;         // counts of the last time rules were made; no addresses
+  TimePoint next_full_look{};  // the safety net behind the change watch
+};
+
+}  // namespace nmanager

@@ -1,0 +1,244 @@
+#include "plugin/reconciler/step.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "plugin/reconciler/kube.h"
+#include "plugin/reconciler/outcome.h"
+#include "plugin/reconciler/wants.h"
+
+namespace nmanager {
+
+namespace {
+
+using Actions = std::vector<Action>;
+
+void log(Actions& actions, LogLine::Level level, std::string text) {
+  actions.emplace_back(LogLine{level, std::move(text)});
+}
+
+void services_changed(State& state) {
+  for (TableState& table : state.tables) {
+    if (table.id.table != Table::kNat) continue;
+    table.desired_stale = true;
+    table.due = true;
+  }
+}
+
+/// One handler for each event; step() puts together what they leave behind.
+class Intake {
+ public:
+  Intake(State& state, Now now, Actions& actions) : state_(state), now_(now), actions_(actions) {}
+
+  void operator()(ApiEvent event) {
+    std::visit([this](auto&& one) { take(std::forward<decltype(one)>(one)); }, std::move(event));
+  }
+
+  void operator()(const TableChange& change) {
+    for (TableState& table : state_.tables) {
+      if (change.family && table.id.family != *change.family) continue;
+      table.due = true;
+      if (!table.changed_at) table.changed_at = now_.mono;
+      if (!change.writer.empty()) table.changed_by = change.writer;
+    }
+    for (KubeState& kube : state_.kube) {
+      if (!change.family || kube.family == *change.family) kube.due = true;
+    }
+  }
+
+  void operator()(ModeKnown mode) {
+    if (!mode.mode && state_.mode.mode) {
+      mode.mode = state_.mode.mode;  // "could not tell" is not "not IPVS"
+      mode.origin = state_.mode.origin;
+    }
+    if (mode.mode != state_.mode.mode) {
+      log(actions_, LogLine::Level::kInfo,
+          "kube-proxy's mode is " + std::string(to_string(*mode.mode)) + " (told by " +
+              mode.origin + ")");
+    }
+    state_.mode = std::move(mode);
+  }
+
+  void operator()(BackendKnown backend) {
+    if (backend.name != state_.backend.name) forget_tables();
+    state_.backend = std::move(backend);
+  }
+
+  void operator()(SettingsChanged changed) {
+    state_.settings = std::move(changed.settings);
+    for (TableState& table : state_.tables) {
+      table.desired_stale = true;
+      table.due = true;
+    }
+  }
+
+  void operator()(const ConntrackKnown& conntrack) { state_.conntrack = conntrack; }
+
+  void operator()(TableSynced synced) { take_outcome(state_, std::move(synced), now_, actions_); }
+
+  void operator()(const KubeLooked& looked) { take_kube(state_, looked, now_, actions_); }
+
+  void operator()(ProxySync sync) { state_.proxy_sync = std::move(sync); }
+
+  void operator()(const Tick&) {
+    for (TableState& table : state_.tables) table.contest.look(now_.mono);
+  }
+
+ private:
+  void take(ServicesListed listed) {
+    const bool first = !state_.store.listed();
+    const std::size_t count = listed.services.size();
+    if (state_.store.replace(std::move(listed.services), state_.undecodable_keys)) {
+      services_changed(state_);
+    }
+    if (first) {
+      log(actions_, LogLine::Level::kInfo, "listed " + std::to_string(count) + " Services");
+    }
+  }
+
+  void take(ServiceChanged changed) {
+    state_.undecodable_logged.erase(changed.service.key);
+    if (state_.store.upsert(std::move(changed.service))) services_changed(state_);
+  }
+
+  void take(const ServiceDeleted& deleted) {
+    if (state_.store.remove(deleted.key)) services_changed(state_);
+  }
+
+  void take(const ServiceUndecodable& bad) {
+    constexpr std::size_t kMostLogged = 1000;
+    ++state_.undecodable;
+    if (!bad.key.empty()) state_.undecodable_keys.push_back(bad.key);
+    if (state_.undecodable_logged.size() >= kMostLogged) return;
+    if (!state_.undecodable_logged.insert(bad.key).second) return;
+    log(actions_, LogLine::Level::kWarning,
+        "Service " + (bad.key.empty() ? "without a name" : bad.key) +
+            " is skipped, what stood for it stays: " + bad.reason);
+  }
+
+  void take(ApiState api) {
+    const bool listing = api.phase == ApiState::Phase::kListing;
+    if (listing && state_.api.phase != ApiState::Phase::kListing) state_.undecodable_keys.clear();
+    if (!api.last_error.empty() && api.last_error != state_.api.last_error) {
+      log(actions_, LogLine::Level::kWarning, "API server " + api.server + ": " + api.last_error);
+    } else if (api.last_error.empty() && !state_.api.last_error.empty()) {
+      log(actions_, LogLine::Level::kInfo, "API server " + api.server + " answers again");
+    }
+    state_.api = std::move(api);
+  }
+
+  /// Another variant: nothing that was seen holds any more.
+  void forget_tables() {
+    for (TableState& table : state_.tables) {
+      table.due = true;
+      table.verified_at.reset();
+      table.verified_digest.reset();
+      table.not_before = {};
+      table.leave.clear();
+      table.drops_seen = 0;
+      table.status.in_sync = false;
+      table.status.error.reset();
+      table.status.note.clear();
+    }
+    for (KubeState& kube : state_.kube) {
+      kube.due = true;
+      kube.stamp.reset();
+      kube.checksum.reset();
+      kube.resynced_at.reset();
+      kube.status.present = false;
+    }
+  }
+
+  State& state_;
+  Now now_;
+  Actions& actions_;
+};
+
+bool may_sync(const TableState& table, TimePoint now) {
+  if (!table.due || table.want == Want::kLeave || now < table.not_before) return false;
+  const auto calm_at = table.contest.not_before();
+  return !calm_at || now >= *calm_at;
+}
+
+void look_again(State& state, TimePoint now) {
+  const bool full = now >= state.next_full_look;
+  if (full) state.next_full_look = now + kFullLookInterval;
+  for (TableState& table : state.tables) {
+    const bool old = table.id.table == Table::kFilter && table.verified_at &&
+                     now - *table.verified_at >= kFilterLookInterval;
+    if (full || old) table.due = true;
+  }
+}
+
+void drop_unused(State& state, TimePoint now, Actions& actions) {
+  for (TableState& table : state.tables) {
+    if (!table.desired || now - table.desired_used < kKeepDesired) continue;
+    table.desired.reset();
+    actions.emplace_back(TrimMemory{});
+  }
+}
+
+void collect(State& state, TimePoint now, Actions& actions) {
+  if (state.backend.name.empty()) return;
+  for (TableState& table : state.tables) {
+    table.status.contested = table.contest.contested();
+    if (!may_sync(table, now)) continue;
+    table.due = false;
+    table.desired_used = now;
+    actions.emplace_back(SyncTable{table.id, desired_of(state, table), table.leave});
+  }
+  for (KubeState& kube : state.kube) {
+    const bool content = kube.content_due && now >= kube.content_not_before;
+    if (!kube.due && !content) continue;
+    kube.due = false;
+    actions.emplace_back(LookAtKube{kube.family, kube.content_due ? std::nullopt : kube.stamp,
+                                    now >= kube.content_not_before});
+  }
+}
+
+}  // namespace
+
+State initial_state(Settings settings, Now now) {
+  State state;
+  state.settings = std::move(settings);
+  state.started_at = now.wall;
+  state.next_full_look = now.mono + kFullLookInterval;
+  for (std::size_t i = 0; i < kTables.size(); ++i) {
+    state.tables[i].id = kTables[i];
+    state.tables[i].status.id = kTables[i];
+  }
+  for (std::size_t i = 0; i < kFamilies.size(); ++i) {
+    state.kube[i].family = kFamilies[i];
+    state.kube[i].status.family = kFamilies[i];
+  }
+  return state;
+}
+
+std::vector<Action> step(State& state, Event event, Now now) {
+  Actions actions;
+  std::visit(Intake(state, now, actions), std::move(event));
+  look_again(state, now.mono);
+  update_wants(state);
+  collect(state, now.mono, actions);
+  drop_unused(state, now.mono, actions);
+  return actions;
+}
+
+TimePoint wake_at(const State& state, TimePoint now) {
+  TimePoint wake = state.next_full_look;
+  const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
+  for (const TableState& table : state.tables) {
+    if (table.desired) no_later(table.desired_used + kKeepDesired);
+    if (table.want == Want::kLeave) continue;
+    if (table.due) no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));
+    if (table.verified_at && table.id.table == Table::kFilter) {
+      no_later(*table.verified_at + kFilterLookInterval);
+    }
+  }
+  for (const KubeState& kube : state.kube) {
+    if (kube.content_due) no_later(kube.content_not_before);
+  }
+  return wake;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,27 @@
+// The state machine of the owner thread: a pure function of state, event and time. It never touches
+// the kernel, the network or a clock; what has to be done comes out as actions.
+#pragma once
+
+#include <vector>
+
+#include "plugin/reconciler/event.h"
+#include "plugin/reconciler/state.h"
+
+namespace nmanager {
+
+/// How long a table of thousands of rules is kept in memory after its last use.
+inline constexpr Millis kKeepDesired{10'000};
+/// The safety net behind the change watch: every table is read again at least so often.
+inline constexpr Millis kFullLookInterval{300'000};
+/// The filter tables are small; their DROP counters are read so often.
+inline constexpr Millis kFilterLookInterval{15'000};
+
+[[nodiscard]] State initial_state(Settings settings, Now now);
+
+/// Takes one event in; returns what has to be done, in order. The answers come back as events.
+[[nodiscard]] std::vector<Action> step(State& state, Event event, Now now);
+
+/// step() has to be called with a Tick no later than this.
+[[nodiscard]] TimePoint wake_at(const State& state, TimePoint now);
+
+}  // namespace nmanager

@@ -1,0 +1,136 @@
+#include "plugin/reconciler/wants.h"
+
+#include <utility>
+
+#include "hooks/rules/families.h"
+
+namespace nmanager {
+
+namespace {
+
+bool family_chosen(const Settings& settings, Family family) {
+  switch (settings.ip_family.value) {
+    case FamilyChoice::kIpv4:
+      return family == Family::kIpv4;
+    case FamilyChoice::kIpv6:
+      return family == Family::kIpv6;
+    case FamilyChoice::kAuto:
+    case FamilyChoice::kDual:
+      return true;
+  }
+  return true;
+}
+
+Want want_filter(const State& state) {
+  switch (state.settings.drop_invalid.value) {
+    case Switch::kOn:
+      return Want::kRules;
+    case Switch::kOff:
+      return Want::kNothing;
+    case Switch::kAuto:
+      return state.conntrack.be_liberal ? Want::kNothing : Want::kRules;
+  }
+  return Want::kLeave;
+}
+
+/// Outside IPVS mode the rules would be a black hole, whatever the setting says; while the mode is
+/// not known, or the first list is not complete, what stands stays.
+Want want_nat(const State& state) {
+  if (state.settings.external_cluster.value == Switch::kOff) return Want::kNothing;
+  if (!state.mode.mode) return Want::kLeave;
+  if (*state.mode.mode != ProxyMode::kIpvs) return Want::kNothing;
+  return state.store.listed() ? Want::kRules : Want::kLeave;
+}
+
+const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
+  return family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
+}
+
+DesiredTable make_nat(State& state, Family family) {
+  const Settings& settings = state.settings;
+  QualifySettings qualify;
+  qualify.any_external_policy = settings.external_policy.value == ExternalPolicy::kAll;
+  qualify.match = settings.external_match.value;
+  state.qualified = qualify_all(state.store, qualify);
+  ExternalClusterSettings external;
+  external.pod_cidr = pod_cidr(settings, family);
+  external.match = settings.external_match.value;
+  external.masquerade_bit = settings.masquerade_bit.value;
+  return external_cluster_table(family, std::exchange(state.qualified.addresses, {}), external);
+}
+
+DesiredTable make_desired(State& state, const TableState& table) {
+  if (table.want != Want::kRules) return {};
+  if (table.id.table == Table::kNat) return make_nat(state, table.id.family);
+  return drop_invalid_table(table.id.family, state.settings.drop_invalid_exempt.value);
+}
+
+}  // namespace
+
+bool external_cluster_on(const State& state) {
+  return state.settings.external_cluster.value != Switch::kOff &&
+         state.mode.mode == ProxyMode::kIpvs;
+}
+
+void update_wants(State& state) {
+  for (TableState& table : state.tables) {
+    Want want = table.id.table == Table::kFilter ? want_filter(state) : want_nat(state);
+    if (!family_chosen(state.settings, table.id.family)) want = Want::kLeave;
+    if (want == table.want) continue;
+    table.want = want;
+    table.desired_stale = true;
+    table.due = want != Want::kLeave;
+    table.not_before = {};
+    table.status.wanted = want == Want::kRules;
+    table.status.in_sync = false;
+    table.status.error.reset();
+    table.status.note.clear();
+  }
+}
+
+std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table) {
+  if (table.desired_stale || !table.desired) {
+    table.desired = std::make_shared<const DesiredTable>(make_desired(state, table));
+    table.desired_stale = false;
+    table.status.rules = rule_count(*table.desired);
+  }
+  return table.desired;
+}
+
+std::vector<std::string> warnings_of(const State& state) {
+  std::vector<std::string> warnings = state.settings.notes;
+  const Settings& settings = state.settings;
+  if (settings.external_cluster.value == Switch::kOn && state.mode.mode &&
+      *state.mode.mode != ProxyMode::kIpvs) {
+    warnings.emplace_back(
+        "RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed: kube-proxy is not in IPVS mode, and "
+        "there "
+        "the rules would be a black hole for the external addresses");
+  }
+  if (settings.external_cluster.value != Switch::kOff && !state.mode.mode) {
+    warnings.push_back("kube-proxy's mode is not known" +
+                       (state.mode.note.empty() ? "" : " (" + state.mode.note + ")") +
+                       ": the external-cluster rules stay as they are");
+  }
+  if (external_cluster_on(state) && !settings.pod_cidr_ipv4.value &&
+      !settings.pod_cidr_ipv6.value) {
+    warnings.emplace_back(
+        "no pod CIDR is set (POD_CIDR_IPV4, POD_CIDR_IPV6, or clusterCIDR in kube-proxy's "
+        "config.conf): pods do not get the external-cluster rules, only the node itself does");
+  }
+  if (state.conntrack.be_liberal && settings.drop_invalid.value == Switch::kOn) {
+    warnings.emplace_back(
+        "net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID, "
+        "the "
+        "drop rule has little to do");
+  }
+  for (const TableState& table : state.tables) {
+    if (!table.status.contested) continue;
+    warnings.push_back(to_string(table.id) + ": " +
+                       (table.status.rival.empty() ? "another agent" : table.status.rival) +
+                       " keeps undoing our chains; repairs are spaced out");
+  }
+  return warnings;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,25 @@
+// From settings, mode and Services to what is wanted of each table. Pure.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugin/reconciler/state.h"
+
+namespace nmanager {
+
+/// Sets `want` of every table from the settings, the mode and whether Services are listed.
+/// A table whose want changes is due and its desired rules are stale.
+void update_wants(State& state);
+
+/// The desired table of `table`, made anew if stale; updates state.qualified when nat is made.
+[[nodiscard]] std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table);
+
+/// What an operator should know about the choices made, one line each.
+[[nodiscard]] std::vector<std::string> warnings_of(const State& state);
+
+/// True while the external-cluster rules are wanted by mode and settings.
+[[nodiscard]] bool external_cluster_on(const State& state);
+
+}  // namespace nmanager

@@ -1,0 +1,201 @@
+#include "plugin/services/qualify.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace nmanager {
+
+namespace {
+
+bool usable(const Address& address) {
+  return !address.is_unspecified() && !address.is_loopback() && !address.is_link_local() &&
+         !address.is_multicast();
+}
+
+const Address* cluster_ip_of(const Service& service, Family family) {
+  const auto found = std::ranges::find_if(service.cluster_ips,
+                                          [&](const Address& ip) { return ip.family() == family; });
+  return found == service.cluster_ips.end() ? nullptr : &*found;
+}
+
+std::vector<ExternalAddress::Ports> ports_of(const Service& service) {
+  std::vector<ExternalAddress::Ports> result;
+  for (const ServicePort& port : service.ports) {  // sorted by protocol, then port
+    if (result.empty() || result.back().protocol != port.protocol) {
+      result.push_back({port.protocol, {}});
+    }
+    result.back().ports.push_back(port.port);
+  }
+  return result;
+}
+
+bool is_malformed(const Service& service, std::string_view field) {
+  return std::ranges::any_of(service.malformed,
+                             [&](const std::string& name) { return name.starts_with(field); });
+}
+
+/// A reason that holds for every address of the Service.
+std::optional<SkipReason> skip_all(const Service& service, const QualifySettings& settings) {
+  if (service.type == ServiceType::kExternalName) return SkipReason::kExternalName;
+  if (service.headless) return SkipReason::kHeadless;
+  const bool balanced = service.type == ServiceType::kLoadBalancer;
+  const bool named = !service.ingress.empty() || service.ingress_without_ip > 0;
+  if (service.external_ips.empty() && !(balanced && named)) {
+    if (!service.malformed.empty()) return SkipReason::kMalformed;
+    return balanced ? SkipReason::kPending : SkipReason::kNoExternalAddress;
+  }
+  if (!service.external_policy_local && !settings.any_external_policy) {
+    return SkipReason::kExternalPolicyCluster;
+  }
+  if (service.internal_policy_local) return SkipReason::kInternalPolicyLocal;
+  if (service.ports.empty()) {
+    return is_malformed(service, "spec.ports") ? SkipReason::kMalformed : SkipReason::kNoPorts;
+  }
+  return std::nullopt;
+}
+
+class AddressQualifier {
+ public:
+  AddressQualifier(const Service& service, Qualification& result)
+      : service_(service), result_(result), ports_(ports_of(service)) {}
+
+  void add(const Address& ip, bool source_ranges_apply) {
+    if (!usable(ip)) return skip(SkipReason::kUnusableAddress, ip);
+    const Address* cluster = cluster_ip_of(service_, ip.family());
+    if (cluster == nullptr) {
+      return skip(is_malformed(service_, "spec.clusterIP") ? SkipReason::kMalformed
+                                                           : SkipReason::kNoClusterIpOfFamily,
+                  ip);
+    }
+    std::vector<Prefix> sources;
+    if (source_ranges_apply) {
+      sources = ranges_of(ip.family());
+      const bool restricted =
+          !service_.source_ranges.empty() || is_malformed(service_, kSourceRangesField);
+      if (restricted && sources.empty()) return skip(SkipReason::kSourceRanges, ip);
+    }
+    if (ip == *cluster) return skip(SkipReason::kUnusableAddress, ip);
+    result_.addresses.push_back({ip, *cluster, service_.key, ports_, std::move(sources)});
+  }
+
+  void skip(SkipReason reason, const Address& ip) {
+    result_.skipped.push_back({reason, to_string(ip)});
+  }
+
+ private:
+  static constexpr std::string_view kSourceRangesField = "spec.loadBalancerSourceRanges";
+
+  /// kube-proxy forgets the restriction for a family that has no range; a path is not opened on
+  /// such a slip, so no range of the family means nobody.
+  std::vector<Prefix> ranges_of(Family family) const {
+    std::vector<Prefix> ranges;
+    for (const Prefix& range : service_.source_ranges) {
+      if (range.family() == family) ranges.push_back(range);
+    }
+    return ranges;
+  }
+
+  const Service& service_;
+  Qualification& result_;
+  std::vector<ExternalAddress::Ports> ports_;
+};
+
+}  // namespace
+
+std::string_view to_string(SkipReason reason) {
+  switch (reason) {
+    case SkipReason::kExternalName:
+      return "external_name";
+    case SkipReason::kHeadless:
+      return "headless";
+    case SkipReason::kNoExternalAddress:
+      return "no_external_address";
+    case SkipReason::kPending:
+      return "pending";
+    case SkipReason::kHostnameOnly:
+      return "hostname_only";
+    case SkipReason::kIpModeProxy:
+      return "ip_mode_proxy";
+    case SkipReason::kExternalPolicyCluster:
+      return "external_policy_cluster";
+    case SkipReason::kInternalPolicyLocal:
+      return "internal_policy_local";
+    case SkipReason::kNoClusterIpOfFamily:
+      return "no_cluster_ip_of_family";
+    case SkipReason::kUnusableAddress:
+      return "unusable_address";
+    case SkipReason::kNoPorts:
+      return "no_ports";
+    case SkipReason::kSourceRanges:
+      return "source_ranges";
+    case SkipReason::kMalformed:
+      return "malformed";
+    case SkipReason::kConflict:
+      return "conflict";
+  }
+  return "?";
+}
+
+std::string_view in_words(SkipReason reason) {
+  switch (reason) {
+    case SkipReason::kExternalName:
+      return "type ExternalName, it has no address";
+    case SkipReason::kHeadless:
+      return "headless, it has no ClusterIP to translate to";
+    case SkipReason::kNoExternalAddress:
+      return "no external address";
+    case SkipReason::kPending:
+      return "its load balancer has no address yet";
+    case SkipReason::kHostnameOnly:
+      return "a load balancer known by host name only";
+    case SkipReason::kIpModeProxy:
+      return "ipMode is Proxy, traffic goes to the load balancer on purpose";
+    case SkipReason::kExternalPolicyCluster:
+      return "externalTrafficPolicy is Cluster, kube-proxy reaches it by itself";
+    case SkipReason::kInternalPolicyLocal:
+      return "internalTrafficPolicy is Local, the ClusterIP would be a black hole";
+    case SkipReason::kNoClusterIpOfFamily:
+      return "no ClusterIP of the address' family";
+    case SkipReason::kUnusableAddress:
+      return "an address that is unspecified, loopback, link-local, multicast or the ClusterIP";
+    case SkipReason::kNoPorts:
+      return "no ports";
+    case SkipReason::kSourceRanges:
+      return "loadBalancerSourceRanges let nobody inside use it";
+    case SkipReason::kMalformed:
+      return "a field that decides is malformed";
+    case SkipReason::kConflict:
+      return "another Service has the address, protocol and port already";
+  }
+  return "?";
+}
+
+Qualification qualify(const Service& service, const QualifySettings& settings) {
+  Qualification result;
+  if (const auto reason = skip_all(service, settings)) {
+    result.skipped.push_back({*reason, {}});
+    return result;
+  }
+  AddressQualifier qualifier(service, result);
+  for (const std::string& field : service.malformed) {
+    result.skipped.push_back({SkipReason::kMalformed, field});
+  }
+  for (const Address& ip : service.external_ips) qualifier.add(ip, false);
+  if (service.type != ServiceType::kLoadBalancer) return result;
+  for (const LoadBalancerIngress& ingress : service.ingress) {
+    if (std::ranges::find(service.external_ips, ingress.ip) != service.external_ips.end()) {
+      continue;  // an externalIP too: kube-proxy puts no source range on that one
+    }
+    if (ingress.vip) {
+      qualifier.add(ingress.ip, true);
+    } else {
+      qualifier.skip(SkipReason::kIpModeProxy, ingress.ip);
+    }
+  }
+  for (int i = 0; i < service.ingress_without_ip; ++i) {
+    result.skipped.push_back({SkipReason::kHostnameOnly, {}});
+  }
+  return result;
+}
+
+}  // namespace nmanager

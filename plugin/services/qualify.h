@@ -1,0 +1,54 @@
+// Which Services need the cure for problem 2, for which addresses, and why the others do not. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/rules/families.h"
+#include "plugin/services/service.h"
+
+namespace nmanager {
+
+/// Why a Service or one of its addresses gets no rules; names of the metric label `reason`.
+enum class SkipReason : std::uint8_t {
+  kExternalName,           // type ExternalName: no address at all
+  kHeadless,               // clusterIP None
+  kNoExternalAddress,      // neither load balancer nor externalIPs
+  kPending,                // the load balancer has no address yet
+  kHostnameOnly,           // an ingress entry with a host name and no ip
+  kIpModeProxy,            // ipMode is not VIP: traffic goes out to the load balancer on purpose
+  kExternalPolicyCluster,  // kube-proxy masquerades it itself: no rule needed
+  kInternalPolicyLocal,    // the ClusterIP would be the black hole
+  kNoClusterIpOfFamily,
+  kUnusableAddress,  // unspecified, loopback, link-local, multicast
+  kNoPorts,
+  kSourceRanges,  // loadBalancerSourceRanges leave nobody inside who may use it
+  kMalformed,     // a field that decides could not be read
+  kConflict,      // another Service has this address, protocol and port already
+};
+[[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...
+/// The reason in words, for `nmanager status`.
+[[nodiscard]] std::string_view in_words(SkipReason reason);
+
+struct Skip {
+  SkipReason reason = SkipReason::kMalformed;
+  std::string address;  // empty: the whole Service; a field's name when malformed
+  bool operator==(const Skip&) const = default;
+};
+
+struct QualifySettings {
+  bool any_external_policy = false;  // EXTERNAL_CLUSTER_POLICY=all
+  MatchBy match = MatchBy::kPort;
+};
+
+struct Qualification {
+  std::vector<ExternalAddress> addresses;
+  std::vector<Skip> skipped;
+};
+
+[[nodiscard]] Qualification qualify(const Service& service, const QualifySettings& settings);
+
+}  // namespace nmanager

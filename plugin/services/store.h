@@ -1,0 +1,41 @@
+// Every Service of the cluster, by key. Owner thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "plugin/services/qualify.h"
+#include "plugin/services/service.h"
+
+namespace nmanager {
+
+class ServiceStore {
+ public:
+  /// What is not in `services` is gone; except the keys in `keep`, whose objects could not be
+  /// decoded. False: nothing changed that could matter.
+  bool replace(std::vector<Service> services, const std::vector<std::string>& keep);
+  bool upsert(Service service);
+  bool remove(const std::string& key);
+
+  [[nodiscard]] bool listed() const { return listed_; }
+  [[nodiscard]] std::size_t size() const { return services_.size(); }
+  [[nodiscard]] const std::map<std::string, Service>& services() const { return services_; }
+
+ private:
+  std::map<std::string, Service> services_;
+  bool listed_ = false;
+};
+
+/// The external addresses of all Services, and how many were skipped for which reason.
+struct Qualified {
+  std::vector<ExternalAddress> addresses;
+  std::map<std::string, std::size_t> skipped;
+  std::size_t services_with_rules = 0;
+  std::vector<std::string> examples;  // a few "namespace/name [address]: reason in words"
+};
+
+[[nodiscard]] Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings);
+
+}  // namespace nmanager
