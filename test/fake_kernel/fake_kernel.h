@@ -1,0 +1,90 @@
+// A small kernel: tables with chains, rules, references and counters behind the same door as the
+// real one. It exists for faults that the real kernel cannot be made to show on demand.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hooks/backend/backend.h"
+
+namespace nmanager::test {
+
+/// How a rival's commit between our read and our write is noticed.
+enum class Semantics {
+  kLegacy,  // by the number of entries only: a change that keeps it is lost with ours
+  kNft,     // by the generation: always
+};
+
+struct FakeRule {
+  std::uint64_t handle = 0;
+  std::variant<Rule, std::string>
+      body;  // a string: a rule we would not write, as iptables-save text
+  std::uint64_t packets = 0;
+
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::string jump_target() const;  // empty: none
+};
+
+struct FakeChain {
+  bool built_in = false;
+  std::string policy = "ACCEPT";
+  std::vector<FakeRule> rules;
+};
+
+using FakeTable = std::map<std::string, FakeChain>;
+
+class FakeKernel : public Backend {
+ public:
+  explicit FakeKernel(Semantics semantics);
+
+  [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override;
+  [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override;
+  [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override;
+
+  // What an administrator or kube-proxy would do. Chains named in a jump must exist.
+  void add_chain(TableId id, const std::string& chain);
+  void append(TableId id, const std::string& chain, std::variant<Rule, std::string> body);
+  void insert(TableId id, const std::string& chain, std::size_t position,
+              std::variant<Rule, std::string> body);
+  void erase(TableId id, const std::string& chain, std::size_t position);
+  void flush(TableId id, const std::string& chain);
+  void delete_chain(TableId id, const std::string& chain);  // with every rule that jumps to it
+  void swap(TableId id, const std::string& chain, std::size_t a, std::size_t b);
+  void count_packet(TableId id, const std::string& chain, std::size_t position);
+
+  [[nodiscard]] const FakeTable& table(TableId id) const { return tables_.at(id); }
+  /// Everything that is not ours, counters included; our jumps are left out.
+  [[nodiscard]] std::string foreign_text(TableId id) const;
+  [[nodiscard]] std::string text(TableId id) const;
+
+  // Faults.
+  std::function<void()> before_commit;    // a rival, between our read and our write
+  std::optional<Error> fail_next_commit;  // one commit ends with this error ...
+  bool failed_commit_is_applied = false;  // ... and came through all the same
+  std::optional<Error> fail_begin;        // every begin() ends so
+  std::set<TableId> missing;              // tables that do not exist
+
+  [[nodiscard]] int commits() const { return commits_; }
+  [[nodiscard]] int reads() const { return reads_; }
+
+ private:
+  friend class FakeTransaction;
+  FakeChain& chain(TableId id, const std::string& name) { return tables_.at(id).at(name); }
+  FakeRule make_rule(std::variant<Rule, std::string> body);
+  Status apply(FakeTable& table, const TablePlan& plan, Commit& done);
+
+  Semantics semantics_;
+  std::map<TableId, FakeTable> tables_;
+  std::map<TableId, std::uint64_t> generation_;
+  std::uint64_t next_handle_ = 1;
+  int commits_ = 0;
+  int reads_ = 0;
+};
+
+}  // namespace nmanager::test

@@ -1,0 +1,197 @@
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "hooks/values/hash.h"
+#include "hooks/values/rule_text.h"
+#include "hooks/values/table.h"
+
+using namespace nmanager;
+
+TEST_CASE("an address is read strictly and printed canonically") {
+  struct Case {
+    const char* text;
+    const char* printed;  // nullptr: refused
+  };
+  const Case cases[] = {
+      {"10.0.0.1", "10.0.0.1"},
+      {"255.255.255.255", "255.255.255.255"},
+      {"0.0.0.0", "0.0.0.0"},
+      {"10.0.0", nullptr},
+      {"10.0.0.1.2", nullptr},
+      {"10.0.0.256", nullptr},
+      {"10.0.0.01", nullptr},
+      {"10.0.0.", nullptr},
+      {".10.0.0", nullptr},
+      {"10.0.0.1 ", nullptr},
+      {"+1.0.0.1", nullptr},
+      {"", nullptr},
+      {"a.b.c.d", nullptr},
+      {"::", "::"},
+      {"::1", "::1"},
+      {"1::", "1::"},
+      {"fd00:10:96::e8d1", "fd00:10:96::e8d1"},
+      {"FD00:0:0:0:0:0:0:1", "fd00::1"},
+      {"2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1"},
+      {"2001:0:0:1:0:0:1:1", "2001::1:0:0:1:1"},
+      {"1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"},
+      {"::ffff:10.0.0.1", "::ffff:a00:1"},
+      {"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"},
+      {"1:2:3:4:5:6:7", nullptr},
+      {"1:2:3:4:5:6:7:8:9", nullptr},
+      {"1::2::3", nullptr},
+      {"12345::", nullptr},
+      {"1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"},
+      {"1:2:3:4:5:6:7:8::", nullptr},
+      {":1::", nullptr},
+      {"1:", nullptr},
+      {"::1%eth0", nullptr},
+      {"g::", nullptr},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    const auto address = Address::parse(c.text);
+    REQUIRE(address.has_value() == (c.printed != nullptr));
+    if (address) CHECK(to_string(*address) == c.printed);
+  }
+}
+
+TEST_CASE("a prefix is canonical") {
+  struct Case {
+    const char* text;
+    const char* printed;
+    const char* mask;
+  };
+  const Case cases[] = {
+      {"10.1.2.3/8", "10.0.0.0/8", "255.0.0.0"},
+      {"10.1.2.3/32", "10.1.2.3/32", "255.255.255.255"},
+      {"10.1.2.3/0", "0.0.0.0/0", "0.0.0.0"},
+      {"10.1.2.3/31", "10.1.2.2/31", "255.255.255.254"},
+      {"10.255.0.0/7", "10.0.0.0/7", "254.0.0.0"},
+      {"10.1.2.3/33", nullptr, nullptr},
+      {"10.1.2.3/-1", nullptr, nullptr},
+      {"10.1.2.3/08", nullptr, nullptr},
+      {"10.1.2.3", nullptr, nullptr},
+      {"10.1.2.3/", nullptr, nullptr},
+      {"fd00::ffff/64", "fd00::/64", "ffff:ffff:ffff:ffff::"},
+      {"fd00::1/128", "fd00::1/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+      {"ffff::/1", "8000::/1", "8000::"},
+      {"fd00::/129", nullptr, nullptr},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    const auto prefix = Prefix::parse(c.text);
+    REQUIRE(prefix.has_value() == (c.printed != nullptr));
+    if (!prefix) continue;
+    CHECK(to_string(*prefix) == c.printed);
+    CHECK(to_string(prefix->mask()) == c.mask);
+  }
+}
+
+TEST_CASE("prefixes contain and intersect") {
+  const auto p = [](const char* text) { return *Prefix::parse(text); };
+  CHECK(p("10.0.0.0/8").contains(*Address::parse("10.255.0.1")));
+  CHECK_FALSE(p("10.0.0.0/8").contains(*Address::parse("11.0.0.1")));
+  CHECK_FALSE(p("10.0.0.0/8").contains(*Address::parse("::a00:1")));
+  CHECK(intersect(p("10.0.0.0/8"), p("10.1.0.0/16")) == p("10.1.0.0/16"));
+  CHECK(intersect(p("10.1.0.0/16"), p("10.0.0.0/8")) == p("10.1.0.0/16"));
+  CHECK_FALSE(intersect(p("10.0.0.0/8"), p("11.0.0.0/8")).has_value());
+  CHECK_FALSE(intersect(p("0.0.0.0/0"), p("::/0")).has_value());
+}
+
+TEST_CASE("addresses of special kinds are known") {
+  const auto a = [](const char* text) { return *Address::parse(text); };
+  CHECK(a("0.0.0.0").is_unspecified());
+  CHECK(a("::").is_unspecified());
+  CHECK(a("127.8.0.1").is_loopback());
+  CHECK(a("::1").is_loopback());
+  CHECK_FALSE(a("::2").is_loopback());
+  CHECK(a("224.0.0.1").is_multicast());
+  CHECK(a("ff02::1").is_multicast());
+  CHECK(a("169.254.1.1").is_link_local());
+  CHECK(a("fe80::1").is_link_local());
+  CHECK_FALSE(a("fec0::1").is_link_local());
+}
+
+TEST_CASE("a rule prints as iptables-save does") {
+  Rule rule;
+  rule.target = Jump{ChainName("NMANAGER_INPUT")};
+  CHECK(to_string(rule) == "-j NMANAGER_INPUT");
+  CHECK(is_plain(rule));
+  rule.target = Jump{ChainName("NMANAGER_INPUT"), true};
+  CHECK(to_string(rule) == "-g NMANAGER_INPUT");
+  rule.source = Prefix::parse("10.244.0.0/16");
+  rule.destination = Prefix::parse("10.0.0.1/32");
+  rule.in_interface = "eth+";
+  rule.protocol = Protocol::kTcp;
+  rule.source_is_local = true;
+  rule.destination_ports.push_back({80, 80});
+  rule.comment = R"(a "b" \c)";
+  rule.target = Dnat{*Address::parse("10.96.0.1")};
+  CHECK_FALSE(is_plain(rule));
+  CHECK(
+      to_string(rule) ==
+      "-s 10.244.0.0/16 -d 10.0.0.1/32 -i eth+ -p tcp -m addrtype --src-type LOCAL -m tcp --dport "
+      R"(80 -m comment --comment "a \"b\" \\c" -j DNAT --to-destination 10.96.0.1)");
+  rule = {};
+  rule.protocol = Protocol::kUdp;
+  rule.destination_ports = {{53, 53}, {100, 110}};
+  rule.target = Return{};
+  CHECK(to_string(rule) == "-p udp -m multiport --dports 53,100:110 -j RETURN");
+  rule.protocol = Protocol::kSctp;
+  rule.destination_ports = {{132, 132}};
+  rule.target = SetMark{0x4000, 0x4000};
+  CHECK(to_string(rule) == "-p sctp -m multiport --dports 132 -j MARK --set-xmark 0x4000/0x4000");
+  rule = {};
+  rule.state_invalid = true;
+  rule.target = Drop{};
+  CHECK(to_string(rule) == "-m conntrack --ctstate INVALID -j DROP");
+}
+
+TEST_CASE("every field of a rule counts in its hash") {
+  const Rule base;
+  std::vector<Rule> variants(12, base);
+  variants[0].source = Prefix::parse("10.0.0.0/8");
+  variants[1].destination = Prefix::parse("10.0.0.0/8");
+  variants[2].in_interface = "eth0";
+  variants[3].protocol = Protocol::kTcp;
+  variants[4].source_is_local = true;
+  variants[5].state_invalid = true;
+  variants[6].destination_ports.push_back({1, 1});
+  variants[7].comment = "x";
+  variants[8].target = Return{};
+  variants[9].target = Jump{ChainName("A")};
+  variants[10].target = Jump{ChainName("A"), true};
+  variants[11].target = SetMark{1, 1};
+  variants.push_back(base);
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    CHECK(hash_of(variants[i]) == hash_of(Rule(variants[i])));
+    for (std::size_t j = 0; j < i; ++j) {
+      CAPTURE(i);
+      CAPTURE(j);
+      CHECK(hash_of(variants[i]) != hash_of(variants[j]));
+    }
+  }
+}
+
+TEST_CASE("the hash sees every byte, the length and the seed") {
+  std::string text(67, 'a');
+  const std::uint64_t whole = hash_bytes(text);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string other = text;
+    other[i] = 'b';
+    CHECK(hash_bytes(other) != whole);
+  }
+  CHECK(hash_bytes(text.substr(1)) != whole);
+  CHECK(hash_bytes(text, 1) != whole);
+  CHECK(hash_bytes(std::string_view("")) != hash_bytes(std::string_view("\0", 1)));
+}
+
+TEST_CASE("only the hooks we need have a chain of ours") {
+  CHECK(hook_chain(Table::kFilter, Hook::kInput)->str() == "NMANAGER_INPUT");
+  CHECK_FALSE(hook_chain(Table::kFilter, Hook::kOutput));
+  CHECK(hook_chain(Table::kNat, Hook::kPrerouting)->str() == "NMANAGER_PREROUTING");
+  CHECK(hook_chain(Table::kNat, Hook::kOutput)->str() == "NMANAGER_OUTPUT");
+  CHECK_FALSE(hook_chain(Table::kNat, Hook::kInput));
+}
