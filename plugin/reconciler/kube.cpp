@@ -23,10 +23,8 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
                   std::vector<Action>& actions) {
   const bool was_present = kube.status.present;
   const bool changed = kube.checksum && *kube.checksum != checksum;
-  if (changed && checksum.present) {
-    ++kube.status.resyncs;
-    actions.emplace_back(AskKubeProxy{});
-  }
+  if (checksum.present && (changed || !was_present)) actions.emplace_back(AskKubeProxy{});
+  if (changed && checksum.present && was_present) ++kube.status.resyncs;
   kube.checksum = checksum;
   kube.status.checksum = checksum.sum;
   kube.status.present = checksum.present;

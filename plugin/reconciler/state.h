@@ -27,10 +27,9 @@ enum class Want : std::uint8_t {
 struct TableState {
   TableId id;
   Want want = Want::kLeave;
-  // Made when needed, dropped when nothing has happened for a while: at 10,000 Services it is
+  // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
   // larger than everything else the process holds.
   std::shared_ptr<const DesiredTable> desired;
-  TimePoint desired_used{};
   bool desired_stale = true;                     // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the desired table that was last verified
 
@@ -38,6 +37,7 @@ struct TableState {
   std::optional<TimePoint> changed_at;  // first unverified change by others
   std::string changed_by;               // who, when known
   TimePoint not_before{};               // back-off after a failure
+  TimePoint looked_at{};                // when the last look was asked for
   std::optional<TimePoint> verified_at;
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;

@@ -164,15 +164,15 @@ void look_again(State& state, TimePoint now) {
   const bool full = now >= state.next_full_look;
   if (full) state.next_full_look = now + kFullLookInterval;
   for (TableState& table : state.tables) {
-    const bool old = table.id.table == Table::kFilter && table.verified_at &&
-                     now - *table.verified_at >= kFilterLookInterval;
+    const bool old =
+        table.id.table == Table::kFilter && now - table.looked_at >= kFilterLookInterval;
     if (full || old) table.due = true;
   }
 }
 
 void drop_unused(State& state, TimePoint now, Actions& actions) {
   for (TableState& table : state.tables) {
-    if (!table.desired || now - table.desired_used < kKeepDesired) continue;
+    if (!table.desired || now - table.looked_at < kKeepDesired) continue;
     table.desired.reset();
     actions.emplace_back(TrimMemory{});
   }
@@ -184,7 +184,7 @@ void collect(State& state, TimePoint now, Actions& actions) {
     table.status.contested = table.contest.contested();
     if (!may_sync(table, now)) continue;
     table.due = false;
-    table.desired_used = now;
+    table.looked_at = now;
     actions.emplace_back(SyncTable{table.id, desired_of(state, table), table.leave});
   }
   for (KubeState& kube : state.kube) {
@@ -225,14 +225,16 @@ std::vector<Action> step(State& state, Event event, Now now) {
 }
 
 TimePoint wake_at(const State& state, TimePoint now) {
-  TimePoint wake = state.next_full_look;
+  TimePoint wake = std::max(state.next_full_look, now);
+  if (state.backend.name.empty()) return wake;  // nothing can be done before it is known
   const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
   for (const TableState& table : state.tables) {
-    if (table.desired) no_later(table.desired_used + kKeepDesired);
+    if (table.desired) no_later(table.looked_at + kKeepDesired);
     if (table.want == Want::kLeave) continue;
-    if (table.due) no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));
-    if (table.verified_at && table.id.table == Table::kFilter) {
-      no_later(*table.verified_at + kFilterLookInterval);
+    if (table.due) {
+      no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));
+    } else if (table.id.table == Table::kFilter) {
+      no_later(table.looked_at + kFilterLookInterval);
     }
   }
   for (const KubeState& kube : state.kube) {
