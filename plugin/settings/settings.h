@@ -46,7 +46,7 @@ enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
 enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
 enum class LogFormat : std::uint8_t { kText, kJson };
 enum class WatchMode : std::uint8_t { kEvent, kPoll };
-enum class Command : std::uint8_t { kRun, kPlan, kStatus, kCleanup, kVersion };
+enum class Command : std::uint8_t { kRun, kPlan, kStatus, kCleanup, kVersion, kHelp };
 
 struct Settings {
   Command command = Command::kRun;

@@ -1,0 +1,40 @@
+// kube-proxy's own configuration file (KubeProxyConfiguration v1alpha1, config.conf in its
+// ConfigMap), as far as it concerns us. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/values/address.h"
+#include "hooks/values/result.h"
+#include "plugin/settings/settings.h"
+
+namespace nmanager {
+
+/// Larger than any ConfigMap can be (1 MiB in Kubernetes).
+inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
+
+struct KubeProxyConfig {
+  std::optional<Prefix> pod_cidr_ipv4;  // of clusterCIDR: one block, or a pair in any order
+  std::optional<Prefix> pod_cidr_ipv6;
+  /// kAuto: the file does not say. `mode: ""` is kube-proxy's default, iptables on Linux; a file
+  /// without the key does not say, since it may have been cut before it.
+  ProxyMode mode = ProxyMode::kAuto;
+  std::optional<int> iptables_masquerade_bit;  // also that of IPVS mode; nothing: 14
+  std::optional<int> nftables_masquerade_bit;
+  std::string metrics_address;    // where to ask, "" = not told
+  std::string detect_local_mode;  // "" = ClusterCIDR
+  std::string kubeconfig;         // clientConnection.kubeconfig
+  std::optional<bool> tcp_be_liberal;
+  std::vector<std::string> problems;  // values that could not be used, one line each
+
+  bool operator==(const KubeProxyConfig&) const = default;
+};
+
+/// An error when the text as a whole is not such a file: no YAML, or without its kind, as when it
+/// was cut in the middle. A single bad value is a problem, the rest is used. Never throws.
+[[nodiscard]] Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text);
+
+}  // namespace nmanager

@@ -1,0 +1,116 @@
+#include "plugin/settings/merge.h"
+
+#include <unistd.h>
+
+#include "plugin/settings/parse.h"
+#include "plugin/settings/small_file.h"
+
+namespace nmanager {
+
+namespace {
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+Result<KubeProxyConfig> read_config(const std::string& path) {
+  const auto text = read_small_file(path, kMaxConfigBytes);
+  if (!text) return text.error();
+  auto config = parse_kube_proxy_config(*text);
+  if (!config) return Error{config.error().kind, path + ": " + config.error().message};
+  return config;
+}
+
+template <class T>
+void fill(Setting<T>& setting, T value) {
+  if (setting.origin == Origin::kDefault) setting = {std::move(value), Origin::kKubeProxyConfig};
+}
+
+int masquerade_bit(const KubeProxyConfig& config, ProxyMode mode) {
+  constexpr int kDefaultBit = 14;
+  const auto& bit = mode == ProxyMode::kNftables ? config.nftables_masquerade_bit
+                                                 : config.iptables_masquerade_bit;
+  return bit.value_or(kDefaultBit);
+}
+
+void fill_pod_cidr(Setting<std::optional<Prefix>>& setting, const std::optional<Prefix>& told) {
+  if (told) fill(setting, told);
+}
+
+void fill_from(const KubeProxyConfig& config, Settings& settings) {
+  fill_pod_cidr(settings.pod_cidr_ipv4, config.pod_cidr_ipv4);
+  fill_pod_cidr(settings.pod_cidr_ipv6, config.pod_cidr_ipv6);
+  const bool forced = settings.proxy_mode.value != ProxyMode::kAuto;
+  fill(settings.masquerade_bit,
+       masquerade_bit(config, forced ? settings.proxy_mode.value : config.mode));
+  if (!config.metrics_address.empty()) fill(settings.kube_proxy_metrics, config.metrics_address);
+  settings.config_mode = config.mode;
+  settings.detect_local_mode = config.detect_local_mode;
+}
+
+/// kube-proxy may tell pods otherwise than by cluster CIDR; we cannot.
+void note_local_detection(const KubeProxyConfig& config, Settings& settings) {
+  if (config.detect_local_mode.empty() || config.detect_local_mode == "ClusterCIDR") return;
+  const bool known = settings.pod_cidr_ipv4.value || settings.pod_cidr_ipv6.value;
+  settings.notes.push_back(
+      "kube-proxy tells pods by detectLocalMode " + config.detect_local_mode +
+      ", the rules for pods' traffic by pod CIDR: " +
+      (known
+           ? "make sure that POD_CIDR_IPV4 / POD_CIDR_IPV6 (or clusterCIDR) cover this node's pods"
+           : "set POD_CIDR_IPV4 / POD_CIDR_IPV6 to have them"));
+}
+
+}  // namespace
+
+KubeProxyFiles read_kube_proxy_files(const Settings& own) {
+  KubeProxyFiles files;
+  const std::string& path = own.kube_proxy_config.value;
+  files.config = read_config(path);
+  if (files.config && !files.config->kubeconfig.empty()) {
+    if (exists(files.config->kubeconfig)) {
+      files.kubeconfig = files.config->kubeconfig;
+      return files;
+    }
+    files.missing = files.config->kubeconfig;
+  }
+  const std::string beside = path.substr(0, path.rfind('/') + 1) + "kubeconfig.conf";
+  if (exists(beside)) files.kubeconfig = beside;
+  return files;
+}
+
+KubeProxyFiles keep_last_good(const KubeProxyFiles& previous, KubeProxyFiles fresh) {
+  if (fresh.config || !previous.config) return fresh;
+  fresh.stale_error = fresh.config.error().message;
+  fresh.config = previous.config;
+  if (fresh.kubeconfig.empty()) fresh.kubeconfig = previous.kubeconfig;
+  return fresh;
+}
+
+Settings merge_kube_proxy_files(const Settings& own, const KubeProxyFiles& files) {
+  Settings settings = own;
+  if (files.config) {
+    for (const std::string& problem : files.config->problems) {
+      settings.notes.push_back(own.kube_proxy_config.value + ": " + problem);
+    }
+    fill_from(*files.config, settings);
+    note_local_detection(*files.config, settings);
+  } else {
+    settings.notes.push_back("nothing is taken from kube-proxy's configuration: " +
+                             files.config.error().message);
+  }
+  if (!files.stale_error.empty()) {
+    settings.notes.push_back(
+        "kube-proxy's configuration cannot be read any more, what it said before stands: " +
+        files.stale_error);
+  }
+  if (!files.kubeconfig.empty()) fill(settings.kubeconfig, files.kubeconfig);
+  if (!files.missing.empty() && own.kubeconfig.origin == Origin::kDefault) {
+    settings.notes.push_back("kube-proxy's kubeconfig " + in_quotes(files.missing) +
+                             " does not exist here; using " +
+                             (files.kubeconfig.empty() ? std::string("the service account")
+                                                       : in_quotes(files.kubeconfig)));
+  }
+  return settings;
+}
+
+}  // namespace nmanager

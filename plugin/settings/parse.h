@@ -1,0 +1,87 @@
+// Text of one setting's value -> value. Problems come back in words that fit behind the setting's
+// name: "is not a CIDR such as 10.244.0.0/16". Pure.
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "hooks/rules/families.h"
+#include "hooks/values/address.h"
+#include "hooks/values/result.h"
+
+namespace nmanager {
+
+/// An address and a port to listen on or to connect to.
+struct Endpoint {
+  Address address;
+  std::uint16_t port = 0;
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+/// "127.0.0.1:10249", "[::1]:10249"; no host names, port 1..65535.
+[[nodiscard]] Result<Endpoint> parse_endpoint(std::string_view text);
+[[nodiscard]] std::string to_string(const Endpoint& endpoint);
+
+/// The same, but only a loopback address will do.
+[[nodiscard]] Result<Endpoint> parse_loopback_endpoint(std::string_view text);
+
+/// A block of `family`; length 0 is refused, since it would match everybody. Host bits are cleared.
+[[nodiscard]] Result<Prefix> parse_pod_cidr(Family family, std::string_view text);
+/// True when `text`, which parses as `prefix`, has host bits that were cleared.
+[[nodiscard]] bool has_host_bits(std::string_view text, const Prefix& prefix);
+
+/// "iface:cali+,src:192.0.2.0/24,dst:2001:db8::1"
+[[nodiscard]] Result<DropInvalidSettings> parse_exemptions(std::string_view text);
+[[nodiscard]] std::string to_string(const DropInvalidSettings& settings);
+
+/// "500ms", "5s", "1m"; more than 0, at most one hour.
+[[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+[[nodiscard]] std::string to_string(std::chrono::milliseconds duration);
+
+/// A decimal number without sign, `low`..`high`.
+[[nodiscard]] Result<int> parse_number(std::string_view text, int low, int high);
+
+/// `text` fit for a one-line message: in quotes, what is not printable ASCII replaced, long ones
+/// cut.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+/// Without blanks at both ends.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+
+[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
+
+/// The spelling of one value of an enumeration. Several spellings may stand for one value: the
+/// first is the one that is shown.
+template <class E>
+struct Word {
+  std::string_view text;
+  E value;
+};
+
+template <class E>
+[[nodiscard]] Result<E> parse_word(std::span<const Word<E>> words, std::string_view text) {
+  for (const Word<E>& word : words) {
+    if (equal_ignoring_case(word.text, text)) return word.value;
+  }
+  std::string known;
+  for (const Word<E>& word : words) {
+    if (!known.empty()) known += '|';
+    known += word.text;
+  }
+  return Error{ErrorKind::kBadInput, in_quotes(text) + " is none of " + known};
+}
+
+template <class E>
+[[nodiscard]] std::string show_word(std::span<const Word<E>> words, E value) {
+  const auto found = std::find_if(words.begin(), words.end(),
+                                  [&](const auto& word) { return word.value == value; });
+  return found == words.end() ? std::string("?") : std::string(found->text);
+}
+
+}  // namespace nmanager
