@@ -60,10 +60,9 @@ void take_sync(TableState& table, const SyncReport& report, std::vector<Action>&
 
 void take_success(State& state, TableState& table, SyncReport report, Now now,
                   std::vector<Action>& actions) {
-  const std::uint64_t digest = digest_of(*table.desired);
   if (report.committed) {
     table.status.commit_duration.observe(report.duration);
-    if (table.verified_digest == digest) {
+    if (table.verified_digest == table.desired_digest) {
       take_repair(table, report, now, actions);
     } else {
       take_sync(table, report, actions);
@@ -79,7 +78,7 @@ void take_success(State& state, TableState& table, SyncReport report, Now now,
   if (table.status.error) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }
-  table.verified_digest = digest;
+  table.verified_digest = table.desired_digest;
   table.verified_at = now.mono;
   table.changed_at.reset();
   table.changed_by.clear();

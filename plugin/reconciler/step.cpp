@@ -214,9 +214,9 @@ State initial_state(Settings settings, Now now) {
   return state;
 }
 
-std::vector<Action> step(State& state, Event event, Now now) {
+std::vector<Action> step(State& state, std::vector<Event> events, Now now) {
   Actions actions;
-  std::visit(Intake(state, now, actions), std::move(event));
+  for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
   update_wants(state);
   collect(state, now.mono, actions);

@@ -91,6 +91,7 @@ void update_wants(State& state) {
 std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table) {
   if (table.desired_stale || !table.desired) {
     table.desired = std::make_shared<const DesiredTable>(make_desired(state, table));
+    table.desired_digest = digest_of(*table.desired);
     table.desired_stale = false;
     table.status.rules = rule_count(*table.desired);
   }

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <deque>
+#include <utility>
 
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
@@ -63,12 +63,15 @@ class Rig {
   }
 
   void post(Event event) {
-    std::deque<Event> queue;
-    queue.push_back(std::move(event));
-    while (!queue.empty()) {
-      auto actions = step(state, std::move(queue.front()), now());
-      queue.pop_front();
-      for (Action& action : actions) run(std::move(action), queue);
+    std::vector<Event> events;
+    events.push_back(std::move(event));
+    post(std::move(events));
+  }
+
+  void post(std::vector<Event> events) {
+    while (!events.empty()) {
+      auto actions = step(state, std::exchange(events, {}), now());
+      for (Action& action : actions) run(std::move(action), events);
     }
   }
 
@@ -139,10 +142,10 @@ class Rig {
   int syncs = 0;
 
  private:
-  void run(Action action, std::deque<Event>& queue) {
+  void run(Action action, std::vector<Event>& events) {
     if (auto* sync = std::get_if<SyncTable>(&action)) {
       ++table_reads;
-      queue.push_back(
+      events.push_back(
           TableSynced{sync->id, sync_table(kernel, sync->id, *sync->desired, sync->leave, {})});
     } else if (auto* look = std::get_if<LookAtKube>(&action)) {
       KubeLooked looked;
@@ -153,7 +156,7 @@ class Rig {
         looked.checksum = *kernel.kube_checksum(look->family);
         looked.checksum_cost = 1ms;
       }
-      queue.push_back(looked);
+      events.push_back(looked);
     } else if (auto* line = std::get_if<LogLine>(&action)) {
       lines.push_back(line->text);
     } else if (std::holds_alternative<TrimMemory>(action)) {
@@ -192,6 +195,21 @@ TEST_CASE("a change of a Service changes its rules, an equal one writes nothing"
   CHECK(rig.kernel.text(kNat4).find("20.0.0.2/32") == std::string::npos);
   CHECK(rig.status(kNat4).syncs == 3);
   CHECK(rig.status(kNat4).repairs == 0);
+}
+
+TEST_CASE("a burst of changes makes one commit") {
+  Rig rig;
+  rig.start();
+  const int commits = rig.kernel.commits();
+  std::vector<Event> events;
+  for (int i = 0; i < 50; ++i) {
+    const std::string number = std::to_string(i);
+    events.emplace_back(
+        ApiEvent(ServiceChanged{service(("b" + number).c_str(), ("20.0.1." + number).c_str())}));
+  }
+  rig.post(std::move(events));
+  CHECK(rig.kernel.commits() == commits + 1);
+  CHECK(rig.snapshot().services_with_rules == 51);
 }
 
 TEST_CASE("a list drops what is not in it, but not what could not be decoded") {
