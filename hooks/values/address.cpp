@@ -148,6 +148,9 @@ std::string to_string(const Address& address) {
   const auto bytes = address.bytes();
   if (address.family() == Family::kIpv4) return dotted(bytes);
   const auto [gap_begin, gap_end] = longest_zero_run(bytes);
+  // Embedded IPv4 as inet_ntop, hence iptables, has it (RFC 5952, 5).
+  const bool mixed =
+      gap_begin == 0 && (gap_end == 6 || (gap_end == 5 && bytes[10] == 0xff && bytes[11] == 0xff));
   static constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   for (int group = 0; group < 8; ++group) {
@@ -157,6 +160,7 @@ std::string to_string(const Address& address) {
       continue;
     }
     if (!text.empty() && text.back() != ':') text += ':';
+    if (mixed && group == 6) return text + dotted(bytes.subspan(12));
     bool started = false;
     for (int digit = 0; digit < 4; ++digit) {
       const std::uint8_t value = address.nibble(group * 4 + digit);

@@ -1,0 +1,130 @@
+#include "test/unit/legacy/sandbox.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+namespace nmanager::test {
+
+CommandResult run(const std::string& command, const std::string& input) {
+  std::array<char, 64> input_file{"/tmp/nmanager-legacy-in-XXXXXX"};
+  const int fd = mkstemp(input_file.data());
+  REQUIRE(fd >= 0);
+  close(fd);
+  std::ofstream(input_file.data()) << input;
+  const std::string line = "( " + command + " ) <" + input_file.data() + " 2>&1";
+  FILE* pipe = popen(line.c_str(), "re");
+  REQUIRE(pipe != nullptr);
+  CommandResult result;
+  std::array<char, 4096> buffer;
+  for (std::size_t size; (size = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+    result.output.append(buffer.data(), size);
+  }
+  const int status = pclose(pipe);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  std::filesystem::remove(input_file.data());
+  return result;
+}
+
+std::string must(const std::string& command, const std::string& input) {
+  CommandResult result = run(command, input);
+  INFO(command << ": " << result.output);
+  REQUIRE(result.exit_code == 0);
+  return result.output;
+}
+
+Sandbox::Sandbox() {
+  std::array<char, 64> name{"/tmp/nmanager-legacy-XXXXXX"};
+  REQUIRE(mkdtemp(name.data()) != nullptr);
+  directory_ = name.data();
+  lock_file_ = directory_ + "/xtables.lock";
+  setenv("XTABLES_LOCKFILE", lock_file_.c_str(), 1);
+  before_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
+  if (!usable_) {
+    std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
+  }
+}
+
+Sandbox::~Sandbox() {
+  if (before_ >= 0) {
+    (void)setns(before_, CLONE_NEWNET);
+    close(before_);
+  }
+  unsetenv("XTABLES_LOCKFILE");
+  std::filesystem::remove_all(directory_);
+}
+
+LegacyOptions Sandbox::options() const {
+  LegacyOptions options;
+  options.lock_file = lock_file_;
+  options.create_tables = true;
+  return options;
+}
+
+std::string iptables(TableId id) {
+  return std::string(iptables_command(id.family)) + "-legacy -w 10 -t " +
+         std::string(to_string(id.table));
+}
+
+std::string save(TableId id, bool counters) {
+  const std::string text = must(std::string(iptables_command(id.family)) + "-legacy-save -t " +
+                                std::string(to_string(id.table)) + (counters ? " -c" : ""));
+  std::istringstream lines(text);
+  std::string result;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with('#')) result += line + '\n';
+  }
+  return result;
+}
+
+void restore(TableId id, const std::string& lines) {
+  must(std::string(iptables_command(id.family)) + "-legacy-restore -w 10 --noflush --counters",
+       "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
+}
+
+Commit apply(Backend& backend, TableId id, const DesiredTable& desired) {
+  auto transaction = backend.begin(id);
+  if (!transaction) FAIL(transaction.error().message);
+  auto commit = (*transaction)->commit(make_plan(id, desired, (*transaction)->observed()));
+  if (!commit) FAIL(commit.error().message);
+  return *commit;
+}
+
+ObservedTable look(Backend& backend, TableId id) {
+  auto transaction = backend.begin(id);
+  if (!transaction) FAIL(transaction.error().message);
+  return (*transaction)->observed();
+}
+
+Rule jump_to(const std::string& chain) {
+  Rule rule;
+  rule.target = Jump{ChainName(chain)};
+  return rule;
+}
+
+Prefix prefix(const std::string& text) {
+  const auto value = Prefix::parse(text);
+  REQUIRE(value.has_value());
+  return *value;
+}
+
+Address address(const std::string& text) {
+  const auto value = Address::parse(text);
+  REQUIRE(value.has_value());
+  return *value;
+}
+
+}  // namespace nmanager::test

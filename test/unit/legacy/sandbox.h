@@ -1,0 +1,61 @@
+// A network namespace and a lock file of one's own, and iptables-legacy in it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hooks/backend/backend.h"
+#include "hooks/legacy/legacy_backend.h"
+
+namespace nmanager::test {
+
+struct CommandResult {
+  int exit_code = -1;
+  std::string output;  // stdout and stderr
+};
+
+/// Runs `command` by the shell in the calling thread's namespace; `input` is its stdin.
+CommandResult run(const std::string& command, const std::string& input = {});
+
+/// As run(), but the test fails with the output unless the exit code is 0.
+std::string must(const std::string& command, const std::string& input = {});
+
+/// Moves the calling thread to a fresh network namespace, and $XTABLES_LOCKFILE to a fresh
+/// directory, both until the end of the object; the namespace before is entered again.
+class Sandbox {
+ public:
+  Sandbox();
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
+  ~Sandbox();
+
+  /// False, with the reason printed, where namespaces cannot be made (not root).
+  [[nodiscard]] bool usable() const { return usable_; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] const std::string& lock_file() const { return lock_file_; }
+  [[nodiscard]] LegacyOptions options() const;
+
+ private:
+  int before_ = -1;
+  bool usable_ = false;
+  std::string directory_;
+  std::string lock_file_;
+};
+
+/// "iptables-legacy -t nat" of the table's family.
+std::string iptables(TableId id);
+/// iptables-legacy-save -c of one table without its comment lines.
+std::string save(TableId id, bool counters = true);
+/// iptables-legacy-restore --noflush of `lines` into the table; COMMIT is added.
+void restore(TableId id, const std::string& lines);
+
+/// The commit of make_plan(desired, observed); the test fails when it fails.
+Commit apply(Backend& backend, TableId id, const DesiredTable& desired);
+/// What stands there now.
+ObservedTable look(Backend& backend, TableId id);
+
+Rule jump_to(const std::string& chain);
+Prefix prefix(const std::string& text);
+Address address(const std::string& text);
+
+}  // namespace nmanager::test
