@@ -1,0 +1,88 @@
+#include "plugin/neighbour/decide_mode.h"
+
+#include <string_view>
+#include <utility>
+
+namespace nmanager {
+
+namespace {
+
+std::string name(ProxyMode mode) {
+  return std::string(to_string(mode));
+}
+
+/// What the kernel shows; nothing when it shows nothing, or two modes at once.
+struct KernelWord {
+  std::optional<ProxyMode> mode;
+  std::string_view why;
+};
+
+KernelWord kernel_word(const KernelEvidence& kernel) {
+  const bool device = kernel.ipvs_device.value_or(false);
+  const bool table = kernel.nft_table.value_or(false);
+  if (device && table) return {std::nullopt, "both kube-ipvs0 and the nft table kube-proxy stand"};
+  if (device && !kernel.kube_chains.value_or(true)) {
+    return {std::nullopt, "kube-ipvs0 exists, but KUBE-SERVICES does not"};
+  }
+  if (device) return {ProxyMode::kIpvs, "kube-ipvs0 exists"};
+  if (table) return {ProxyMode::kNftables, "the nft table kube-proxy stands"};
+  // KUBE-SERVICES stands in iptables and in IPVS mode: only without kube-ipvs0 it tells which.
+  if (kernel.kube_chains.value_or(false) && kernel.ipvs_device.has_value()) {
+    return {ProxyMode::kIptables, "KUBE-SERVICES stands and kube-ipvs0 does not exist"};
+  }
+  return {std::nullopt, "nothing of kube-proxy stands in the kernel"};
+}
+
+ModeDecision keep(const ModeDecision& previous, std::string why) {
+  ModeDecision decision = previous;
+  decision.certain = false;
+  decision.note = "kube-proxy's mode could not be told: " + std::move(why) + "; " +
+                  (previous.mode ? "what was known before (" + name(*previous.mode) + ") stands"
+                                 : "nothing is concluded from that");
+  return decision;
+}
+
+ModeDecision by_setting(const Setting<ProxyMode>& setting, const ProxyReport& report) {
+  ModeDecision decision{setting.value, std::string(to_string(setting.origin)), true, ""};
+  if (report.mode && *report.mode != setting.value) {
+    decision.note = "the setting proxy-mode says " + name(setting.value) +
+                    ", but kube-proxy itself says " + name(*report.mode);
+  }
+  return decision;
+}
+
+ModeDecision by_answer(ProxyMode answer, ProxyMode config_mode) {
+  ModeDecision decision{answer, std::string(kProxyModeOrigin), true, ""};
+  if (config_mode != ProxyMode::kAuto && config_mode != answer) {
+    decision.note = "kube-proxy runs in mode " + name(answer) + ", its configuration says " +
+                    name(config_mode) + ": it has not been restarted since, or was told otherwise";
+  }
+  return decision;
+}
+
+}  // namespace
+
+ModeDecision decide_mode(const Setting<ProxyMode>& setting, const ProxyReport& report,
+                         ProxyMode config_mode, const KernelEvidence& kernel,
+                         const ModeDecision& previous) {
+  if (setting.value != ProxyMode::kAuto) return by_setting(setting, report);
+  if (report.mode) return by_answer(*report.mode, config_mode);
+
+  const std::string silence = report.error.empty() ? "kube-proxy was not asked yet" : report.error;
+  const KernelWord kernel_says = kernel_word(kernel);
+  if (config_mode == ProxyMode::kAuto) {
+    if (!kernel_says.mode) return keep(previous, silence + ", and " + std::string(kernel_says.why));
+    return {kernel_says.mode, "kernel", false,
+            "kube-proxy's mode is taken from the kernel (" + std::string(kernel_says.why) +
+                "): " + silence};
+  }
+  const bool ipvs_by_config = config_mode == ProxyMode::kIpvs;
+  if (kernel_says.mode && (*kernel_says.mode == ProxyMode::kIpvs) != ipvs_by_config) {
+    return keep(previous, silence + ", its configuration says " + name(config_mode) + ", but " +
+                              std::string(kernel_says.why));
+  }
+  return {config_mode, "config.conf", false,
+          "kube-proxy's mode is taken from its configuration: " + silence};
+}
+
+}  // namespace nmanager

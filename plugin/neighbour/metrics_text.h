@@ -1,0 +1,31 @@
+// kube-proxy's own words: /proxyMode and the few series we need of /metrics. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hooks/values/result.h"
+#include "plugin/settings/settings.h"
+
+namespace nmanager {
+
+/// "ipvs", "iptables" or "nftables"; blanks around it do not matter.
+[[nodiscard]] Result<ProxyMode> parse_proxy_mode(std::string_view body);
+
+struct ProxyMetrics {
+  bool is_kube_proxy = false;  // the text holds at least one series of kube-proxy
+  /// kubeproxy_sync_proxy_rules_last_timestamp_seconds, seconds since 1970: the latest of all
+  /// series (older kube-proxies have one, newer ones one for each family). Nothing: never synced.
+  std::optional<double> last_sync;
+  std::optional<double> last_sync_ipv4;  // only where it tells families apart
+  std::optional<double> last_sync_ipv6;
+  std::optional<std::string> version;  // kubernetes_build_info{git_version}
+
+  bool operator==(const ProxyMetrics&) const = default;
+};
+
+/// Takes what it can read of Prometheus' text format; lines that are malformed count as absent.
+[[nodiscard]] ProxyMetrics parse_proxy_metrics(std::string_view text);
+
+}  // namespace nmanager
