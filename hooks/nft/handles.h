@@ -1,0 +1,30 @@
+// Owners for what libnftnl allocates.
+#pragma once
+
+#include <cstdio>  // libnftnl/expr.h takes a FILE* without including it
+
+#include <libnftnl/chain.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+
+#include <memory>
+#include <new>
+
+namespace nmanager {
+
+struct NftnlDeleter {
+  void operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
+  void operator()(nftnl_chain* chain) const { nftnl_chain_free(chain); }
+  void operator()(nftnl_expr_iter* iterator) const { nftnl_expr_iter_destroy(iterator); }
+};
+template <class T>
+using NftnlPtr = std::unique_ptr<T, NftnlDeleter>;
+
+/// `made`, or std::bad_alloc: libnftnl answers nullptr when memory is out (or a name is unknown).
+template <class T>
+[[nodiscard]] T* made_or_throw(T* made) {
+  if (made == nullptr) throw std::bad_alloc();
+  return made;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,65 @@
+// One nf_tables netlink request, built in place.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "hooks/values/address.h"
+
+struct nlmsghdr;
+struct nlattr;
+
+namespace nmanager {
+
+/// NFPROTO_IPV4 or NFPROTO_IPV6: the nf_tables families that iptables-nft uses.
+[[nodiscard]] std::uint8_t nf_family(Family family);
+
+/// A message of at most kRoom bytes: header, nfgenmsg, attributes. The largest one written is a
+/// rule with every match, below 2 KiB.
+class Message {
+ public:
+  static constexpr std::size_t kRoom = 4096;
+
+  /// `type` is an nf_tables message (NFT_MSG_*), or any other with its subsystem in the high byte.
+  Message(int type, std::uint8_t family, int flags);
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  Message& text(int attribute, std::string_view value);  // with its terminating zero
+  Message& be32(int attribute, std::uint32_t value);
+  Message& be64(int attribute, std::uint64_t value);
+
+  [[nodiscard]] nlmsghdr* header();
+
+ private:
+  alignas(8) std::array<char, kRoom> room_;  // not zeroed: libmnl zeroes what it pads
+};
+
+/// The attributes of a received message, found one by one; a message has few.
+class Attributes {
+ public:
+  explicit Attributes(const nlmsghdr& message);  // those behind nfgenmsg
+  explicit Attributes(const nlattr& nest);
+
+  [[nodiscard]] const nlattr* find(int type) const;  // nullptr: absent
+  [[nodiscard]] std::string_view text(int type) const;
+  [[nodiscard]] std::uint32_t be32(int type) const;  // 0 when absent or short
+  [[nodiscard]] std::uint64_t be64(int type) const;
+
+  /// Calls `each` for every attribute, in order.
+  template <class Each>
+  void for_each(Each each) const {
+    for (const nlattr* at = first_; at != nullptr; at = next(at)) each(*at);
+  }
+
+ private:
+  [[nodiscard]] const nlattr* next(const nlattr* at) const;
+  [[nodiscard]] const nlattr* checked(const nlattr* at) const;
+
+  const nlattr* first_ = nullptr;
+  const char* end_ = nullptr;
+};
+
+}  // namespace nmanager

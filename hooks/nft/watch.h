@@ -1,0 +1,15 @@
+// Changes made by others: NEWGEN events, with the generation id itself as the net below.
+#pragma once
+
+#include <memory>
+
+#include "hooks/backend/backend.h"
+#include "hooks/nft/session.h"
+
+namespace nmanager {
+
+/// Reports what comes after generation `seen`.
+[[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<Session> session,
+                                                      Generation seen);
+
+}  // namespace nmanager

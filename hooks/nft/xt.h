@@ -1,0 +1,38 @@
+// The payloads of the xt matches and targets that our rules use: what iptables' extensions of
+// 1.8.9 fill in, padded to XT_ALIGN.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/values/rule.h"
+
+namespace nmanager::xt {
+
+using Bytes = std::vector<std::uint8_t>;
+
+inline constexpr std::string_view kComment = "comment";      // revision 0
+inline constexpr std::string_view kAddrtype = "addrtype";    // revision 1
+inline constexpr std::string_view kConntrack = "conntrack";  // revision 3
+inline constexpr std::string_view kMultiport = "multiport";  // revision 1
+inline constexpr std::string_view kDnat = "DNAT";            // revision 2
+inline constexpr std::string_view kMark = "MARK";            // revision 2
+
+[[nodiscard]] Bytes comment(std::string_view text);
+[[nodiscard]] Bytes source_is_local();
+[[nodiscard]] Bytes state_invalid();
+[[nodiscard]] Bytes destination_ports(const PortSet& ports);
+[[nodiscard]] Bytes dnat(const Address& to);
+[[nodiscard]] Bytes set_mark(const SetMark& mark);
+
+// The way back; nothing: not what the functions above write.
+[[nodiscard]] std::optional<std::string> read_comment(std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<PortSet> read_destination_ports(std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<Address> read_dnat(Family family, std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<SetMark> read_set_mark(std::span<const std::uint8_t> info);
+
+}  // namespace nmanager::xt
