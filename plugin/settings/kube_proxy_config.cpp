@@ -168,8 +168,9 @@ Result<KubeProxyConfig> read_config(const YAML::Node& root) {
 Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text) {
   if (text.size() > kMaxConfigBytes) return bad("is larger than 1 MiB");
   try {
-    // The newline makes yaml-cpp see that a quote at the very end was never closed.
-    return read_config(YAML::Load(std::string(text) + "\n"));
+    // yaml-cpp 0.7 takes the end of the text for the end of a quoted word if only blanks follow the
+    // quote; a comment at the end makes it see that the quote was never closed.
+    return read_config(YAML::Load(std::string(text) + "\n#"));
   } catch (const YAML::Exception& error) {
     return bad("is not YAML: line " + std::to_string(error.mark.line + 1) + ": " + error.msg);
   } catch (const std::exception& error) {
