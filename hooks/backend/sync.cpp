@@ -18,7 +18,8 @@ std::uint64_t count_drops(const ObservedTable& observed) {
 /// One try; true: no further try is needed (report.verified or report.error tells how it ended).
 bool attempt(Backend& backend, TableId id, const DesiredTable& desired,
              const std::set<ChainName>& leave, const SyncOptions& options, SyncReport& report) {
-  auto begun = backend.begin(id);
+  auto begun = options.expected == nullptr ? backend.begin(id)
+                                           : backend.begin_expecting(id, *options.expected);
   if (!begun) {
     report.error = begun.error();
     return true;

@@ -27,6 +27,9 @@ struct SyncReport {
 struct SyncOptions {
   int max_attempts = 10;       // reads that were overtaken by a rival, or failed commits re-read
   bool keep_plan_text = false;
+  /// digests_of(desired), kept by the caller for large tables; nullptr: every own chain is read,
+  /// with its counters.
+  const ChainDigests* expected = nullptr;
 };
 
 /// Owner thread. `leave`: see make_plan.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "hooks/values/rule.h"
@@ -40,6 +41,12 @@ struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
   std::map<Hook, std::vector<HookRule>> hooks;  // every hook of this table that hook_chain() names;
                                                 // a base chain that does not exist is an empty list
+
+  /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as
+  /// expected, and `missing` names the expected ones that do not exist. Every other expected chain
+  /// stands, with just the expected rules.
+  bool only_differences = false;
+  std::set<ChainName> missing;
 };
 
 }  // namespace nmanager

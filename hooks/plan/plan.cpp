@@ -110,18 +110,35 @@ void add_chain_findings(TablePlan& plan, const ChainName& chain, const std::vect
   if (plan.findings.size() == before) plan.findings.push_back({Cause::kRuleOrder, chain.str()});
 }
 
+void plan_chain(TablePlan& plan, const ChainName& name, const std::vector<Rule>& rules,
+                const ObservedChain* observed) {
+  if (observed == nullptr) {
+    plan.findings.push_back({Cause::kChainMissing, name.str()});
+    plan.edits.push_back({name, true, diff_chain(rules, {})});
+    return;
+  }
+  auto steps = diff_chain(rules, *observed);
+  if (steps.empty()) return;
+  add_chain_findings(plan, name, rules, *observed);
+  plan.edits.push_back({name, false, std::move(steps)});
+}
+
 void plan_chains(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
   for (const auto& [name, rules] : desired.chains) {
     const auto found = observed.chains.find(name);
-    if (found == observed.chains.end()) {
-      plan.findings.push_back({Cause::kChainMissing, name.str()});
-      plan.edits.push_back({name, true, diff_chain(rules, {})});
-      continue;
-    }
-    auto steps = diff_chain(rules, found->second);
-    if (steps.empty()) continue;
-    add_chain_findings(plan, name, rules, found->second);
-    plan.edits.push_back({name, false, std::move(steps)});
+    plan_chain(plan, name, rules, found == observed.chains.end() ? nullptr : &found->second);
+  }
+}
+
+/// As plan_chains(), without touching the chains that are as desired.
+void plan_differences(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
+  for (const ChainName& name : observed.missing) {
+    const auto wanted = desired.chains.find(name);
+    if (wanted != desired.chains.end()) plan_chain(plan, name, wanted->second, nullptr);
+  }
+  for (const auto& [name, seen] : observed.chains) {
+    const auto wanted = desired.chains.find(name);
+    if (wanted != desired.chains.end()) plan_chain(plan, name, wanted->second, &seen);
   }
 }
 
@@ -175,7 +192,11 @@ TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable
   TablePlan plan;
   plan.id = id;
   plan_hooks(plan, desired, observed);
-  plan_chains(plan, desired, observed);
+  if (observed.only_differences) {
+    plan_differences(plan, desired, observed);
+  } else {
+    plan_chains(plan, desired, observed);
+  }
   plan_removals(plan, desired, observed, leave);
   std::ranges::sort(plan.findings);
   plan.findings.erase(std::ranges::unique(plan.findings).begin(), plan.findings.end());
