@@ -88,6 +88,7 @@ struct Snapshot {
   std::string proxy_mode;  // "ipvs", "iptables", "nftables", "unknown"
   std::string proxy_mode_origin;
   std::optional<WallTime> proxy_last_sync;  // kube-proxy's own word, per its metrics
+  std::string proxy_version;                // "v1.36.2"; empty: not told
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
   ApiState api;

@@ -1,0 +1,60 @@
+// The owner thread: waits for events, lets step() decide, does what it asks for, publishes the result.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <spdlog/logger.h>
+
+#include "plugin/reconciler/state.h"
+#include "plugin/run/backend_slot.h"
+#include "plugin/run/mailbox.h"
+
+namespace nmanager {
+
+/// What the loop needs of the world besides kernel tables; all called on the owner thread.
+struct LoopHooks {
+  std::function<void(Snapshot)> publish;
+  std::function<void()> beat;                     // the loop turns
+  std::function<void()> ask_kube_proxy;           // an answer comes through the mailbox
+  /// Cheap things to look at now and then; told whether KUBE-SERVICES stands.
+  std::function<std::vector<Event>(std::optional<bool> kube_chains)> look_around;
+  std::function<void(Snapshot&)> complete;        // what the state does not know: version, settings
+  std::vector<int> wake_fds;                      // readable: call look_around at once
+};
+
+class Loop {
+ public:
+  Loop(const Settings& settings, Mailbox<Event>& mailbox, std::shared_ptr<spdlog::logger> log,
+       LoopHooks hooks);
+
+  /// Until `stop_fd` is readable. The rules stay: a rolling update must not open a gap.
+  void run(int stop_fd);
+
+ private:
+  using Events = std::vector<Event>;
+
+  [[nodiscard]] static Now now();
+  Events gather();
+  [[nodiscard]] std::optional<bool> kube_chains() const;
+  void turn(Events events);
+  void run_action(const Action& action, Events& answers);
+  void sync(const SyncTable& action, Events& answers);
+  void look_at_kube(const LookAtKube& action, Events& answers);
+  void write_log(const LogLine& line);
+  void choose_backend();
+  void retire_old_backend();
+  void publish();
+  bool wait(int stop_fd);
+
+  State state_;
+  Mailbox<Event>& mailbox_;
+  std::shared_ptr<spdlog::logger> log_;
+  LoopHooks hooks_;
+  BackendSlot slot_;
+  TimePoint next_look_around_{};
+  TimePoint next_drain_{};
+  bool look_around_now_ = true;
+};
+
+}  // namespace nmanager

@@ -1,0 +1,47 @@
+// The one way into the owner thread: other threads post values, the owner takes them all at once.
+#pragma once
+
+#include <sys/eventfd.h>
+
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "plugin/run/fd.h"
+
+namespace nmanager {
+
+template <class T>
+class Mailbox {
+ public:
+  Mailbox() : ready_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+  /// Any thread; never blocks for longer than a move.
+  void post(T value) {
+    {
+      const std::lock_guard lock(mutex_);
+      values_.push_back(std::move(value));
+    }
+    const std::uint64_t one = 1;
+    // Cannot fail but with a full counter, and then the owner is awake already.
+    (void)!::write(ready_.get(), &one, sizeof one);
+  }
+
+  /// Owner thread. Readable while there is something to take().
+  [[nodiscard]] int fd() const { return ready_.get(); }
+
+  [[nodiscard]] std::vector<T> take() {
+    std::uint64_t count = 0;
+    (void)!::read(ready_.get(), &count, sizeof count);
+    const std::lock_guard lock(mutex_);
+    return std::exchange(values_, {});
+  }
+
+ private:
+  Fd ready_;  // eventfd
+  std::mutex mutex_;
+  std::vector<T> values_;  // protected by mutex_
+};
+
+}  // namespace nmanager

@@ -1,0 +1,35 @@
+// What the world is shown, as pure functions of the snapshot.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "plugin/status/snapshot.h"
+
+namespace nmanager {
+
+/// In the style of kube-apiserver: "ok", or with `verbose` (and always when not ready) a line for
+/// each check. Lines that do not decide are marked [i].
+[[nodiscard]] std::string render_readyz(const Snapshot& snapshot, bool verbose);
+
+/// For people; what `nmanager status` prints. The first line is "ready" or "not ready".
+[[nodiscard]] std::string render_status(const Snapshot& snapshot, WallTime now);
+
+/// Of this process, read when the metrics are asked for.
+struct ProcessStats {
+  double start_time = 0;  // seconds since 1970
+  double cpu_seconds = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_fds = 0;
+  std::uint64_t threads = 0;
+};
+
+/// Prometheus text format 0.0.4.
+[[nodiscard]] std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process);
+
+/// ISO 8601 in UTC with milliseconds.
+[[nodiscard]] std::string utc(WallTime time);
+
+}  // namespace nmanager

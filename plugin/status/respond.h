@@ -1,0 +1,24 @@
+// From a request's method and target to its answer. Pure but for the process' own statistics.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plugin/status/board.h"
+
+namespace nmanager {
+
+struct Answer {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+/// The loop is taken for dead when it has not turned for so long. A commit into a table of 10,000
+/// Services takes about a second (facts: legacy tables), ten tries of it ten.
+inline constexpr std::chrono::seconds kBeatLimit{30};
+
+[[nodiscard]] Answer respond(std::string_view method, std::string_view target,
+                             const StatusBoard& board, StatusBoard::SteadyTime now);
+
+}  // namespace nmanager

@@ -1,0 +1,158 @@
+#include "plugin/status/server.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <list>
+#include <thread>
+
+#include "plugin/status/respond.h"
+
+namespace nmanager {
+
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using tcp = asio::ip::tcp;
+
+constexpr std::size_t kMaxSessions = 32;
+constexpr std::uint32_t kMaxHeaderBytes = 8 * 1024;
+constexpr std::chrono::seconds kIdleTimeout{10};
+
+class Session;
+/// Oldest use first; a new connection takes the place of the one that was idle longest.
+using Sessions = std::list<std::weak_ptr<Session>>;
+
+/// One connection; requests one after the other. Server thread only.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(tcp::socket socket, const StatusBoard& board)
+      : stream_(std::move(socket)), board_(board) {}
+
+  void read() {
+    parser_.emplace();
+    parser_->header_limit(kMaxHeaderBytes);
+    parser_->body_limit(0);
+    stream_.expires_after(kIdleTimeout);
+    http::async_read(stream_, buffer_, *parser_,
+                     [self = shared_from_this()](beast::error_code error, std::size_t) {
+                       self->on_read(error);
+                     });
+  }
+
+  void close() {
+    beast::error_code ignored;
+    stream_.socket().close(ignored);
+  }
+
+ private:
+  using Response = http::response<http::string_body>;
+
+  void on_read(beast::error_code error) {
+    if (error == http::error::end_of_stream || error == beast::error::timeout ||
+        error == asio::error::operation_aborted) {
+      return close();
+    }
+    if (error)
+      return answer({400, "text/plain", "not a request: " + error.message() + '\n'}, false);
+    const auto& request = parser_->get();
+    const std::string_view target(request.target().data(), request.target().size());
+    const auto method = request.method_string();
+    head_ = request.method() == http::verb::head;
+    answer(
+        respond({method.data(), method.size()}, target, board_, std::chrono::steady_clock::now()),
+        request.keep_alive());
+  }
+
+  void answer(Answer content, bool keep_alive) {
+    response_ = Response(static_cast<http::status>(content.status), 11);
+    response_.set(http::field::content_type, content.content_type);
+    response_.set(http::field::cache_control, "no-store");
+    response_.keep_alive(keep_alive);
+    response_.content_length(content.body.size());
+    if (!head_) response_.body() = std::move(content.body);
+    stream_.expires_after(kIdleTimeout);
+    http::async_write(
+        stream_, response_,
+        [self = shared_from_this(), keep_alive](beast::error_code error, std::size_t) {
+          if (error || !keep_alive) return self->close();
+          self->read();
+        });
+  }
+
+  beast::tcp_stream stream_;
+  const StatusBoard& board_;
+  beast::flat_buffer buffer_{kMaxHeaderBytes * 2};
+  std::optional<http::request_parser<http::empty_body>> parser_;
+  Response response_;
+  bool head_ = false;
+};
+
+class Server final : public StatusServer {
+ public:
+  Server(const tcp::endpoint& endpoint, const StatusBoard& board)
+      : acceptor_(io_, endpoint), board_(board) {
+    port_ = acceptor_.local_endpoint().port();
+    accept();
+    thread_ = std::thread([this] { io_.run(); });
+  }
+
+  ~Server() override {
+    io_.stop();
+    thread_.join();
+  }
+
+  [[nodiscard]] std::uint16_t port() const override { return port_; }
+
+ private:
+  void accept() {
+    acceptor_.async_accept([this](beast::error_code error, tcp::socket socket) {
+      if (!error) admit(std::move(socket));
+      if (error != asio::error::operation_aborted) accept();
+    });
+  }
+
+  void admit(tcp::socket socket) {
+    sessions_.remove_if([](const std::weak_ptr<Session>& one) { return one.expired(); });
+    if (sessions_.size() >= kMaxSessions) {
+      if (const auto oldest = sessions_.front().lock()) oldest->close();
+      sessions_.pop_front();
+    }
+    const auto session = std::make_shared<Session>(std::move(socket), board_);
+    sessions_.push_back(session);
+    session->read();
+  }
+
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_;
+  const StatusBoard& board_;
+  Sessions sessions_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
+  return {asio::ip::make_address(to_string(address)), port};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address,
+                                                          std::uint16_t port,
+                                                          const StatusBoard& board) {
+  if (!address.is_loopback()) {
+    return Error{ErrorKind::kBadInput, to_string(address) + " is not a loopback address"};
+  }
+  try {
+    return std::unique_ptr<StatusServer>(
+        std::make_unique<Server>(endpoint_of(address, port), board));
+  } catch (const boost::system::system_error& error) {
+    return Error{ErrorKind::kUnavailable, "cannot listen on " + to_string(address) + " port " +
+                                              std::to_string(port) + ": " + error.code().message()};
+  }
+}
+
+}  // namespace nmanager

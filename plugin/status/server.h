@@ -1,0 +1,27 @@
+// The local HTTP endpoint: /livez, /readyz, /status, /metrics. One thread of its own, loopback
+// only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "hooks/values/address.h"
+#include "hooks/values/result.h"
+#include "plugin/status/board.h"
+
+namespace nmanager {
+
+class StatusServer {
+ public:
+  /// kBadInput: not a loopback address; kUnavailable: the port cannot be had, the message says why.
+  [[nodiscard]] static Result<std::unique_ptr<StatusServer>> start(const Address& address,
+                                                                   std::uint16_t port,
+                                                                   const StatusBoard& board);
+  virtual ~StatusServer() = default;  // stops within milliseconds, whatever clients do
+
+  /// The port that was bound; interesting when 0 was asked for.
+  [[nodiscard]] virtual std::uint16_t port() const = 0;
+};
+
+}  // namespace nmanager
