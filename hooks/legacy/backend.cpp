@@ -35,17 +35,19 @@ KubeStamp stamp_of(const StampKey& key) {
 }
 
 /// The entry as it would be in any table: counters, what the kernel notes for itself and the place
-/// of a jump's target zeroed.
+/// that a jump (or a rule without -j) goes to zeroed.
 template <class F>
-Span comparable(Span entry, std::string_view jump_to, std::vector<std::uint8_t>& scratch) {
+Span comparable(Span entry, std::vector<std::uint8_t>& scratch) {
   using Entry = typename F::Entry;
   scratch.assign(entry.begin(), entry.end());
   std::memset(scratch.data() + offsetof(Entry, comefrom), 0, sizeof(Entry::comefrom));
   std::memset(scratch.data() + offsetof(Entry, counters), 0, sizeof(Entry::counters));
-  if (!jump_to.empty()) {
-    const std::uint16_t target = frame_of<F>(entry)->target_offset;
-    const std::size_t verdict = target + offsetof(xt_standard_target, verdict);
-    std::memset(scratch.data() + verdict, 0, sizeof(xt_standard_target::verdict));
+  const std::size_t at = frame_of<F>(entry)->target_offset;
+  const auto target = extension_at(entry, at);
+  if (!target || target->name != XT_STANDARD_TARGET) return scratch;
+  const auto verdict = load<int>(target->data);
+  if (verdict && *verdict >= 0) {
+    std::memset(scratch.data() + at + offsetof(xt_standard_target, verdict), 0, sizeof(int));
   }
   return scratch;
 }
@@ -61,7 +63,7 @@ KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
     result.present = result.present || chain.name == "KUBE-SERVICES";
     sum.add_chain(chain.name);
     blob.for_each_rule(chain, [&](Span entry, std::string_view jump_to) {
-      sum.add_rule(chain.name, comparable<F>(entry, jump_to, scratch), jump_to);
+      sum.add_rule(chain.name, comparable<F>(entry, scratch), jump_to);
     });
   }
   result.sum = sum.sum();

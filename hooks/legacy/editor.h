@@ -25,6 +25,7 @@ class Editor {
   /// kRetry when a jump of ours is no longer where it was observed; kBug when the plan does not fit
   /// the table.
   [[nodiscard]] Result<Commit> apply(const TablePlan& plan) {
+    keep_policy_counters();
     for (const ChainEdit& edit : plan.edits) {
       if (!edit.create) continue;
       if (F::create_chain(edit.chain.str().c_str(), handle_) == 0) return misfit(edit.chain.str());
@@ -43,6 +44,18 @@ class Editor {
     return {ErrorKind::kBug, "iptables-legacy, " + to_string(id_) +
                                  ": the plan does not fit chain " + chain + ": " +
                                  std::strerror(errno)};
+  }
+
+  /// libiptc resets the counters of policies in every commit (COUNTER_MAP_ZEROED), so that each
+  /// iptables-legacy command loses them. Those that are set explicitly stay, short of the packets
+  /// between read and commit.
+  void keep_policy_counters() {
+    for (const char* chain : {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}) {
+      if (F::builtin(chain, handle_) == 0) continue;
+      xt_counters counters{};
+      const char* policy = F::get_policy(chain, &counters, handle_);
+      if (policy != nullptr) F::set_policy(chain, policy, &counters, handle_);
+    }
   }
 
   /// `place` is 0-based; at the chain's end it appends.

@@ -53,6 +53,9 @@ struct Ipv4 {
   static constexpr auto append_entry = iptc_append_entry;
   static constexpr auto delete_num_entry = iptc_delete_num_entry;
   static constexpr auto get_references = iptc_get_references;
+  static constexpr auto builtin = iptc_builtin;
+  static constexpr auto get_policy = iptc_get_policy;
+  static constexpr auto set_policy = iptc_set_policy;
   static constexpr auto commit = iptc_commit;
 };
 
@@ -91,6 +94,9 @@ struct Ipv6 {
   static constexpr auto append_entry = ip6tc_append_entry;
   static constexpr auto delete_num_entry = ip6tc_delete_num_entry;
   static constexpr auto get_references = ip6tc_get_references;
+  static constexpr auto builtin = ip6tc_builtin;
+  static constexpr auto get_policy = ip6tc_get_policy;
+  static constexpr auto set_policy = ip6tc_set_policy;
   static constexpr auto commit = ip6tc_commit;
 };
 

@@ -50,6 +50,7 @@ Sandbox::Sandbox() {
   REQUIRE(mkdtemp(name.data()) != nullptr);
   directory_ = name.data();
   lock_file_ = directory_ + "/xtables.lock";
+  REQUIRE(std::filesystem::create_directory(directory_ + "/rival"));
   setenv("XTABLES_LOCKFILE", lock_file_.c_str(), 1);
   before_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
@@ -72,6 +73,10 @@ LegacyOptions Sandbox::options() const {
   options.lock_file = lock_file_;
   options.create_tables = true;
   return options;
+}
+
+std::string lockless(const std::string& command) {
+  return "XTABLES_LOCKFILE=$(dirname $XTABLES_LOCKFILE)/rival/lock " + command;
 }
 
 std::string iptables(TableId id) {
