@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_acct.h>
+#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
