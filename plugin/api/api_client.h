@@ -1,0 +1,28 @@
+// Lists and watches Services of a Kubernetes API server, as kube-proxy does.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "plugin/api/api_access.h"
+#include "plugin/api/service_source.h"
+
+namespace nmanager {
+
+struct ApiClientOptions {
+  int page_size = 500;
+  std::chrono::seconds watch_timeout{480};  // asked of the server; jittered by up to as much again
+  /// The server sends a bookmark a minute; longer silence means the connection is dead.
+  std::chrono::milliseconds watch_silence{90'000};
+  std::chrono::milliseconds list_silence{30'000};
+};
+
+/// A thread of its own. start_http_library() must have been called.
+[[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(ApiAccess access,
+                                                             ApiClientOptions options = {});
+
+/// One complete list, for commands that look once; blocks up to the list's time-outs.
+[[nodiscard]] Result<ServicesListed> list_once(const ApiAccess& access,
+                                               ApiClientOptions options = {});
+
+}  // namespace nmanager

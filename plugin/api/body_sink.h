@@ -1,0 +1,16 @@
+// A response stream of cpprestsdk that hands each piece of the body on as it comes; the library's
+// own buffers would grow without bound while a watch lasts.
+#pragma once
+
+#include <cpprest/astreambuf.h>
+#include <cpprest/streams.h>
+
+#include <memory>
+
+#include "plugin/api/exchange.h"
+
+namespace nmanager {
+
+[[nodiscard]] concurrency::streams::ostream body_sink(std::shared_ptr<Exchange> exchange);
+
+}  // namespace nmanager

@@ -1,0 +1,154 @@
+#include <openssl/evp.h>
+#include <yaml-cpp/yaml.h>
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "plugin/api/api_access.h"
+
+namespace nmanager {
+
+namespace {
+
+/// Base64 as kubeconfig's *-data fields have it; nothing: malformed.
+std::optional<std::string> base64_decoded(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
+  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
+  std::string result(text.size() / 4 * 3, '\0');
+  const int size = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(result.data()),
+                                     reinterpret_cast<const unsigned char*>(text.data()),
+                                     static_cast<int>(text.size()));
+  if (size < 0) return std::nullopt;
+  std::size_t length = static_cast<std::size_t>(size);
+  for (auto c = text.rbegin(); c != text.rend() && *c == '='; ++c) --length;
+  result.resize(length);
+  return result;
+}
+
+/// Reads one kubeconfig; collects every problem. yaml-cpp throws; caught in load_kubeconfig().
+class Reader {
+ public:
+  Reader(const YAML::Node& root, std::string path)
+      : root_(root), folder_(std::filesystem::path(path).parent_path()), path_(std::move(path)) {}
+
+  Result<ApiAccess> read() {
+    const std::string context_name = text(root_, "current-context");
+    if (context_name.empty()) problem("current-context is not set");
+    const YAML::Node context = named("contexts", context_name, "context");
+    const YAML::Node cluster = named("clusters", text(context, "cluster"), "cluster");
+    read_cluster(cluster);
+    const std::string user = text(context, "user");
+    if (!user.empty()) read_user(named("users", user, "user"));
+    if (problems_.empty()) return access_;
+    std::string message = path_ + ": ";
+    for (std::size_t i = 0; i < problems_.size(); ++i) message += (i ? "; " : "") + problems_[i];
+    return Error{ErrorKind::kBadInput, message};
+  }
+
+ private:
+  void problem(std::string what) { problems_.push_back(std::move(what)); }
+
+  std::string text(const YAML::Node& node, const char* name) {
+    if (!node.IsMap()) return {};
+    const YAML::Node value = node[name];
+    if (!value || value.IsNull()) return {};
+    if (!value.IsScalar()) {
+      problem(std::string(name) + " is no text");
+      return {};
+    }
+    return value.Scalar();
+  }
+
+  /// The `inner` map of the entry called `name` in the list `list`; a null node when there is none.
+  YAML::Node named(const char* list, const std::string& name, const char* inner) {
+    if (name.empty()) return YAML::Node();
+    const YAML::Node entries = root_[list];
+    if (entries && entries.IsSequence()) {
+      for (const YAML::Node& entry : entries) {
+        if (entry.IsMap() && text(entry, "name") == name && entry[inner]) return entry[inner];
+      }
+    }
+    problem(std::string("no entry \"") + name + "\" in " + list);
+    return YAML::Node();
+  }
+
+  std::string resolved(const std::string& file) const {
+    return file.empty() ? file : (folder_ / file).string();
+  }
+
+  PemSource pem(const YAML::Node& node, const char* file_name, const char* data_name) {
+    PemSource source;
+    source.file = resolved(text(node, file_name));
+    const std::string data = text(node, data_name);
+    if (data.empty()) return source;
+    const auto decoded = base64_decoded(data);
+    if (decoded) {
+      source = {"", *decoded};  // data takes precedence over the file, as in client-go
+    } else {
+      problem(std::string(data_name) + " is not base64");
+    }
+    return source;
+  }
+
+  void read_cluster(const YAML::Node& cluster) {
+    if (!cluster.IsMap()) {
+      if (problems_.empty()) problem("the context names no cluster");
+      return;
+    }
+    access_.server = text(cluster, "server");
+    while (access_.server.ends_with('/')) access_.server.pop_back();
+    if (!access_.server.starts_with("https://") && !access_.server.starts_with("http://")) {
+      problem("server is not an http or https URL");
+    }
+    access_.ca = pem(cluster, "certificate-authority", "certificate-authority-data");
+    access_.insecure = text(cluster, "insecure-skip-tls-verify") == "true";
+    access_.tls_server_name = text(cluster, "tls-server-name");
+    if (!text(cluster, "proxy-url").empty()) problem("proxy-url is not supported");
+  }
+
+  void read_user(const YAML::Node& user) {
+    if (!user.IsMap()) return;
+    for (const char* plugin : {"exec", "auth-provider"}) {
+      if (user[plugin]) {
+        problem(std::string(plugin) +
+                " is not supported: no other program is started; use a token "
+                "file or a client certificate");
+      }
+    }
+    if (!text(user, "username").empty()) problem("username and password are not supported");
+    access_.token_file = resolved(text(user, "tokenFile"));
+    access_.token = text(user, "token");
+    access_.client_certificate = pem(user, "client-certificate", "client-certificate-data");
+    access_.client_key = pem(user, "client-key", "client-key-data");
+    if (access_.client_certificate.given() != access_.client_key.given()) {
+      problem("client certificate and client key go together");
+    }
+  }
+
+  const YAML::Node& root_;
+  std::filesystem::path folder_;
+  std::string path_;
+  ApiAccess access_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+Result<ApiAccess> load_kubeconfig(const std::string& path) {
+  const auto content = read_credential_file(path);
+  if (!content) return content.error();
+  try {
+    const YAML::Node root = YAML::Load(*content);
+    if (!root.IsMap()) return Error{ErrorKind::kBadInput, path + ": not a kubeconfig"};
+    return Reader(root, path).read();
+  } catch (const std::exception& error) {
+    std::string what = error.what();
+    for (char& c : what) {
+      if (c == '\n') c = ' ';
+    }
+    return Error{ErrorKind::kBadInput, path + ": " + what};
+  }
+}
+
+}  // namespace nmanager

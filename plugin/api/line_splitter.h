@@ -1,0 +1,26 @@
+// Chunks of a stream -> lines. Pure. A chunk may end anywhere, in the middle of a character too.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nmanager {
+
+class LineSplitter {
+ public:
+  /// A Service is at most 1.5 MiB in etcd; its event is little more. Longer is not a watch event.
+  static constexpr std::size_t kMaxLine = std::size_t{4} << 20;
+
+  /// Appends the complete lines, without their line breaks and without empty ones, to `lines`.
+  /// False: a line is longer than kMaxLine; the stream cannot be followed any further.
+  [[nodiscard]] bool add(std::string_view chunk, std::vector<std::string>& lines);
+
+  /// True while part of a line waits for its end.
+  [[nodiscard]] bool partial() const { return !rest_.empty(); }
+
+ private:
+  std::string rest_;
+};
+
+}  // namespace nmanager
