@@ -166,7 +166,7 @@ Result<KubeProxyConfig> read_config(const YAML::Node& root) {
 }  // namespace
 
 Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text) {
-  if (text.size() > kMaxConfigBytes) return bad("is larger than 1 MiB");
+  if (text.size() > kMaxConfigBytes) return bad("is larger than " + std::to_string(kMaxConfigBytes) + " bytes");
   try {
     // yaml-cpp 0.7 takes the end of the text for the end of a quoted word if only blanks follow the
     // quote; a comment at the end makes it see that the quote was never closed.

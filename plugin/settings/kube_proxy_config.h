@@ -13,8 +13,8 @@
 
 namespace nmanager {
 
-/// Larger than any ConfigMap can be (1 MiB in Kubernetes).
-inline constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 20;
+/// kubeadm's has 2 KiB. A larger one is refused, since as a tree it takes up to 270 times its size.
+inline constexpr std::size_t kMaxConfigBytes = std::size_t{64} << 10;
 
 struct KubeProxyConfig {
   std::optional<Prefix> pod_cidr_ipv4;  // of clusterCIDR: one block, or a pair in any order
