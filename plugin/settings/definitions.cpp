@@ -81,7 +81,10 @@ SettingDefinition define_words(Names names, Setting<T> Settings::*member,
 SettingDefinition define_text(Names names, Setting<std::string> Settings::*member) {
   return define(
       std::move(names), member,
-      [](std::string_view text) -> Result<std::string> { return std::string(text); },
+      [](std::string_view text) -> Result<std::string> {
+        if (is_printable(text)) return std::string(text);
+        return Error{ErrorKind::kBadInput, in_quotes(text) + " holds control characters"};
+      },
       [](const std::string& value) { return value; });
 }
 

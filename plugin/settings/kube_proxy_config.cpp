@@ -37,7 +37,7 @@ class Reader {
       node.reset(child);
       at = dot + 1;
     }
-    if (node.IsScalar()) return node.Scalar();
+    if (node.IsScalar() && is_printable(node.Scalar())) return node.Scalar();
     problem(path, "is not a plain value");
     return std::nullopt;
   }
@@ -166,7 +166,8 @@ Result<KubeProxyConfig> read_config(const YAML::Node& root) {
 }  // namespace
 
 Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text) {
-  if (text.size() > kMaxConfigBytes) return bad("is larger than " + std::to_string(kMaxConfigBytes) + " bytes");
+  if (text.size() > kMaxConfigBytes)
+    return bad("is larger than " + std::to_string(kMaxConfigBytes) + " bytes");
   try {
     // yaml-cpp 0.7 takes the end of the text for the end of a quoted word if only blanks follow the
     // quote; a comment at the end makes it see that the quote was never closed.

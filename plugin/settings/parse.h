@@ -51,6 +51,9 @@ struct Endpoint {
 /// cut.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
+/// Free of control characters, so that it can stand in a line.
+[[nodiscard]] bool is_printable(std::string_view text);
+
 /// Without blanks at both ends.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 

@@ -86,6 +86,8 @@ TEST_CASE("what is taken from the file") {
       {"detectLocalMode: ClusterCIDR", "local=ClusterCIDR"},
       {"detectLocalMode: nodecidr", "! detectLocalMode: 'nodecidr' is not known"},
       {"clientConnection: {kubeconfig: /x}", "kubeconfig=/x"},
+      {"clientConnection: {kubeconfig: \"/x\\n/y\"}",
+       "! clientConnection.kubeconfig: is not a plain value"},
       {"conntrack: {tcpBeLiberal: true}", "liberal"},
       {"conntrack: {tcpBeLiberal: false}", "strict"},
       {"conntrack: {tcpBeLiberal: maybe}",

@@ -1,0 +1,34 @@
+// Any text as kube-proxy's configuration: read or refused, and what is read is in its bounds.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "plugin/settings/definitions.h"
+#include "plugin/settings/merge.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+bool one_line(std::string_view text) {
+  return text.find('\n') == std::string_view::npos;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  nmanager::KubeProxyFiles files;
+  files.config = nmanager::parse_kube_proxy_config(text);
+  if (!files.config) require(one_line(files.config.error().message));
+  const nmanager::Settings settings = nmanager::merge_kube_proxy_files({}, files);
+  require(settings.masquerade_bit.value >= 0 && settings.masquerade_bit.value <= 31);
+  for (const auto& cidr : {settings.pod_cidr_ipv4.value, settings.pod_cidr_ipv6.value}) {
+    if (cidr) require(cidr->length() > 0);
+  }
+  for (const auto& note : settings.notes) require(one_line(note));
+  require(one_line(nmanager::settings_line(settings)));
+  return 0;
+}

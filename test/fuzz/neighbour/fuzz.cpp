@@ -1,0 +1,28 @@
+// Any text as kube-proxy's answer to /proxyMode and /metrics.
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "plugin/neighbour/metrics_text.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto mode = nmanager::parse_proxy_mode(text);
+  if (!mode) require(mode.error().message.find('\n') == std::string::npos);
+  const nmanager::ProxyMetrics metrics = nmanager::parse_proxy_metrics(text);
+  for (const auto& seconds : {metrics.last_sync, metrics.last_sync_ipv4, metrics.last_sync_ipv6}) {
+    if (seconds) require(std::isfinite(*seconds) && *seconds > 0);
+  }
+  if (metrics.last_sync_ipv4) require(metrics.last_sync >= metrics.last_sync_ipv4);
+  if (metrics.version) require(!metrics.version->empty() && metrics.version->size() <= 64);
+  return 0;
+}
