@@ -1,18 +1,54 @@
-// What backend, transactions and watch of one network namespace share.
+// What backend, transactions and watch of one network namespace share. Owner thread only.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
 
+#include "hooks/nft/events.h"
 #include "hooks/nft/generation.h"
 #include "hooks/nft/netlink.h"
 #include "hooks/nft/nft_backend.h"
+#include "hooks/nft/own_chains.h"
 
 namespace nmanager {
 
-struct Session {
-  NftOptions options;
-  Netlink netlink;
-  OwnGenerations own;
+class Session {
+ public:
+  explicit Session(NftOptions options);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// kUnsupported, kDenied: there is no working with this kernel.
+  Status open();
+
+  [[nodiscard]] const NftOptions& options() const { return options_; }
+  [[nodiscard]] Netlink& netlink() { return netlink_; }
+  [[nodiscard]] OwnChains& chains(TableId id) { return chains_.at(id); }
+  /// nullptr: polling only.
+  [[nodiscard]] Events* events() { return events_ ? &*events_ : nullptr; }
+  [[nodiscard]] const OwnGenerations& own() const { return own_; }
+
+  /// Takes in what others did up to `generation`, so that chains() is known to be right, or to be
+  /// doubtful where it may not be.
+  void catch_up(TableId id, Generation generation);
+  /// The table was read as of that generation.
+  void proven(TableId id, Generation generation) { proven_[id] = generation; }
+  /// A commit of ours was applied.
+  void add_own(TableId id, Generation generation);
+
+  void forget();
+  void sweep_all();
+  /// A few of our chains in each table; true: something was not as known.
+  bool sweep(std::size_t count);
+
+ private:
+  NftOptions options_;
+  Netlink netlink_;
+  OwnGenerations own_;
+  std::map<TableId, OwnChains> chains_;
+  std::map<TableId, Generation> proven_;
+  std::optional<Events> events_;
 };
 
 }  // namespace nmanager

@@ -55,7 +55,7 @@ Result<NftTransaction::Missing> NftTransaction::find_missing(const TablePlan& pl
   Missing missing;
   const auto any_rule = [](const auto& entry) { return !entry.second.empty(); };
   if (observed_.chains.empty() && std::ranges::none_of(observed_.hooks, any_rule)) {
-    const auto table = table_exists(session_->netlink, id_.family, to_string(id_.table));
+    const auto table = table_exists(session_->netlink(), id_.family, to_string(id_.table));
     if (!table) return table.error();
     missing.table = !*table;
   }
@@ -63,7 +63,7 @@ Result<NftTransaction::Missing> NftTransaction::find_missing(const TablePlan& pl
     const auto seen = observed_.hooks.find(edit.hook);
     if (!edit.insert || (seen != observed_.hooks.end() && !seen->second.empty())) continue;
     const auto chain =
-        chain_exists(session_->netlink, id_.family, to_string(id_.table), to_string(edit.hook));
+        chain_exists(session_->netlink(), id_.family, to_string(id_.table), to_string(edit.hook));
     if (!chain) return chain.error();
     if (!*chain) missing.base_chains.insert(edit.hook);
   }
@@ -80,8 +80,12 @@ void NftTransaction::write_chains(Batch& batch, const TablePlan& plan,
                                   const std::set<ChainName>& keep) {
   Writer writer(batch, id_);
   for (const ChainEdit& edit : plan.edits) writer.edit_chain(edit);
-  // Emptied first: they may jump to one another.
-  for (const ChainName& chain : plan.remove_chains) writer.flush_chain(chain);
+  // Emptied first: they may jump to one another. An empty one is left alone, since a transaction
+  // that does nothing makes no generation, and then the next one would be taken for ours.
+  for (const ChainName& chain : plan.remove_chains) {
+    const auto seen = observed_.chains.find(chain);
+    if (seen == observed_.chains.end() || !seen->second.empty()) writer.flush_chain(chain);
+  }
   for (const ChainName& chain : plan.remove_chains) {
     if (!keep.contains(chain)) writer.delete_chain(chain);
   }
@@ -109,7 +113,10 @@ Result<Commit> NftTransaction::commit(const TablePlan& plan) {
     write_chains(batch, plan, result.still_referenced);
     const std::size_t busy = result.still_referenced.size();
     const Status sent = send(batch, plan, result.still_referenced);
-    if (sent) return result;
+    if (sent) {
+      session_->chains(id_).committed(plan, observed_, result.still_referenced);
+      return result;
+    }
     if (result.still_referenced.size() == busy) return sent.error();
   }
 }
@@ -117,11 +124,11 @@ Result<Commit> NftTransaction::commit(const TablePlan& plan) {
 Status NftTransaction::send(Batch& batch, const TablePlan& plan, std::set<ChainName>& busy) {
   if (batch.empty()) return {};
   batch.finish();
-  const auto errors = session_->netlink.send(batch);
+  const auto errors = session_->netlink().send(batch);
   if (!errors) return errors.error();
   if (errors->empty()) {
     generation_ = next_generation(generation_);
-    session_->own.add(generation_);
+    session_->add_own(id_, generation_);
     return {};
   }
   const BatchError* first_other = nullptr;
@@ -138,12 +145,14 @@ Status NftTransaction::send(Batch& batch, const TablePlan& plan, std::set<ChainN
 }
 
 Error NftTransaction::explain(const Batch& batch, const TablePlan& plan, const BatchError& error) {
+  // Whatever the reason: what was thought to be known led to a commit that could not be.
+  if (error.code != ERESTART) session_->chains(id_).forget();
   const std::string what = to_string(id_) + " (nft), " + describe(batch.find(error.sequence));
   if (error.code == ERESTART) {
     return {ErrorKind::kRetry, what + ": somebody else committed in between"};
   }
   if (may_be_unsupported(error.code)) {
-    auto missing = missing_extension(session_->netlink, id_.family, extensions_of(plan));
+    auto missing = missing_extension(session_->netlink(), id_.family, extensions_of(plan));
     if (missing) return {missing->kind, what + ": " + missing->message};
   }
   Error result = netlink_error(what, error.code);

@@ -1,4 +1,5 @@
-// Changes made by others: NEWGEN events, with the generation id itself as the net below.
+// Changes made by others: NEWGEN events, with the generation id itself as the net below; or the
+// generation id alone.
 #pragma once
 
 #include <memory>
@@ -8,8 +9,6 @@
 
 namespace nmanager {
 
-/// Reports what comes after generation `seen`.
-[[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<Session> session,
-                                                      Generation seen);
+[[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<Session> session);
 
 }  // namespace nmanager

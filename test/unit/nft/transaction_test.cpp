@@ -176,7 +176,11 @@ TEST_CASE("a chain that a stranger jumps to is emptied, left and named") {
   CHECK(observed.chains.size() == 2);
   CHECK(observed.chains.at(ChainName("NMANAGER_CONTENT")).empty());
   CHECK(make_plan(id, DesiredTable{}, observed, commit.still_referenced).empty());
+  // Trying again does nothing, and takes nobody else's generation for its own.
+  CHECK(apply(*nft, id, DesiredTable{}).still_referenced == commit.still_referenced);
+  static_cast<void>(watch->drain());
   must(iptables(id) + " -F THEIRS");
+  CHECK(watch->drain().size() == 1);
   CHECK(apply(*nft, id, DesiredTable{}).still_referenced.empty());
   CHECK(look(*nft, id).chains.empty());
 }
