@@ -68,6 +68,8 @@ using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, Setti
 struct SyncTable {
   TableId id;
   std::shared_ptr<const DesiredTable> desired;
+  /// Of `desired`, for tables that can be large; nothing: every chain is read, with its counters.
+  std::shared_ptr<const ChainDigests> digests;
   std::set<ChainName> leave;
 };
 /// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not

@@ -30,6 +30,7 @@ struct TableState {
   // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
   // larger than everything else the process holds.
   std::shared_ptr<const DesiredTable> desired;
+  std::shared_ptr<const ChainDigests> digests;  // of `desired`; nat only
   std::uint64_t desired_digest = 0;              // of the desired table that was last made
   bool desired_stale = true;                     // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the desired table that was last verified

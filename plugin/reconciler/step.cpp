@@ -174,6 +174,7 @@ void drop_unused(State& state, TimePoint now, Actions& actions) {
   for (TableState& table : state.tables) {
     if (!table.desired || now - table.looked_at < kKeepDesired) continue;
     table.desired.reset();
+    table.digests.reset();
     actions.emplace_back(TrimMemory{});
   }
 }
@@ -185,7 +186,7 @@ void collect(State& state, TimePoint now, Actions& actions) {
     if (!may_sync(table, now)) continue;
     table.due = false;
     table.looked_at = now;
-    actions.emplace_back(SyncTable{table.id, desired_of(state, table), table.leave});
+    actions.emplace_back(SyncTable{table.id, desired_of(state, table), table.digests, table.leave});
   }
   for (KubeState& kube : state.kube) {
     const bool content = kube.content_due && now >= kube.content_not_before;

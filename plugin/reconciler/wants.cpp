@@ -92,6 +92,9 @@ std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table) 
   if (table.desired_stale || !table.desired) {
     table.desired = std::make_shared<const DesiredTable>(make_desired(state, table));
     table.desired_digest = digest_of(*table.desired);
+    if (table.id.table == Table::kNat) {
+      table.digests = std::make_shared<const ChainDigests>(digests_of(*table.desired));
+    }
     table.desired_stale = false;
     table.status.rules = rule_count(*table.desired);
   }

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "plugin/reconciler/publish.h"
@@ -26,7 +27,9 @@ Loop::Loop(const Settings& settings, Mailbox<Event>& mailbox, std::shared_ptr<sp
       hooks_(std::move(hooks)),
       slot_(settings) {}
 
-Now Loop::now() { return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()}; }
+Now Loop::now() {
+  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+}
 
 void Loop::run(int stop_fd) {
   do {
@@ -88,6 +91,7 @@ void Loop::sync(const SyncTable& action, Events& answers) {
   if (backend == nullptr) return;
   SyncOptions options;
   options.keep_plan_text = log_->should_log(spdlog::level::debug);
+  options.expected = action.digests.get();
   answers.emplace_back(TableSynced{
       action.id, sync_table(*backend, action.id, *action.desired, action.leave, options)});
 }

@@ -1,4 +1,5 @@
-// The owner thread: waits for events, lets step() decide, does what it asks for, publishes the result.
+// The owner thread: waits for events, lets step() decide, does what it asks for, publishes the
+// result.
 #pragma once
 
 #include <functional>
@@ -15,12 +16,12 @@ namespace nmanager {
 /// What the loop needs of the world besides kernel tables; all called on the owner thread.
 struct LoopHooks {
   std::function<void(Snapshot)> publish;
-  std::function<void()> beat;                     // the loop turns
-  std::function<void()> ask_kube_proxy;           // an answer comes through the mailbox
+  std::function<void()> beat;            // the loop turns
+  std::function<void()> ask_kube_proxy;  // an answer comes through the mailbox
   /// Cheap things to look at now and then; told whether KUBE-SERVICES stands.
   std::function<std::vector<Event>(std::optional<bool> kube_chains)> look_around;
-  std::function<void(Snapshot&)> complete;        // what the state does not know: version, settings
-  std::vector<int> wake_fds;                      // readable: call look_around at once
+  std::function<void(Snapshot&)> complete;  // what the state does not know: version, settings
+  std::vector<int> wake_fds;                // readable: call look_around at once
 };
 
 class Loop {

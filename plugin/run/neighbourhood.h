@@ -1,5 +1,6 @@
-// What the owner thread sees around itself besides tables and Services: kube-proxy's answers and files,
-// and the kernel's settings. Turns them into events. Owner thread only, but for the probe's posts.
+// What the owner thread sees around itself besides tables and Services: kube-proxy's answers and
+// files, and the kernel's settings. Turns them into events. Owner thread only, but for the probe's
+// posts.
 #pragma once
 
 #include <memory>

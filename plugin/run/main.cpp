@@ -1,0 +1,136 @@
+// nmanager: command line, the parts put together, the end.
+#include <malloc.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "plugin/api/api_client.h"
+#include "plugin/api/http_client.h"
+#include "plugin/run/access.h"
+#include "plugin/run/commands.h"
+#include "plugin/run/fd.h"
+#include "plugin/run/loop.h"
+#include "plugin/run/neighbourhood.h"
+#include "plugin/settings/definitions.h"
+#include "plugin/settings/load.h"
+#include "plugin/settings/parse.h"
+#include "plugin/status/log.h"
+#include "plugin/status/server.h"
+
+namespace nmanager {
+namespace {
+
+using Log = std::shared_ptr<spdlog::logger>;
+
+/// SIGTERM and SIGINT as a readable descriptor; to be called before any thread starts.
+Fd stop_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM);
+  ::sigaddset(&set, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return Fd(::signalfd(-1, &set, SFD_CLOEXEC));
+}
+
+void complete(Snapshot& snapshot, const Neighbourhood& around) {
+  snapshot.version = NMANAGER_VERSION;
+  snapshot.settings = effective_settings(around.settings());
+  snapshot.proxy_version = around.kube_proxy_version().value_or("");
+  for (const std::string& note : around.route_notes()) snapshot.warnings.push_back(note);
+}
+
+/// The source stays empty, and says so, while there is no way to reach an API server: the INVALID
+/// rule does not depend on it.
+std::unique_ptr<ServiceSource> start_api(const Settings& settings, Mailbox<Event>& mailbox) {
+  const auto access = choose_access(settings);
+  if (!access) {
+    ApiState state;
+    state.phase = ApiState::Phase::kBackingOff;
+    state.last_error = access.error().message;
+    state.last_error_kind = access.error().kind;
+    mailbox.post(ApiEvent(std::move(state)));
+    return nullptr;
+  }
+  auto client = make_api_client(*access);
+  client->start([&mailbox](ApiEvent event) { mailbox.post(std::move(event)); });
+  return client;
+}
+
+int run(const Settings& own) {
+  const Fd stop = stop_signals();
+  ::mallopt(M_ARENA_MAX, 1);  // threads that allocate little: one heap, given back after peaks
+  start_http_library();
+  Neighbourhood around(own);
+  const Settings& settings = around.settings();
+  const Log log = make_log(settings.log_level.value, settings.log_format.value);
+  StatusBoard board(std::chrono::steady_clock::now());
+  const auto listen = parse_loopback_endpoint(settings.listen.value);
+  if (!listen) {
+    log->error("listen: {}", listen.error().message);
+    return kExitUsage;
+  }
+  const auto server = StatusServer::start(listen->address, listen->port, board);
+  if (!server) {
+    log->error("{}", server.error().message);
+    return kExitFailed;
+  }
+  log->info("nmanager {} starts: {}", NMANAGER_VERSION, settings_line(settings));
+  for (const std::string& note : settings.notes) log->warn("{}", note);
+
+  Mailbox<Event> mailbox;
+  LoopHooks hooks;
+  hooks.publish = [&](Snapshot snapshot) {
+    complete(snapshot, around);
+    board.publish(std::make_shared<const Snapshot>(std::move(snapshot)));
+  };
+  hooks.beat = [&] { board.beat(std::chrono::steady_clock::now()); };
+  hooks.ask_kube_proxy = [&] { around.ask_kube_proxy(); };
+  hooks.look_around = [&](std::optional<bool> kube) { return around.look(kube); };
+  hooks.wake_fds = around.fds();
+  around.start_probe();
+  auto source = start_api(settings, mailbox);
+  Loop(settings, mailbox, log, std::move(hooks)).run(stop.get());
+  log->info("stops; the rules stay");
+  source.reset();
+  return kExitDone;
+}
+
+int dispatch(const Settings& settings) {
+  switch (settings.command) {
+    case Command::kHelp:
+      std::fputs(help_text().c_str(), stdout);
+      return kExitDone;
+    case Command::kVersion:
+      std::puts("nmanager " NMANAGER_VERSION);
+      return kExitDone;
+    case Command::kPlan:
+      return plan_command(settings);
+    case Command::kStatus:
+      return status_command(settings);
+    case Command::kCleanup:
+      return cleanup_command(settings);
+    case Command::kRun:
+      break;
+  }
+  // A thread of the HTTP library may hang in name resolution for ten seconds: not waited for.
+  const int code = run(settings);
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+}  // namespace
+}  // namespace nmanager
+
+int main(int argc, char** argv) {
+  const auto settings = nmanager::parse_settings(argc, argv, nmanager::environment_from(::environ));
+  if (!settings) {
+    std::fprintf(stderr, "nmanager: %s\n", settings.error().message.c_str());
+    return nmanager::kExitUsage;
+  }
+  return nmanager::dispatch(*settings);
+}
