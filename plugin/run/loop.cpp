@@ -153,9 +153,7 @@ void Loop::retire_old_backend() {
 }
 
 void Loop::publish() {
-  Snapshot snapshot = make_snapshot(state_, now());
-  hooks_.complete(snapshot);
-  hooks_.publish(std::move(snapshot));
+  hooks_.publish(make_snapshot(state_, now()));
 }
 
 /// False: stop.

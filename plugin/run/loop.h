@@ -20,8 +20,7 @@ struct LoopHooks {
   std::function<void()> ask_kube_proxy;  // an answer comes through the mailbox
   /// Cheap things to look at now and then; told whether KUBE-SERVICES stands.
   std::function<std::vector<Event>(std::optional<bool> kube_chains)> look_around;
-  std::function<void(Snapshot&)> complete;  // what the state does not know: version, settings
-  std::vector<int> wake_fds;                // readable: call look_around at once
+  std::vector<int> wake_fds;  // readable: call look_around at once
 };
 
 class Loop {
