@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what building and testing need on Debian 12; only what is missing. Needs root for that.
+set -euo pipefail
+
+packages=(
+  # build
+  g++ cmake ninja-build ccache pkg-config git ca-certificates
+  libcpprest-dev libspdlog-dev doctest-dev libboost-dev libyaml-cpp-dev libcli11-dev
+  prometheus-cpp-dev rapidjson-dev libssl-dev libip4tc-dev libip6tc-dev libiptc-dev
+  libmnl-dev libnftnl-dev
+  # scenarios: what an administrator and kube-proxy use
+  iptables nftables ipset conntrack nfacct iproute2 procps python3 openssl curl
+)
+if [[ "${1:-}" == "--tests" ]]; then
+  packages+=(clang-format clang-tidy clang libclang-rt-14-dev)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+    missing+=("$package")
+done
+if ((${#missing[@]})); then
+  echo "installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Installs what is needed, builds, and runs every test: plain, with address and undefined-behaviour
+# sanitizers, and with the thread sanitizer; then the checks of form.
+#   test/run.sh [--quick] [--only REGEX]
+# --quick: the plain build only. --only: tests whose name matches, in each build.
+# The last line is "N passed, N failed, N skipped", counted over all test cases.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+presets=(release asan tsan)
+only=()
+quick=false
+while (($#)); do
+  case "$1" in
+    --quick) presets=(release); quick=true ;;
+    --only) only=(-R "$2"); shift ;;
+    *) echo "usage: test/run.sh [--quick] [--only REGEX]" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+logs=build/test-logs
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+failed=0
+passed_cases=0 failed_cases=0 skipped_cases=0
+
+step() { printf '\n=== %s\n' "$*"; }
+
+# Adds the counts of every doctest summary and every plain "N passed, N failed, N skipped" in a log.
+count() {
+  local counts
+  counts=$(sed -E 's/^[0-9]+: //' "$1" | awk '
+    /^\[doctest\] test cases:/ { gsub(/[^0-9|]/, ""); split($0, n, "|"); p += n[2]; f += n[3]; s += n[4] }
+    /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { p += $1; f += $3; s += $5 }
+    END { print p + 0, f + 0, s + 0 }')
+  read -r p f s <<<"$counts"
+  passed_cases=$((passed_cases + p))
+  failed_cases=$((failed_cases + f))
+  skipped_cases=$((skipped_cases + s))
+}
+
+run_preset() {
+  local preset=$1 log="$logs/$1.log"
+  step "$preset: build"
+  cmake --preset "$preset" >"$logs/$preset-configure.txt" 2>&1 &&
+    cmake --build --preset "$preset" >"$logs/$preset-build.txt" 2>&1 || {
+    tail -n 60 "$logs/$preset-configure.txt" "$logs/$preset-build.txt"
+    failed=1
+    failed_cases=$((failed_cases + 1))
+    return
+  }
+  step "$preset: test"
+  export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/tsan.supp"
+  (cd "build/$preset" && ctest -V --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
+  grep -aE '^ *[0-9]+/[0-9]+ Test|^[0-9]+% tests passed|SKIP' "$log"
+  grep -aE 'ERROR:|FATAL|FAILED|WARNING: ThreadSanitizer|runtime error' "$log" | head -n 40
+  count "$log"
+}
+
+check_form() {
+  step "form: clang-format, clang-tidy"
+  local files
+  mapfile -t files < <(git ls-files '*.cpp' '*.h')
+  if clang-format --dry-run -Werror "${files[@]}" >"$logs/clang-format.txt" 2>&1; then
+    passed_cases=$((passed_cases + 1))
+  else
+    head -n 20 "$logs/clang-format.txt"; failed=1; failed_cases=$((failed_cases + 1))
+  fi
+  mapfile -t files < <(git ls-files 'hooks/*.cpp' 'plugin/*.cpp')
+  if printf '%s\n' "${files[@]}" |
+    xargs -P 2 -n 8 clang-tidy --quiet -p build/release >"$logs/clang-tidy.txt" 2>/dev/null; then
+    passed_cases=$((passed_cases + 1))
+  else
+    grep -aE 'warning:|error:' "$logs/clang-tidy.txt" | head -n 20
+    failed=1; failed_cases=$((failed_cases + 1))
+  fi
+}
+
+step "packages"
+test/deps.sh --tests || exit 1
+for preset in "${presets[@]}"; do run_preset "$preset"; done
+if ! $quick && ((${#only[@]} == 0)); then check_form; fi
+for script in test/vm/run.sh test/deploy/run.sh test/monitoring.sh; do
+  if $quick || ((${#only[@]})) || [[ ! -x $script ]]; then continue; fi
+  step "$script"
+  log="$logs/$(echo "$script" | tr '/' '-').log"
+  "$script" 2>&1 | tee "$log" | tail -n 40
+  ((PIPESTATUS[0] == 0)) || failed=1
+  count "$log"
+done
+
+step "result (logs in $logs)"
+echo "$passed_cases passed, $failed_cases failed, $skipped_cases skipped"
+((failed == 0 && failed_cases == 0 && passed_cases > 0))
