@@ -1,0 +1,49 @@
+// Which variant of iptables is in use here, from what stands in the kernel. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace nmanager {
+
+enum class Variant : std::uint8_t { kNft, kLegacy };
+
+[[nodiscard]] std::string_view to_string(Variant variant);  // "iptables-nft", "iptables-legacy"
+
+/// What kubelet and kube-proxy left in one variant's tables, of either family. Nothing: could not
+/// be told.
+struct VariantTraces {
+  std::optional<bool> hint;      // mangle holds one of kHintChains
+  std::optional<bool> services;  // nat holds KUBE-SERVICES
+  bool operator==(const VariantTraces&) const = default;
+};
+
+/// Made by kubelet (the first two) and kube-proxy, which use them to notice a flush.
+inline constexpr std::string_view kHintChains[] = {"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY",
+                                                   "KUBE-PROXY-CANARY"};
+inline constexpr std::string_view kServicesChain = "KUBE-SERVICES";
+
+struct VariantEvidence {
+  VariantTraces nft;
+  VariantTraces legacy;
+  bool nft_possible = true;  // false: the kernel has no nf_tables
+  std::string problem;       // why something could not be told; one line
+};
+
+struct VariantDecision {
+  std::optional<Variant> variant;  // nothing: undecided
+  bool certain = false;            // no need to look again soon
+  std::string reason;              // one line
+  std::string warning;             // one line for an operator, empty: nothing is wrong
+  bool operator==(const VariantDecision&) const = default;
+};
+
+/// As iptables-wrappers v3: traces in nft, then in legacy, else nft. When both are populated, the
+/// one that holds KUBE-SERVICES, with a warning. While nothing certain speaks for another variant
+/// the previous decision's stands: an emptied table is no change of variant.
+[[nodiscard]] VariantDecision decide_variant(const VariantEvidence& evidence,
+                                             const VariantDecision& previous);
+
+}  // namespace nmanager

@@ -1,0 +1,40 @@
+// Names of chains in iptables-legacy's tables, read raw and only where the tables exist already.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "hooks/values/address.h"
+#include "hooks/values/result.h"
+
+namespace nmanager {
+
+class LegacyTraces {
+ public:
+  /// Is there any of these chains in the table, of either family? A table that does not exist has
+  /// none, and stays away.
+  [[nodiscard]] Result<bool> any_chain(std::string_view table,
+                                       std::span<const std::string_view> chains);
+
+ private:
+  /// What was found in a table of that shape.
+  struct Seen {
+    std::vector<std::uint8_t> shape;  // the kernel's answer, compared as bytes
+    bool found = false;
+    std::chrono::steady_clock::time_point at;
+    std::chrono::steady_clock::duration cost{};
+  };
+
+  template <class F>
+  Result<bool> look(std::string_view table, std::span<const std::string_view> chains);
+
+  std::map<std::pair<Family, std::string>, Seen, std::less<>> seen_;
+};
+
+}  // namespace nmanager
