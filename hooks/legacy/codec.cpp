@@ -5,16 +5,10 @@
 
 #include "hooks/legacy/entry.h"
 #include "hooks/legacy/family.h"
+#include "hooks/xt/xt.h"
 
 // Behind family.h: <linux/if.h> goes along with <net/if.h> only in that order.
-#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/x_tables.h>
-#include <linux/netfilter/xt_addrtype.h>
-#include <linux/netfilter/xt_comment.h>
-#include <linux/netfilter/xt_conntrack.h>
-#include <linux/netfilter/xt_mark.h>
-#include <linux/netfilter/xt_multiport.h>
-#include <linux/netfilter/xt_tcpudp.h>
 
 namespace nmanager::legacy {
 
@@ -26,6 +20,8 @@ constexpr std::uint8_t kConntrackRevision = 3;
 constexpr std::uint8_t kMultiportRevision = 1;
 constexpr std::uint8_t kMarkRevision = 2;
 constexpr std::uint8_t kDnatRevision = 2;
+
+constexpr std::size_t kMaxComment = 255;  // XT_MAX_COMMENT_LEN without its NUL
 
 /// One port or range of tcp and udp has a match of its own name; the rest takes multiport.
 bool uses_multiport(const Rule& rule) {
@@ -56,7 +52,7 @@ Status check_rule(Family family, const Rule& rule) {
     return Error{ErrorKind::kBug, "address of another family, or a /0"};
   }
   if (rule.in_interface.size() >= IFNAMSIZ) return Error{ErrorKind::kBug, "interface name"};
-  if (rule.comment.size() >= XT_MAX_COMMENT_LEN || rule.comment.find('\0') != std::string::npos) {
+  if (rule.comment.size() > kMaxComment || rule.comment.find('\0') != std::string::npos) {
     return Error{ErrorKind::kBug, "comment"};
   }
   return check_ports(rule);
@@ -109,82 +105,49 @@ class Encoder {
   }
 
   /// A match and a target begin alike: size, name, revision.
-  template <class T>
-  void write_extension(std::string_view name, std::uint8_t revision, const T& data) {
+  void write_extension(std::string_view name, std::uint8_t revision, const xt::Bytes& data) {
     xt_entry_match head{};
-    head.u.user.match_size =
-        static_cast<std::uint16_t>(XT_ALIGN(sizeof head) + XT_ALIGN(sizeof data));
+    head.u.user.match_size = static_cast<std::uint16_t>(XT_ALIGN(sizeof head) + data.size());
     std::ranges::copy(name, head.u.user.name);
     head.u.user.revision = revision;
     put(entry_.size, head);
-    put(entry_.size + XT_ALIGN(sizeof head), data);
+    std::ranges::copy(data, entry_.data.data() + entry_.size + XT_ALIGN(sizeof head));
     entry_.size += head.u.user.match_size;
   }
 
   void write_matches(const Rule& rule) {
     if (rule.source_is_local) {
-      xt_addrtype_info_v1 info{};
-      info.source = XT_ADDRTYPE_LOCAL;
-      write_extension("addrtype", kAddrtypeRevision, info);
+      write_extension(xt::kAddrtype, kAddrtypeRevision, xt::source_is_local());
     }
     if (rule.state_invalid) {
-      xt_conntrack_mtinfo3 info{};
-      info.match_flags = XT_CONNTRACK_STATE;
-      info.state_mask = XT_CONNTRACK_STATE_INVALID;
-      write_extension("conntrack", kConntrackRevision, info);
+      write_extension(xt::kConntrack, kConntrackRevision, xt::state_invalid());
     }
     if (!rule.destination_ports.empty()) write_ports(rule);
-    if (!rule.comment.empty()) {
-      xt_comment_info info{};
-      std::ranges::copy(rule.comment, info.comment);
-      write_extension("comment", 0, info);
-    }
+    if (!rule.comment.empty()) write_extension(xt::kComment, 0, xt::comment(rule.comment));
   }
 
   void write_ports(const Rule& rule) {
+    const PortSet& ports = rule.destination_ports;
     if (uses_multiport(rule)) {
-      write_multiport(rule.destination_ports);
+      write_extension(xt::kMultiport, kMultiportRevision, xt::destination_ports(ports));
     } else if (rule.protocol == Protocol::kTcp) {
-      write_extension("tcp", 0, single_range<xt_tcp>(rule.destination_ports.front()));
+      write_extension(xt::kTcp, 0, xt::tcp_port(ports.front()));
     } else {
-      write_extension("udp", 0, single_range<xt_udp>(rule.destination_ports.front()));
+      write_extension(xt::kUdp, 0, xt::udp_port(ports.front()));
     }
   }
 
-  template <class Info>
-  static Info single_range(const PortRange& range) {
-    Info info{};
-    info.spts[1] = 0xffff;
-    info.dpts[0] = range.first;
-    info.dpts[1] = range.last;
-    return info;
+  void write_standard(std::string_view name) {
+    write_extension(name, 0, xt::Bytes(XT_ALIGN(sizeof(int)), 0));
   }
-
-  void write_multiport(const PortSet& ports) {
-    xt_multiport_v1 info{};
-    info.flags = XT_MULTIPORT_DESTINATION;
-    for (const PortRange& range : ports) {
-      info.ports[info.count++] = range.first;
-      if (range.first == range.last) continue;
-      info.pflags[info.count - 1] = 1;
-      info.ports[info.count++] = range.last;
-    }
-    write_extension("multiport", kMultiportRevision, info);
-  }
-
-  void write_standard(std::string_view name) { write_extension(name, 0, int{0}); }
   void write_target(const Drop&) { write_standard("DROP"); }
   void write_target(const Return&) { write_standard("RETURN"); }
   void write_target(const Jump& jump) { write_standard(jump.chain.str()); }
   void write_target(const SetMark& mark) {
-    write_extension("MARK", kMarkRevision, xt_mark_tginfo2{mark.value, mark.mask});
+    write_extension(xt::kMark, kMarkRevision, xt::set_mark(mark));
   }
   void write_target(const Dnat& dnat) {
-    nf_nat_range2 range{};
-    range.flags = NF_NAT_RANGE_MAP_IPS;
-    std::memcpy(&range.min_addr, dnat.to.bytes().data(), dnat.to.bytes().size());
-    range.max_addr = range.min_addr;
-    write_extension("DNAT", kDnatRevision, range);
+    write_extension(xt::kDnat, kDnatRevision, xt::dnat(dnat.to));
   }
 
   EntryBytes entry_;
@@ -216,39 +179,31 @@ bool read_ip(const typename F::Ip& ip, Rule& rule) {
          rule.protocol == Protocol::kSctp;
 }
 
-template <class Info>
-bool read_range(std::span<const std::uint8_t> data, Rule& rule) {
-  const auto info = load<Info>(data);
-  if (!info) return false;
-  rule.destination_ports.push_back({info->dpts[0], info->dpts[1]});
-  return true;
-}
-
-bool read_multiport(std::span<const std::uint8_t> data, Rule& rule) {
-  const auto info = load<xt_multiport_v1>(data);
-  if (!info || info->count > XT_MULTI_PORTS) return false;
-  for (std::size_t i = 0; i < info->count; ++i) {
-    const bool range = info->pflags[i] != 0;
-    if (range && i + 1 == info->count) return false;
-    rule.destination_ports.push_back({info->ports[i], info->ports[range ? i + 1 : i]});
-    if (range) ++i;
+bool read_ports(const ExtensionView& match, PortSet& ports) {
+  if (match.name == xt::kMultiport) {
+    auto several = xt::read_destination_ports(match.data);
+    if (several) ports = std::move(*several);
+    return several.has_value();
   }
-  return true;
+  const auto one =
+      match.name == xt::kTcp ? xt::read_tcp_port(match.data) : xt::read_udp_port(match.data);
+  if (one) ports.push_back(*one);
+  return one.has_value();
 }
 
 /// Reads what encode_rule could have written; whether it is exactly that, the comparison tells.
 bool read_match(const ExtensionView& match, Rule& rule) {
-  if (!rule.destination_ports.empty() && match.name != "comment") return false;
-  if (match.name == "tcp") return read_range<xt_tcp>(match.data, rule);
-  if (match.name == "udp") return read_range<xt_udp>(match.data, rule);
-  if (match.name == "multiport") return read_multiport(match.data, rule);
-  if (match.name == "comment") {
-    rule.comment =
-        fixed_string(reinterpret_cast<const char*>(match.data.data()), match.data.size());
-    return true;
+  if (match.name == xt::kComment) {
+    auto text = xt::read_comment(match.data);
+    if (text) rule.comment = std::move(*text);
+    return text.has_value();
   }
-  if (match.name == "addrtype") return rule.source_is_local = true;
-  if (match.name == "conntrack") return rule.state_invalid = true;
+  if (!rule.destination_ports.empty()) return false;
+  if (match.name == xt::kTcp || match.name == xt::kUdp || match.name == xt::kMultiport) {
+    return read_ports(match, rule.destination_ports);
+  }
+  if (match.name == xt::kAddrtype) return rule.source_is_local = true;
+  if (match.name == xt::kConntrack) return rule.state_invalid = true;
   return false;
 }
 
@@ -265,16 +220,10 @@ std::optional<Target> read_target(Family family, const ExtensionView& target, bo
     const auto verdict = load<int>(target.data);
     return verdict ? read_standard(*verdict, go_to, jump_to) : std::nullopt;
   }
-  if (target.name == "MARK") {
-    const auto info = load<xt_mark_tginfo2>(target.data);
-    return info ? std::optional<Target>(SetMark{info->mark, info->mask}) : std::nullopt;
-  }
-  if (target.name == "DNAT") {
-    const auto range = load<nf_nat_range2>(target.data);
-    if (!range) return std::nullopt;
-    std::array<std::uint8_t, 16> bytes;
-    std::memcpy(bytes.data(), &range->min_addr, bytes.size());
-    return Dnat{Address(family, bytes)};
+  if (target.name == xt::kMark) return xt::read_set_mark(target.data);
+  if (target.name == xt::kDnat) {
+    const auto to = xt::read_dnat(family, target.data);
+    return to ? std::optional<Target>(Dnat{*to}) : std::nullopt;
   }
   return std::nullopt;
 }
@@ -358,16 +307,20 @@ std::optional<Rule> decode_rule(Family family, std::span<const std::uint8_t> ent
 
 std::vector<Extension> extensions_of(const Rule& rule) {
   std::vector<Extension> result;
-  if (rule.source_is_local) result.push_back({"addrtype", kAddrtypeRevision, false});
-  if (rule.state_invalid) result.push_back({"conntrack", kConntrackRevision, false});
+  if (rule.source_is_local)
+    result.push_back({std::string(xt::kAddrtype), kAddrtypeRevision, false});
+  if (rule.state_invalid)
+    result.push_back({std::string(xt::kConntrack), kConntrackRevision, false});
   if (uses_multiport(rule)) {
-    result.push_back({"multiport", kMultiportRevision, false});
+    result.push_back({std::string(xt::kMultiport), kMultiportRevision, false});
   } else if (!rule.destination_ports.empty()) {
     result.push_back({std::string(to_string(rule.protocol)), 0, false});
   }
-  if (!rule.comment.empty()) result.push_back({"comment", 0, false});
-  if (std::holds_alternative<SetMark>(rule.target)) result.push_back({"MARK", kMarkRevision, true});
-  if (std::holds_alternative<Dnat>(rule.target)) result.push_back({"DNAT", kDnatRevision, true});
+  if (!rule.comment.empty()) result.push_back({std::string(xt::kComment), 0, false});
+  if (std::holds_alternative<SetMark>(rule.target))
+    result.push_back({std::string(xt::kMark), kMarkRevision, true});
+  if (std::holds_alternative<Dnat>(rule.target))
+    result.push_back({std::string(xt::kDnat), kDnatRevision, true});
   return result;
 }
 

@@ -9,7 +9,7 @@
 #include "hooks/nft/codec.h"
 #include "hooks/nft/layout.h"
 #include "hooks/nft/message.h"
-#include "hooks/nft/xt.h"
+#include "hooks/xt/xt.h"
 
 namespace nmanager {
 

@@ -8,7 +8,7 @@
 
 #include "hooks/backend/sync.h"
 #include "hooks/nft/probe.h"
-#include "hooks/nft/xt.h"
+#include "hooks/xt/xt.h"
 #include "test/unit/nft/sandbox.h"
 
 namespace nmanager::test {

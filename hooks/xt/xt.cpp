@@ -1,4 +1,4 @@
-#include "hooks/nft/xt.h"
+#include "hooks/xt/xt.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -10,18 +10,34 @@
 #include <linux/netfilter/xt_conntrack.h>
 #include <linux/netfilter/xt_mark.h>
 #include <linux/netfilter/xt_multiport.h>
+#include <linux/netfilter/xt_tcpudp.h>
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace nmanager::xt {
 
 namespace {
 
+/// Bytes up to the end of the last member: what a compiler leaves behind it is not ours to send.
+template <class T>
+constexpr std::size_t kUsed = sizeof(T);
+template <>
+constexpr std::size_t kUsed<xt_conntrack_mtinfo3> = offsetof(xt_conntrack_mtinfo3,
+                                                             repldst_port_high) +
+                                                    sizeof(__u16);
+template <>
+constexpr std::size_t kUsed<nf_nat_range2> = offsetof(nf_nat_range2, base_proto) +
+                                             sizeof(nf_conntrack_man_proto);
+template <>
+constexpr std::size_t kUsed<xt_udp> = offsetof(xt_udp, invflags) + sizeof(__u8);
+
 template <class T>
 Bytes padded(const T& info) {
+  static_assert(kUsed<T> < sizeof(T) || std::has_unique_object_representations_v<T>);
   Bytes bytes(XT_ALIGN(sizeof info), 0);
-  std::memcpy(bytes.data(), &info, sizeof info);
+  std::memcpy(bytes.data(), &info, kUsed<T>);
   return bytes;
 }
 
@@ -108,6 +124,31 @@ std::optional<PortSet> read_destination_ports(std::span<const std::uint8_t> byte
   }
   if (ports.empty() || !same(bytes, destination_ports(ports))) return std::nullopt;
   return ports;
+}
+
+template <class Info>
+Bytes single_range(const PortRange& range) {
+  Info info{};
+  info.spts[1] = 0xffff;
+  info.dpts[0] = range.first;
+  info.dpts[1] = range.last;
+  return padded(info);
+}
+
+Bytes tcp_port(const PortRange& range) {
+  return single_range<xt_tcp>(range);
+}
+Bytes udp_port(const PortRange& range) {
+  return single_range<xt_udp>(range);
+}
+
+std::optional<PortRange> read_tcp_port(std::span<const std::uint8_t> bytes) {
+  const auto info = unpadded<xt_tcp>(bytes);
+  return info ? std::optional(PortRange{info->dpts[0], info->dpts[1]}) : std::nullopt;
+}
+std::optional<PortRange> read_udp_port(std::span<const std::uint8_t> bytes) {
+  const auto info = unpadded<xt_udp>(bytes);
+  return info ? std::optional(PortRange{info->dpts[0], info->dpts[1]}) : std::nullopt;
 }
 
 Bytes dnat(const Address& to) {

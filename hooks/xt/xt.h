@@ -19,6 +19,8 @@ inline constexpr std::string_view kComment = "comment";      // revision 0
 inline constexpr std::string_view kAddrtype = "addrtype";    // revision 1
 inline constexpr std::string_view kConntrack = "conntrack";  // revision 3
 inline constexpr std::string_view kMultiport = "multiport";  // revision 1
+inline constexpr std::string_view kTcp = "tcp";              // revision 0; legacy only
+inline constexpr std::string_view kUdp = "udp";              // revision 0; legacy only
 inline constexpr std::string_view kDnat = "DNAT";            // revision 2
 inline constexpr std::string_view kMark = "MARK";            // revision 2
 
@@ -26,12 +28,16 @@ inline constexpr std::string_view kMark = "MARK";            // revision 2
 [[nodiscard]] Bytes source_is_local();
 [[nodiscard]] Bytes state_invalid();
 [[nodiscard]] Bytes destination_ports(const PortSet& ports);
+[[nodiscard]] Bytes tcp_port(const PortRange& range);
+[[nodiscard]] Bytes udp_port(const PortRange& range);
 [[nodiscard]] Bytes dnat(const Address& to);
 [[nodiscard]] Bytes set_mark(const SetMark& mark);
 
 // The way back; nothing: not what the functions above write.
 [[nodiscard]] std::optional<std::string> read_comment(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<PortSet> read_destination_ports(std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<PortRange> read_tcp_port(std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<PortRange> read_udp_port(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<Address> read_dnat(Family family, std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<SetMark> read_set_mark(std::span<const std::uint8_t> info);
 
