@@ -80,16 +80,12 @@ class LegacyBackend final : public Backend {
   [[nodiscard]] std::string_view name() const override { return "iptables-legacy"; }
 
   [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override {
-    if (!options_.create_tables) {
-      const auto exists = table_exists(id);
-      if (!exists) return exists.error();
-      if (!*exists) return absent(id);
-    }
-    auto socket = socket_of(id.family);
-    if (!socket) return socket.error();
-    auto guard = lock_.acquire();
-    if (!guard) return guard.error();
-    return begin_transaction({id, **socket, *options_.seen, settled_[id]}, std::move(*guard));
+    return begin(id, nullptr);
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin_expecting(
+      TableId id, const ChainDigests& expected) override {
+    return begin(id, &expected);
   }
 
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
@@ -116,6 +112,21 @@ class LegacyBackend final : public Backend {
   }
 
  private:
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id,
+                                                           const ChainDigests* expected) {
+    if (!options_.create_tables) {
+      const auto exists = table_exists(id);
+      if (!exists) return exists.error();
+      if (!*exists) return absent(id);
+    }
+    auto socket = socket_of(id.family);
+    if (!socket) return socket.error();
+    auto guard = lock_.acquire();
+    if (!guard) return guard.error();
+    return begin_transaction({id, **socket, *options_.seen, memory_[id]}, std::move(*guard),
+                             expected);
+  }
+
   static Error absent(TableId id) {
     return {ErrorKind::kAbsent,
             "no " + to_string(id) + " table of iptables-legacy in this network namespace"};
@@ -157,7 +168,7 @@ class LegacyBackend final : public Backend {
   LockEvents lock_events_;
   std::uint64_t lock_cycles_ = 0;
   std::array<std::optional<TableSocket>, 2> sockets_;
-  std::map<TableId, std::optional<TableShape>> settled_;
+  std::map<TableId, TableMemory> memory_;
   std::map<TableId, std::optional<StampKey>> without_kube_;  // where a read found no KUBE-* chain
 };
 

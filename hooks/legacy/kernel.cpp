@@ -39,27 +39,51 @@ std::optional<TableShape> get_shape(int fd, Table table) {
 }
 
 /// Fresh zeroed pages; huge ones when there are any, which saves thousands of page faults.
-void* map_pages(std::size_t size) {
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+void* map_pages(std::size_t size, int protection) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* pages = mmap(nullptr, size, protection, kFlags, -1, 0);
   if (pages == MAP_FAILED) return nullptr;
   madvise(pages, size, MADV_HUGEPAGE);  // only a hint: a kernel without them is fine
   return pages;
 }
 
 template <class F>
+void write_request(void* pages, Table table, const TableShape& shape) {
+  typename F::GetEntries request{};
+  std::ranges::copy(to_string(table), request.name);
+  request.size = shape.size;
+  std::memcpy(pages, &request, sizeof request);
+}
+
+template <class F>
 std::optional<TableCopy> get_entries(int fd, Table table, const TableShape& shape) {
   using Head = typename F::GetEntries;
   const std::size_t size = sizeof(Head) + shape.size;
-  void* pages = map_pages(size);
+  void* pages = map_pages(size, PROT_READ | PROT_WRITE);
   if (pages == nullptr) return std::nullopt;
-  TableCopy copy(pages, size, offsetof(Head, entrytable), shape);
-  Head head{};
-  std::ranges::copy(to_string(table), head.name);
-  head.size = shape.size;
-  std::memcpy(pages, &head, sizeof head);
+  TableCopy copy(pages, size, offsetof(Head, entrytable), shape.size, shape);
+  write_request<F>(pages, table, shape);
   auto length = static_cast<socklen_t>(size);
   if (getsockopt(fd, F::kLevel, F::kGetEntries, pages, &length) != 0) return std::nullopt;
   return copy;
+}
+
+/// The whole range is reserved, so that nothing else can stand behind the pages there are.
+template <class F>
+std::optional<TableCopy> get_front(int fd, Table table, const TableShape& shape) {
+  using Head = typename F::GetEntries;
+  const std::size_t size = sizeof(Head) + shape.size;
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t wanted = sizeof(Head) + *std::ranges::max_element(shape.underflow);
+  const std::size_t open = std::min(size, (wanted / page + 1) * page);
+  void* pages = map_pages(size, PROT_NONE);
+  if (pages == nullptr) return std::nullopt;
+  TableCopy copy(pages, size, offsetof(Head, entrytable), open - sizeof(Head), shape);
+  if (mprotect(pages, open, PROT_READ | PROT_WRITE) != 0) return std::nullopt;
+  write_request<F>(pages, table, shape);
+  auto length = static_cast<socklen_t>(size);
+  const int done = getsockopt(fd, F::kLevel, F::kGetEntries, pages, &length);
+  return done == 0 || errno == EFAULT ? std::optional(std::move(copy)) : std::nullopt;
 }
 
 std::string missing_table(TableId id) {
@@ -95,6 +119,7 @@ TableCopy::TableCopy(TableCopy&& other) noexcept
     : pages_(std::exchange(other.pages_, nullptr)),
       mapped_(other.mapped_),
       offset_(other.offset_),
+      count_(other.count_),
       shape_(other.shape_) {}
 
 TableCopy::~TableCopy() {
@@ -136,6 +161,12 @@ Result<TableCopy> TableSocket::read(Table table) const {
     if (errno != EAGAIN) break;
   }
   return kernel_error({family_, table}, "reading the rules", errno);
+}
+
+Result<TableCopy> TableSocket::read_front(Table table, const TableShape& shape) const {
+  auto copy = with_family(family_, [&]<class F>(F) { return get_front<F>(fd_, table, shape); });
+  if (copy) return std::move(*copy);
+  return kernel_error({family_, table}, "reading the hooks", errno);
 }
 
 bool TableSocket::has(const Extension& extension) const {

@@ -21,21 +21,24 @@ namespace nmanager::legacy {
 /// A table's entries in pages of their own, given back at the end: a big table has 66 MB.
 class TableCopy {
  public:
-  TableCopy(void* pages, std::size_t mapped, std::size_t offset, const TableShape& shape)
-      : pages_(pages), mapped_(mapped), offset_(offset), shape_(shape) {}
+  /// `count` bytes of entries stand at `offset` in `pages`.
+  TableCopy(void* pages, std::size_t mapped, std::size_t offset, std::size_t count,
+            const TableShape& shape)
+      : pages_(pages), mapped_(mapped), offset_(offset), count_(count), shape_(shape) {}
   TableCopy(TableCopy&& other) noexcept;
   TableCopy& operator=(TableCopy&&) = delete;
   ~TableCopy();
 
   [[nodiscard]] const TableShape& shape() const { return shape_; }
   [[nodiscard]] Span entries() const {
-    return {static_cast<const std::uint8_t*>(pages_) + offset_, shape_.size};
+    return {static_cast<const std::uint8_t*>(pages_) + offset_, count_};
   }
 
  private:
   void* pages_;
   std::size_t mapped_;
-  std::size_t offset_;  // of the first entry
+  std::size_t offset_;
+  std::size_t count_;
   TableShape shape_;
 };
 
@@ -50,6 +53,10 @@ class TableSocket {
   [[nodiscard]] Result<TableShape> shape(Table table) const;
   /// Atomic. kRetry when others resize the table faster than it can be read.
   [[nodiscard]] Result<TableCopy> read(Table table) const;
+  /// Only the first entries, up to the last policy: the kernel fills the pages there are, in order,
+  /// and gives up at the first one missing. `shape` is that of now. Not to be relied on; the
+  /// built-in chains come first in what libiptc writes.
+  [[nodiscard]] Result<TableCopy> read_front(Table table, const TableShape& shape) const;
   /// Whether the kernel has, or can load, the match or target.
   [[nodiscard]] bool has(const Extension& extension) const;
 

@@ -54,7 +54,12 @@ void ObservedBuilder::open_hook(Hook hook) {
 
 void ObservedBuilder::open_chain(std::string_view name) {
   hook_rules_ = nullptr;
-  chain_ = &table_.chains[ChainName(name)];
+  chain_ = table_.chains.try_emplace(ChainName(name)).first;
+}
+
+void ObservedBuilder::only_differences(std::set<ChainName> missing) {
+  table_.only_differences = true;
+  table_.missing = std::move(missing);
 }
 
 void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {
@@ -62,8 +67,9 @@ void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {
     hook_rules_->push_back({classify(entry, jump_to), hook_rules_->size()});
     return;
   }
-  chain_->push_back(
-      {decode_rule(id_.family, entry, jump_to), chain_->size(), packets_of(id_.family, entry)});
+  ObservedChain& rules = chain_->second;
+  rules.push_back(
+      {decode_rule(id_.family, entry, jump_to), rules.size(), packets_of(id_.family, entry)});
 }
 
 HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) const {

@@ -2,7 +2,10 @@
 // entries were read. Pure.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "hooks/legacy/entry.h"
@@ -27,6 +30,12 @@ class ObservedBuilder {
 
   void open_hook(Hook hook);
   void open_chain(std::string_view name);  // precondition: wants_chain(name)
+  /// The chain opened last.
+  [[nodiscard]] const ObservedChain& chain() const { return chain_->second; }
+  void drop_chain() { table_.chains.erase(chain_); }
+  /// The chains that were dropped are as expected, and these do not exist.
+  void only_differences(std::set<ChainName> missing);
+
   /// `jump_to`: name of the chain that the rule jumps or goes to, else empty.
   void add_rule(Span entry, std::string_view jump_to);
 
@@ -38,7 +47,7 @@ class ObservedBuilder {
   TableId id_;
   ObservedTable table_;
   std::vector<HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain
-  ObservedChain* chain_ = nullptr;
+  std::map<ChainName, ObservedChain>::iterator chain_;
   ChainName own_chain_;  // of the open hook
 };
 

@@ -12,66 +12,19 @@
 #include "hooks/legacy/codec.h"
 #include "hooks/legacy/editor.h"
 #include "hooks/legacy/handle.h"
-#include "hooks/legacy/observe.h"
+#include "hooks/legacy/look.h"
 
 namespace nmanager::legacy {
 
 namespace {
 
-/// Both feeders of the one builder: the raw blob, and the libiptc handle.
-template <class F>
-ObservedTable observe(TableId id, const BlobIndex<F>& blob) {
-  ObservedBuilder builder(id);
-  const auto add = [&](Span entry, std::string_view jump_to) { builder.add_rule(entry, jump_to); };
-  for (const Hook hook : ObservedBuilder::hooks(id.table)) {
-    builder.open_hook(hook);
-    if (const auto chain = blob.hook_chain(netfilter_hook(hook))) blob.for_each_rule(*chain, add);
-  }
-  for (const BlobChain& chain : blob.user_chains()) {
-    if (!ObservedBuilder::wants_chain(chain.name)) continue;
-    builder.open_chain(chain.name);
-    blob.for_each_rule(chain, add);
-  }
-  return builder.take();
-}
-
-template <class F>
-void add_rules(ObservedBuilder& builder, const std::string& chain, xtc_handle* handle) {
-  if (F::is_chain(chain.c_str(), handle) == 0) return;
-  for (const auto* entry = F::first_rule(chain.c_str(), handle); entry != nullptr;
-       entry = F::next_rule(entry, handle)) {
-    const Span bytes(reinterpret_cast<const std::uint8_t*>(entry), entry->next_offset);
-    const auto target = extension_at(bytes, entry->target_offset);
-    const auto verdict =
-        target && target->name == XT_STANDARD_TARGET ? load<int>(target->data) : std::nullopt;
-    // A rule without -j is a standard target, too; libiptc gives it an empty name.
-    const bool jumps = verdict && *verdict >= 0;
-    builder.add_rule(bytes, jumps ? F::get_target(entry, handle) : "");
-  }
-}
-
-template <class F>
-ObservedTable observe(TableId id, xtc_handle* handle) {
-  ObservedBuilder builder(id);
-  for (const Hook hook : ObservedBuilder::hooks(id.table)) {
-    builder.open_hook(hook);
-    add_rules<F>(builder, std::string(to_string(hook)), handle);
-  }
-  std::vector<std::string> own;  // a list of its own: looking at rules moves libiptc's iterators
-  for (const char* name = F::first_chain(handle); name != nullptr; name = F::next_chain(handle)) {
-    if (ObservedBuilder::wants_chain(name)) own.emplace_back(name);
-  }
-  for (const std::string& name : own) {
-    builder.open_chain(name);
-    add_rules<F>(builder, name, handle);
-  }
-  return builder.take();
-}
+/// From here on memory is worth giving back, and a question worth asking before reading it all.
+constexpr std::uint32_t kBigTable = 1U << 20;
 
 /// The handle of a big table is hundreds of thousands of small blocks; malloc would keep them.
 class GiveBackMemory {
  public:
-  explicit GiveBackMemory(std::uint32_t table_size) : big_(table_size > (1U << 20)) {}
+  explicit GiveBackMemory(const TableShape& shape) : big_(shape.size > kBigTable) {}
   GiveBackMemory(const GiveBackMemory&) = delete;
   GiveBackMemory& operator=(const GiveBackMemory&) = delete;
   ~GiveBackMemory() {
@@ -113,34 +66,39 @@ Error commit_error(const TableContext& context, const TablePlan& plan, int error
 template <class F>
 class LegacyTransaction final : public Transaction {
  public:
-  LegacyTransaction(TableContext context, XtablesLock::Guard lock, const TableShape& shape,
+  LegacyTransaction(TableContext context, XtablesLock::Guard lock, const Settled& found,
                     ObservedTable observed, std::optional<Handle<F>> handle)
       : context_(context),
-        shape_(shape),
-        memory_(shape.size),
+        shape_(found.shape),
+        give_back_(found.shape),
         handle_(std::move(handle)),
         observed_(std::move(observed)),
         lock_(std::move(lock)) {
-    remember(shape);
+    remember(found);
   }
 
   [[nodiscard]] const ObservedTable& observed() const override { return observed_; }
 
   [[nodiscard]] Result<Commit> commit(const TablePlan& plan) override {
     if (plan.id != context_.id) return Error{ErrorKind::kBug, "a plan for another table"};
-    context_.settled.reset();
+    context_.memory.settled.reset();
     if (const Status ready = prepare_handle(); !ready) return ready.error();
     auto edited = Editor<F>(context_.id, handle_->get()).apply(plan);
     if (!edited) return edited;
     if (F::commit(handle_->get()) == 0) return commit_error(context_, plan, errno);
-    if (const auto shape = context_.socket.shape(context_.id.table)) remember(*shape);
+    const auto shape = context_.socket.shape(context_.id.table);
+    if (shape) remember({*shape, handle_signature()});
     return edited;
   }
 
  private:
-  void remember(const TableShape& shape) {
-    context_.settled = shape;
-    context_.seen.record(context_.id, shape);
+  void remember(const Settled& settled) {
+    context_.memory.settled = settled;
+    context_.seen.record(context_.id, settled.shape);
+  }
+
+  [[nodiscard]] std::uint64_t handle_signature() const {
+    return signature_of<F>(context_.id.table, HandleSource<F>(handle_->get()));
   }
 
   /// The handle has to hold what `observed_` shows, since the plan names rules by their places. A
@@ -159,45 +117,77 @@ class LegacyTransaction final : public Transaction {
   // Destroyed from the end: unlock first, then free the handle, then give the memory back.
   TableContext context_;
   TableShape shape_;
-  GiveBackMemory memory_;
+  GiveBackMemory give_back_;
   std::optional<Handle<F>> handle_;
   ObservedTable observed_;
   XtablesLock::Guard lock_;
 };
 
 template <class F>
-Result<std::unique_ptr<Transaction>> begin_raw(const TableContext& context,
-                                               XtablesLock::Guard lock) {
-  const auto copy = context.socket.read(context.id.table);
-  if (!copy) return copy.error();
-  const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
-  if (!blob) return blob.error();
-  return std::unique_ptr<Transaction>(std::make_unique<LegacyTransaction<F>>(
-      context, std::move(lock), copy->shape(), observe<F>(context.id, *blob), std::nullopt));
-}
+class Begin {
+ public:
+  Begin(const TableContext& context, const ChainDigests* expected) : context_(context) {
+    if (expected != nullptr) expectation_.emplace(*expected, context.memory.proofs);
+  }
 
-template <class F>
-Result<std::unique_ptr<Transaction>> begin_with_handle(const TableContext& context,
-                                                       XtablesLock::Guard lock,
-                                                       const TableShape& shape) {
-  auto handle = Handle<F>::open(context.id.table);
-  if (!handle) return handle.error();
-  ObservedTable observed = observe<F>(context.id, handle->get());
-  return std::unique_ptr<Transaction>(std::make_unique<LegacyTransaction<F>>(
-      context, std::move(lock), shape, std::move(observed), std::move(*handle)));
-}
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> run(XtablesLock::Guard lock) {
+    const auto shape = context_.socket.shape(table());
+    if (!shape) return shape.error();
+    return hooks_are_settled(*shape) ? raw(std::move(lock)) : with_handle(std::move(lock), *shape);
+  }
+
+ private:
+  [[nodiscard]] Table table() const { return context_.id.table; }
+
+  /// A guess, to choose the cheaper way. The front of a big table costs a fifth of the whole.
+  [[nodiscard]] bool hooks_are_settled(const TableShape& shape) const {
+    const auto& settled = context_.memory.settled;
+    if (!settled || !same_hooks(settled->shape, shape)) return false;
+    if (shape.size <= kBigTable) return true;
+    const auto front = context_.socket.read_front(table(), shape);
+    if (!front) return true;
+    const auto signature = signature_of_front<F>(table(), front->entries(), shape);
+    return !signature || *signature == settled->signature;
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> raw(XtablesLock::Guard lock) {
+    const auto copy = context_.socket.read(table());
+    if (!copy) return copy.error();
+    const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
+    if (!blob) return blob.error();
+    return transaction(std::move(lock), copy->shape(), BlobSource<F>(*blob), std::nullopt);
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> with_handle(XtablesLock::Guard lock,
+                                                                 const TableShape& shape) {
+    auto handle = Handle<F>::open(table());
+    if (!handle) return handle.error();
+    const HandleSource<F> source(handle->get());
+    return transaction(std::move(lock), shape, source, std::move(*handle));
+  }
+
+  template <class Source>
+  [[nodiscard]] std::unique_ptr<Transaction> transaction(XtablesLock::Guard lock,
+                                                         const TableShape& shape,
+                                                         const Source& source,
+                                                         std::optional<Handle<F>> handle) {
+    ObservedTable observed = look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
+    const Settled found{shape, signature_of<F>(table(), source)};
+    return std::make_unique<LegacyTransaction<F>>(context_, std::move(lock), found,
+                                                  std::move(observed), std::move(handle));
+  }
+
+  TableContext context_;
+  std::optional<Expectation> expectation_;
+};
 
 }  // namespace
 
 Result<std::unique_ptr<Transaction>> begin_transaction(TableContext context,
-                                                       XtablesLock::Guard lock) {
-  const auto shape = context.socket.shape(context.id.table);
-  if (!shape) return shape.error();
-  const bool settled = context.settled && same_hooks(*context.settled, *shape);
-  return with_family(context.id.family, [&]<class F>(F) {
-    return settled ? begin_raw<F>(context, std::move(lock))
-                   : begin_with_handle<F>(context, std::move(lock), *shape);
-  });
+                                                       XtablesLock::Guard lock,
+                                                       const ChainDigests* expected) {
+  return with_family(context.id.family,
+                     [&]<class F>(F) { return Begin<F>(context, expected).run(std::move(lock)); });
 }
 
 }  // namespace nmanager::legacy
