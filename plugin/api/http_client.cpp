@@ -39,13 +39,36 @@ int add_certificates(X509_STORE* store, const std::string& pem) {
   return count;
 }
 
-/// Throws boost::system::system_error when the material cannot be used.
-void set_up_tls(boost::asio::ssl::context& context, const TlsMaterial& tls) {
-  ::SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+/// The verification of every certificate of a context, whatever the library sets on its streams:
+/// it turns verification off altogether, or checks a name that is not always the right one, and
+/// accepts a common name where the alternative names do not match.
+int verify_always(X509_STORE_CTX* store, void* /*unused*/) {
+  void* ssl = ::X509_STORE_CTX_get_ex_data(store, ::SSL_get_ex_data_X509_STORE_CTX_idx());
+  ::SSL_set_verify(static_cast<SSL*>(ssl), SSL_VERIFY_PEER, nullptr);  // so that the result counts
+  return ::X509_verify_cert(store);
+}
+
+void require_name(SSL_CTX* context, const std::string& name) {
+  X509_VERIFY_PARAM* parameters = ::SSL_CTX_get0_param(context);
+  if (Address::parse(name)) {
+    ::X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str());
+  } else {
+    ::X509_VERIFY_PARAM_set_hostflags(
+        parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    ::X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size());
+  }
+}
+
+/// An empty `name`: whoever answers is believed. Throws boost::system::system_error when the
+/// material cannot be used.
+void set_up_tls(boost::asio::ssl::context& context, const TlsMaterial& tls,
+                const std::string& name) {
+  SSL_CTX* native = context.native_handle();
+  ::SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   if (!tls.ca.empty()) {
     // Without a store of our own the system's CAs would stay trusted.
     X509_STORE* store = ::X509_STORE_new();
-    ::SSL_CTX_set_cert_store(context.native_handle(), store);  // takes it over
+    ::SSL_CTX_set_cert_store(native, store);  // takes it over
     if (add_certificates(store, tls.ca) == 0) {
       throw boost::system::system_error(
           boost::system::errc::make_error_code(boost::system::errc::invalid_argument),
@@ -56,19 +79,9 @@ void set_up_tls(boost::asio::ssl::context& context, const TlsMaterial& tls) {
     context.use_certificate_chain(boost::asio::buffer(tls.certificate));
     context.use_private_key(boost::asio::buffer(tls.key), boost::asio::ssl::context::pem);
   }
-}
-
-/// The name is checked by OpenSSL itself: the library's own check would accept a common name where
-/// the alternative names do not match.
-void require_name(SSL* ssl, const std::string& name) {
-  X509_VERIFY_PARAM* parameters = ::SSL_get0_param(ssl);
-  if (Address::parse(name)) {
-    ::X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str());
-  } else {
-    ::X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    ::X509_VERIFY_PARAM_set1_host(parameters, name.c_str(), name.size());
-    ::SSL_set_tlsext_host_name(ssl, name.c_str());
-  }
+  if (name.empty()) return;
+  require_name(native, name);
+  ::SSL_CTX_set_cert_verify_callback(native, &verify_always, nullptr);
 }
 
 /// "https://[::1]:6443" never resolves in the library, "https://::1:6443" does.
@@ -83,6 +96,10 @@ std::string host_of(const std::string& url) {
   std::string authority = url.substr(start, end - start);
   if (authority.starts_with('[')) return authority.substr(1, authority.find(']') - 1);
   return authority.substr(0, authority.rfind(':'));
+}
+
+std::string server_name(const ApiAccess& access) {
+  return access.tls_server_name.empty() ? host_of(access.server) : access.tls_server_name;
 }
 
 std::optional<std::chrono::seconds> retry_after(const web::http::http_headers& headers) {
@@ -109,18 +126,18 @@ client::http_client_config config_of(const ApiAccess& access, const TlsMaterial&
   // own.
   config.set_timeout(std::chrono::seconds(600));
   config.set_chunksize(16 * 1024);
-  config.set_validate_certificates(false);  // verified below, see require_name()
+  config.set_validate_certificates(false);  // verify_always() does
+  const std::string name = server_name(access);
   config.set_ssl_context_callback(
-      [tls](boost::asio::ssl::context& context) { set_up_tls(context, tls); });
-  const std::string name =
-      access.tls_server_name.empty() ? host_of(access.server) : access.tls_server_name;
-  const bool verified = access.server.starts_with("https://") && !access.insecure;
-  config.set_nativehandle_options([name, verified](client::native_handle handle) {
-    if (!verified) return;
-    SSL* ssl = static_cast<SslStream*>(handle)->native_handle();
-    ::SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
-    require_name(ssl, name);
-  });
+      [tls, name = access.insecure ? "" : name](boost::asio::ssl::context& context) {
+        set_up_tls(context, tls, name);
+      });
+  config.set_tlsext_sni_enabled(false);  // the library would send addresses, too (RFC 6066, 3.)
+  if (access.server.starts_with("https://") && !Address::parse(name)) {
+    config.set_nativehandle_options([name](client::native_handle handle) {
+      ::SSL_set_tlsext_host_name(static_cast<SslStream*>(handle)->native_handle(), name.c_str());
+    });
+  }
   return config;
 }
 
@@ -179,7 +196,7 @@ Result<std::string> read_or_empty(const PemSource& source) {
 Status check_material(const TlsMaterial& tls) {
   try {
     boost::asio::ssl::context context(boost::asio::ssl::context::tls_client);
-    set_up_tls(context, tls);
+    set_up_tls(context, tls, "");
   } catch (const std::exception& exception) {
     Error error = error_of(exception);
     return Error{ErrorKind::kBadInput, "TLS material: " + error.message};

@@ -65,9 +65,9 @@ NextStep Schedule::after_watch(const Ending& ending) {
   if (ending.progressed) failures_ = 0;
   switch (ending.kind) {
     case Kind::kDone:
-      return {NextStep::What::kWatch, ending.progressed ? milliseconds(0) : kQuietDelay, false};
+      return {NextStep::What::kWatch, ending.progressed ? kPause : kQuietDelay, false};
     case Kind::kExpired:
-      if (ending.progressed) return {NextStep::What::kList, milliseconds(0), false};
+      if (ending.progressed) return {NextStep::What::kList, kQuietDelay, false};
       return failed(NextStep::What::kList, ending);
     case Kind::kGarbled:
       return failed(NextStep::What::kList, ending);

@@ -47,7 +47,9 @@ class Schedule {
   static constexpr std::chrono::milliseconds kFirstDelay{200};
   static constexpr std::chrono::milliseconds kMaxDelay{30'000};
   static constexpr std::chrono::milliseconds kMaxRetryAfter{60'000};
-  /// A clean end without any event: the server may close watches at once for ever.
+  /// A server may end every watch cleanly, at once and for ever: after one that brought something,
+  /// and after one that brought nothing (or after every 410 that follows an event).
+  static constexpr std::chrono::milliseconds kPause{100};
   static constexpr std::chrono::milliseconds kQuietDelay{1'000};
 
   explicit Schedule(std::uint64_t seed) : random_(seed) {}

@@ -1,0 +1,86 @@
+// A stand-in for kube-apiserver: lists of Services in pages, watches with bookmarks, and every
+// fault that a real one, or the network before it, can show. Threads of its own, in the network
+// namespace of the thread that made it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "test/api_server/service_log.h"
+#include "test/api_server/tls_identity.h"
+
+namespace nmanager::test {
+
+struct ApiServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: any
+  bool tls = false;
+  PemPair certificate = {};           // with tls
+  std::string client_authority = {};  // PEM; given: a client certificate is demanded
+  std::string token = {};             // given: 401 without it
+  std::chrono::milliseconds bookmarks{60'000};
+  std::size_t chunk = 0;       // bytes in each chunk of a watch; 0: one chunk for each event
+  std::size_t page_limit = 0;  // never more in one page; 0: what the client asks for
+};
+
+/// What happens to one request instead of the right answer.
+struct Fault {
+  enum class On { kAny, kList, kWatch };
+  enum class Kind {
+    kStatus,   // `status`, `headers`, `body`
+    kRaw,      // `body` is all that is sent, then the connection is closed
+    kClose,    // closed without an answer
+    kReset,    // RST without an answer
+    kSilence,  // nothing is answered, the connection stays
+    kStream,   // a good head, then `body` as the chunks of a watch or list; then as `then` says
+  };
+  enum class Then { kEnd, kClose, kReset, kSilence };
+  Kind kind = Kind::kClose;
+  On on = On::kAny;
+  int status = 500;
+  std::string headers = {};  // complete lines
+  std::string body = {};
+  Then then = Then::kEnd;
+};
+
+struct SeenRequest {
+  std::string target;         // path and query
+  std::string authorization;  // empty: none
+  [[nodiscard]] bool is_watch() const { return target.find("watch=") != std::string::npos; }
+};
+
+class ApiServer {
+ public:
+  explicit ApiServer(ApiServerOptions options = {});
+  ApiServer(const ApiServer&) = delete;
+  ApiServer& operator=(const ApiServer&) = delete;
+  ~ApiServer();
+
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] std::string url() const;
+  ServiceLog& services();
+
+  /// For the next request that it is meant for; several queue up.
+  void fail_next(Fault fault);
+  void set_token(std::string token);
+  /// Ends every open watch as the server does at its time-out.
+  void end_watches();
+  /// Closes (or resets) every connection.
+  void drop_connections(bool reset = false);
+
+  [[nodiscard]] std::vector<SeenRequest> requests() const;
+  /// Open watches now.
+  [[nodiscard]] std::size_t watches() const;
+
+  struct Shared;
+
+ private:
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace nmanager::test

@@ -1,0 +1,266 @@
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "test/api_server/shared.h"
+
+namespace nmanager::test {
+
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+using Socket = asio::ip::tcp::socket;
+
+struct Request {
+  SeenRequest seen;
+  [[nodiscard]] std::string query(const std::string& name) const {
+    const auto at =
+        std::min(seen.target.find("?" + name + "="), seen.target.find("&" + name + "="));
+    if (at == std::string::npos) return {};
+    const auto start = at + name.size() + 2;
+    return decoded(seen.target.substr(start, seen.target.find('&', start) - start));
+  }
+  static std::string decoded(const std::string& text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '%' && i + 2 < text.size()) {
+        result += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
+        i += 2;
+      } else {
+        result += text[i];
+      }
+    }
+    return result;
+  }
+};
+
+std::string status_object(int code, const std::string& reason, const std::string& message) {
+  return R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":")" +
+         message + R"(","reason":")" + reason + R"(","code":)" + std::to_string(code) + "}\n";
+}
+
+/// One connection; Stream is a socket or a TLS stream over one. Throws system_error at its end.
+template <class Stream>
+class Connection {
+ public:
+  Connection(ApiServer::Shared& shared, Stream& stream, Socket& socket)
+      : shared_(shared), stream_(stream), socket_(socket) {}
+
+  void run() {
+    while (!shared_.stopping) {
+      const Request request = read();
+      if (auto fault = fault_for(request)) {
+        if (!act(*fault)) return;
+      } else {
+        answer(request);
+      }
+    }
+  }
+
+ private:
+  Request read() {
+    const std::size_t size = asio::read_until(stream_, asio::dynamic_buffer(input_), "\r\n\r\n");
+    const std::string head = input_.substr(0, size);
+    input_.erase(0, size);
+    Request request;
+    const auto start = head.find(' ') + 1;
+    request.seen.target = head.substr(start, head.find(' ', start) - start);
+    constexpr std::string_view kField = "\r\nAuthorization:";
+    if (const auto at = head.find(kField); at != std::string::npos) {
+      const auto value = head.find_first_not_of(' ', at + kField.size());
+      request.seen.authorization = head.substr(value, head.find("\r\n", value) - value);
+    }
+    const std::lock_guard lock(shared_.mutex);
+    shared_.requests.push_back(request.seen);
+    return request;
+  }
+
+  std::optional<Fault> fault_for(const Request& request) {
+    const std::lock_guard lock(shared_.mutex);
+    const auto found = std::ranges::find_if(shared_.faults, [&](const Fault& fault) {
+      return fault.on == Fault::On::kAny ||
+             (fault.on == Fault::On::kWatch) == request.seen.is_watch();
+    });
+    if (found == shared_.faults.end()) return std::nullopt;
+    Fault fault = std::move(*found);
+    shared_.faults.erase(found);
+    return fault;
+  }
+
+  /// False: the connection is over.
+  bool act(const Fault& fault) {
+    switch (fault.kind) {
+      case Fault::Kind::kStatus:
+        send_whole(fault.status, fault.headers, fault.body);
+        return true;
+      case Fault::Kind::kRaw:
+        send(fault.body);
+        return false;
+      case Fault::Kind::kClose:
+        return false;
+      case Fault::Kind::kReset:
+        return end(Fault::Then::kReset);
+      case Fault::Kind::kSilence:
+        return end(Fault::Then::kSilence);
+      case Fault::Kind::kStream:
+        begin_chunks();
+        send_chunk(fault.body);
+        return end(fault.then);
+    }
+    return false;
+  }
+
+  bool end(Fault::Then then) {
+    switch (then) {
+      case Fault::Then::kEnd:
+        send("0\r\n\r\n");
+        return true;
+      case Fault::Then::kClose:
+        return false;
+      case Fault::Then::kReset: {
+        const linger at_once{1, 0};
+        ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        ::shutdown(socket_.native_handle(), SHUT_RD);
+        return false;
+      }
+      case Fault::Then::kSilence: {
+        char byte = 0;  // until the client, or the server's end, closes the connection
+        stream_.read_some(asio::buffer(&byte, 1));
+        return false;
+      }
+    }
+    return false;
+  }
+
+  void answer(const Request& request) {
+    std::string token;
+    {
+      const std::lock_guard lock(shared_.mutex);
+      token = shared_.token;
+    }
+    if (!token.empty() && request.seen.authorization != "Bearer " + token) {
+      send_whole(401, "", status_object(401, "Unauthorized", "Unauthorized"));
+    } else if (!request.seen.target.starts_with("/api/v1/services?") &&
+               request.seen.target != "/api/v1/services") {
+      send_whole(404, "", status_object(404, "NotFound", "not found"));
+    } else if (request.seen.is_watch()) {
+      watch(request);
+    } else {
+      list(request);
+    }
+  }
+
+  static bool selected(const Request& request) {
+    return request.query("labelSelector").find("service-proxy-name") != std::string::npos;
+  }
+
+  void list(const Request& request) {
+    const std::string limit_text = request.query("limit");
+    std::size_t limit = limit_text.empty() ? 0 : std::stoul(limit_text);
+    const std::size_t most = shared_.options.page_limit;
+    if (most != 0 && (limit == 0 || limit > most)) limit = most;
+    const LogPage page = shared_.log.page(request.query("continue"), limit, selected(request));
+    std::string body =
+        R"({"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+        std::to_string(page.version) + "\"";
+    if (!page.next.empty()) {
+      body += R"(,"continue":")" + page.next + R"(","remainingItemCount":)" +
+              std::to_string(page.remaining);
+    }
+    body += R"(},"items":[)";
+    for (std::size_t i = 0; i < page.items.size(); ++i) body += (i ? "," : "") + page.items[i];
+    send_whole(200, "", body + "]}\n");
+  }
+
+  void watch(const Request& request) {
+    const std::uint64_t epoch = shared_.watch_epoch;
+    const std::string since = request.query("resourceVersion");
+    begin_chunks();
+    ++shared_.watches;
+    const auto closed = std::unique_ptr<void, std::function<void(void*)>>(
+        &shared_, [&](void*) { --shared_.watches; });
+    const std::string seconds = request.query("timeoutSeconds");
+    const auto until = Clock::now() + std::chrono::seconds(seconds.empty() ? 1800 : stol(seconds));
+    follow(since.empty() ? 0 : std::stoull(since), request, epoch, until);
+    if (!shared_.stopping) send("0\r\n\r\n");
+  }
+
+  void follow(Version version, const Request& request, std::uint64_t epoch,
+              Clock::time_point until) {
+    auto bookmark = Clock::now() + shared_.options.bookmarks;
+    while (!shared_.stopping && shared_.watch_epoch == epoch && Clock::now() < until) {
+      const auto news =
+          shared_.log.events_since(version, selected(request), std::chrono::milliseconds(20));
+      if (!news) {
+        send_chunk(R"({"type":"ERROR","object":)" +
+                   trimmed(status_object(410, "Expired", "too old resource version")) + "}\n");
+        return;
+      }
+      for (const LogEvent& event : news->events) {
+        send_chunk(R"({"type":")" + std::string(event.type) + R"(","object":)" + event.object +
+                   "}\n");
+      }
+      version = news->version;
+      if (Clock::now() < bookmark) continue;
+      bookmark = Clock::now() + shared_.options.bookmarks;
+      send_chunk(R"({"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":)"
+                 R"({"resourceVersion":")" +
+                 std::to_string(version) + "\"}}}\n");
+    }
+  }
+
+  static std::string trimmed(std::string text) {
+    text.pop_back();
+    return text;
+  }
+
+  void send(const std::string& bytes) { asio::write(stream_, asio::buffer(bytes)); }
+
+  void send_whole(int status, const std::string& headers, const std::string& body) {
+    send("HTTP/1.1 " + std::to_string(status) + " Status\r\nContent-Type: application/json\r\n" +
+         headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+
+  void begin_chunks() {
+    send(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n");
+  }
+
+  void send_chunk(const std::string& bytes) {
+    const std::size_t size = shared_.options.chunk == 0 ? bytes.size() : shared_.options.chunk;
+    for (std::size_t at = 0; at < bytes.size(); at += size) {
+      const std::string piece = bytes.substr(at, size);
+      char length[32];
+      std::snprintf(length, sizeof length, "%zx\r\n", piece.size());
+      send(length + piece + "\r\n");
+    }
+  }
+
+  ApiServer::Shared& shared_;
+  Stream& stream_;
+  Socket& socket_;
+  std::string input_;
+};
+
+}  // namespace
+
+void serve_connection(ApiServer::Shared& shared, Socket socket) {
+  try {
+    socket.set_option(asio::ip::tcp::no_delay(true));
+    if (!shared.options.tls) {
+      Connection<Socket>(shared, socket, socket).run();
+      return;
+    }
+    asio::ssl::stream<Socket&> stream(socket, shared.tls);
+    stream.handshake(asio::ssl::stream_base::server);
+    Connection<asio::ssl::stream<Socket&>>(shared, stream, socket).run();
+  } catch (const std::exception&) {
+    // The client has gone, or never was one.
+  }
+}
+
+}  // namespace nmanager::test

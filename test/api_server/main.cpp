@@ -1,0 +1,95 @@
+// nmanager-test-apiserver: serves a recorded list of Services, then a recorded watch, as one server
+// that lives on: for trying the program out without a cluster.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <thread>
+
+#include <rapidjson/document.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include "test/api_server/api_server.h"
+
+namespace {
+
+using namespace nmanager::test;
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("cannot read " + path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void load_list(ServiceLog& log, const std::string& path) {
+  rapidjson::Document list;
+  list.Parse(read_file(path).c_str());
+  if (list.HasParseError() || !list.IsObject() || !list.HasMember("items")) {
+    throw std::runtime_error(path + ": not a list");
+  }
+  for (const auto& item : list["items"].GetArray()) {
+    rapidjson::StringBuffer out;
+    rapidjson::Writer writer(out);
+    item.Accept(writer);
+    log.put(out.GetString());
+  }
+}
+
+void write_kubeconfig(const std::string& path, const ApiServer& server, const std::string& ca) {
+  std::ofstream out(path);
+  out << "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+      << "contexts: [{name: c, context: {cluster: c}}]\n"
+      << "clusters:\n- name: c\n  cluster:\n    server: " << server.url() << "\n";
+  if (!ca.empty()) {
+    std::ofstream(path + ".ca") << ca;
+    out << "    certificate-authority: " << path << ".ca\n";
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("A stand-in for kube-apiserver that serves recorded Services");
+  std::string list, watch, kubeconfig;
+  ApiServerOptions options;
+  int interval_ms = 2000;
+  app.add_option("--list", list, "recorded ServiceList")->required();
+  app.add_option("--watch", watch, "recorded watch, one event a line");
+  app.add_option("--interval", interval_ms, "ms between two events of it");
+  app.add_option("--host", options.host, "address to listen on");
+  app.add_option("--port", options.port, "0: any");
+  app.add_flag("--tls", options.tls, "with a certificate made for this run");
+  app.add_option("--kubeconfig-out", kubeconfig, "written when it listens")->required();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+    std::string ca;
+    if (options.tls) {
+      const PemPair authority = make_authority("stand-in authority");
+      options.certificate = make_certificate(authority, "stand-in", {options.host, "localhost"});
+      ca = authority.certificate;
+    }
+    ApiServer server(options);
+    load_list(server.services(), list);
+    write_kubeconfig(kubeconfig, server, ca);
+    std::ifstream events(watch);
+    const timespec pause{interval_ms / 1000, (interval_ms % 1000) * 1'000'000L};
+    for (std::string line; !watch.empty() && std::getline(events, line);) {
+      if (sigtimedwait(&ends, nullptr, &pause) > 0) return 0;
+      server.services().replay(line);
+    }
+    int signal = 0;
+    sigwait(&ends, &signal);
+  } catch (const std::exception& error) {
+    std::cerr << "nmanager-test-apiserver: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}

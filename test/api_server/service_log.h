@@ -1,0 +1,88 @@
+// The Services of a stand-in API server and every change of them, with resourceVersions. Thread
+// safe.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nmanager::test {
+
+using Version = std::uint64_t;
+
+struct LogPage {
+  std::vector<std::string> items;  // JSON objects
+  Version version = 0;
+  std::string next;  // key to go on behind; empty: the last page
+  std::size_t remaining = 0;
+};
+
+struct LogEvent {
+  Version version = 0;
+  std::string_view type;  // ADDED, MODIFIED, DELETED
+  std::string object;
+};
+
+struct LogEvents {
+  std::vector<LogEvent> events;
+  Version version = 0;  // nothing up to here is left out
+};
+
+class ServiceLog {
+ public:
+  /// Adds or replaces the Service; its resourceVersion is set. Throws when it is not an object with
+  /// metadata.namespace and metadata.name.
+  void put(const std::string& json);
+  /// False: no such Service.
+  bool remove(const std::string& key);
+  /// One line of a recorded watch; bookmarks and errors are left out.
+  void replay(const std::string& watch_line);
+
+  /// Forgets the history: every watch from an older version is refused with 410.
+  void compact();
+  [[nodiscard]] Version version() const;
+
+  /// Selected Services behind the key `after`, at most `limit` (0: all). `selected`: only those
+  /// that kube-proxy's label selector takes.
+  [[nodiscard]] LogPage page(const std::string& after, std::size_t limit, bool selected) const;
+
+  /// Nothing: `since` was compacted away. Waits up to `patience` for the first event.
+  [[nodiscard]] std::optional<LogEvents> events_since(Version since, bool selected,
+                                                      std::chrono::milliseconds patience) const;
+
+  /// Ends all waiting, now and later.
+  void stop();
+
+ private:
+  struct Object {
+    std::string json;
+    bool selected = true;
+  };
+  struct Change {
+    Version version = 0;
+    std::string json;  // the object after the change; before it, when deleted
+    bool existed = false;
+    bool exists = false;
+    bool selected_before = false;
+    bool selected_after = false;
+  };
+
+  static std::optional<std::string_view> type_of(const Change& change, bool selected);
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  // All protected by mutex_.
+  std::map<std::string, Object> objects_;
+  std::vector<Change> changes_;
+  Version version_ = 1;
+  Version compacted_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace nmanager::test

@@ -1,0 +1,21 @@
+// Certificates made for one run: an authority, and what it signs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace nmanager::test {
+
+struct PemPair {
+  std::string certificate;
+  std::string key;
+};
+
+/// Self-signed, valid for a day.
+[[nodiscard]] PemPair make_authority(const std::string& common_name);
+
+/// For servers and clients. `names` become subject alternative names; addresses are recognised.
+[[nodiscard]] PemPair make_certificate(const PemPair& authority, const std::string& common_name,
+                                       const std::vector<std::string>& names);
+
+}  // namespace nmanager::test

@@ -1,0 +1,343 @@
+// List and watch: what a client is told equals what the server has, whatever happens on the way.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include "test/api_server/api_server.h"
+#include "test/unit/api/follower.h"
+
+namespace nmanager::test {
+namespace {
+
+using Known = Follower::Known;
+using On = Fault::On;
+using Kind = Fault::Kind;
+using Then = Fault::Then;
+
+ApiAccess access_to(const ApiServer& server) {
+  ApiAccess access;
+  access.server = server.url();
+  return access;
+}
+
+std::vector<std::string> keys_of(const ServiceLog& log) {
+  std::vector<std::string> keys;
+  std::string after;
+  do {
+    const LogPage page = log.page(after, 1, true);
+    after = page.next;
+    for (const auto& item : page.items) {
+      const auto name = item.find("\"name\":\"") + 8;
+      keys.push_back("default/" + item.substr(name, item.find('"', name) - name));
+    }
+  } while (!after.empty());
+  return keys;
+}
+
+bool same_services(const Known& known, const ServiceLog& log) {
+  const auto keys = keys_of(log);
+  return std::ranges::equal(known.services, keys, {},
+                            [](const auto& entry) { return entry.first; });
+}
+
+std::string address_of(const Known& known, const std::string& key) {
+  const auto found = known.services.find(key);
+  if (found == known.services.end() || found->second.ingress.empty()) return "";
+  return to_string(found->second.ingress.front().ip);
+}
+
+void fill(ServiceLog& log, int count) {
+  for (int i = 0; i < count; ++i) {
+    log.put(service_json("s" + std::to_string(100 + i), "192.0.2." + std::to_string(i + 1)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("pages, then a watch from where the list ended") {
+  start_library_once();
+  ApiServer server({.page_limit = 3});
+  fill(server.services(), 8);
+  server.services().put(service_json("hidden", "192.0.2.99",
+                                     R"({"service.kubernetes.io/service-proxy-name":"other"})"));
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([&](const Known& known) { return known.services.size() == 8; }));
+  CHECK_FALSE(follower.known().services.contains("default/hidden"));
+  REQUIRE(follower.wait_for(
+      [](const Known& known) { return known.api.phase == ApiState::Phase::kWatching; }));
+
+  const auto requests = server.requests();
+  REQUIRE(requests.size() == 4);  // three pages and the watch
+  CHECK(requests[1].target.find("continue=default%2Fs102") != std::string::npos);
+  CHECK(requests[3].is_watch());
+  CHECK(requests[3].target.find("allowWatchBookmarks=true") != std::string::npos);
+  CHECK(requests[3].target.find("resourceVersion=10") != std::string::npos);
+
+  server.services().put(service_json("s100", "198.51.100.7"));
+  server.services().remove("default/s101");
+  server.services().put(service_json("hidden", "192.0.2.99"));
+  server.services().put(
+      service_json("s102", "192.0.2.3", R"({"service.kubernetes.io/headless":""})"));
+  REQUIRE(follower.wait_for([&](const Known& known) {
+    return address_of(known, "default/s100") == "198.51.100.7" &&
+           same_services(known, server.services());
+  }));
+  CHECK(follower.known().services.size() == 7);  // hidden came in; s101 and s102 left
+  CHECK(follower.known().lists == 1);
+}
+
+TEST_CASE("an event may come in pieces of any size") {
+  start_library_once();
+  for (const std::size_t chunk : {1, 7, 100, 1000}) {
+    CAPTURE(chunk);
+    ApiServer server({.chunk = chunk});
+    Follower follower;
+    const auto client = make_api_client(access_to(server));
+    client->start(follower.sink());
+    REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+    fill(server.services(), 20);
+    CHECK(follower.wait_for(
+        [&](const Known& known) { return same_services(known, server.services()); }));
+    CHECK(follower.known().errors.empty());
+  }
+}
+
+TEST_CASE("every recorded object and event comes through") {
+  start_library_once();
+  const std::string folder = std::string(NMANAGER_SOURCE_DIR) + "/test/fixtures/api/";
+  ApiServer server;
+  std::ifstream created(folder + "watch.ndjson");
+  REQUIRE(created.good());
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+  int lines = 0;
+  for (std::string line; std::getline(created, line); ++lines) server.services().replay(line);
+  REQUIRE(lines > 5);
+  CHECK(follower.wait_for(
+      [&](const Known& known) { return same_services(known, server.services()); }));
+  CHECK(follower.known().undecodable.empty());
+  CHECK(follower.known().api.events > 3);
+}
+
+TEST_CASE("a watch that ends goes on where it was, bookmarks included") {
+  start_library_once();
+  ApiServer server({.bookmarks = std::chrono::milliseconds(30)});
+  fill(server.services(), 2);
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+  server.services().put(service_json("unseen", "192.0.2.9",
+                                     R"({"service.kubernetes.io/service-proxy-name":"other"})"));
+  const auto marks = follower.known().api.bookmarks;
+  REQUIRE(follower.wait_for([&](const Known& known) { return known.api.bookmarks > marks + 1; }));
+  server.end_watches();
+  REQUIRE(follower.wait_for([](const Known& known) { return known.api.watches == 2; }));
+  server.services().put(service_json("later", "192.0.2.50"));
+  CHECK(follower.wait_for(
+      [&](const Known& known) { return known.services.contains("default/later"); }));
+  CHECK(follower.known().lists == 1);
+  CHECK(follower.known().errors.empty());
+  const auto requests = server.requests();
+  CHECK(requests.back().target.find("resourceVersion=4") != std::string::npos);  // by the bookmark
+}
+
+TEST_CASE("too old a version: a list, in which deletions show") {
+  start_library_once();
+  ApiServer server;
+  fill(server.services(), 3);
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.services.size() == 3; }));
+  server.fail_next({.kind = Kind::kStatus, .on = On::kWatch, .status = 503});
+  server.drop_connections(true);
+  server.services().remove("default/s101");
+  server.services().compact();
+  CHECK(follower.wait_for(
+      [](const Known& known) { return known.lists == 2 && known.services.size() == 2; }));
+  CHECK(follower.wait_for([](const Known& known) { return known.api.relists == 1; }));
+}
+
+TEST_CASE("each fault ends in the right state, without a busy loop") {
+  start_library_once();
+  const std::string event =
+      R"({"type":"ADDED","object":)" + service_json("x", "192.0.2.77") + "}\n";
+  struct Case {
+    const char* name;
+    Fault fault;
+    const char* told;  // part of the message
+    int lists;         // at the end
+  };
+  const std::vector<Case> cases{
+      {"401 list", {Kind::kStatus, On::kList, 401}, "HTTP 401", 1},
+      {"403 list", {Kind::kStatus, On::kList, 403}, "HTTP 403", 1},
+      {"500 list", {Kind::kStatus, On::kList, 500}, "HTTP 500", 1},
+      {"410 list", {Kind::kStatus, On::kList, 410}, "HTTP 410", 1},
+      {"404 list", {Kind::kStatus, On::kList, 404}, "HTTP 404", 1},
+      {"list closed", {Kind::kClose, On::kList}, "", 1},
+      {"list reset", {Kind::kReset, On::kList}, "", 1},
+      {"list silent", {Kind::kSilence, On::kList}, "no answer", 1},
+      {"list garbage", {Kind::kStatus, On::kList, 200, "", "garbage"}, "", 1},
+      {"list of something else", {Kind::kStatus, On::kList, 200, "", "[1,2]"}, "", 1},
+      {"list empty", {Kind::kStatus, On::kList, 200, "", ""}, "", 1},
+      {"list no HTTP", {Kind::kRaw, On::kList, 0, "", "SSH-2.0-x\r\n\r\n"}, "", 1},
+      {"list cut", {Kind::kStream, On::kList, 0, "", R"({"kind":"ServiceL)", Then::kClose}, "", 1},
+      {"list stalls", {Kind::kStream, On::kList, 0, "", "{", Then::kSilence}, "no answer", 1},
+      {"401 watch", {Kind::kStatus, On::kWatch, 401}, "HTTP 401", 1},
+      {"403 watch", {Kind::kStatus, On::kWatch, 403}, "HTTP 403", 1},
+      {"429 watch", {Kind::kStatus, On::kWatch, 429}, "HTTP 429", 1},
+      {"410 watch", {Kind::kStatus, On::kWatch, 410}, "HTTP 410", 2},
+      {"500 watch", {Kind::kStatus, On::kWatch, 500}, "HTTP 500", 1},
+      {"watch silent", {Kind::kSilence, On::kWatch}, "no answer", 1},
+      {"watch goes silent",
+       {Kind::kStream, On::kWatch, 0, "", event, Then::kSilence},
+       "no answer",
+       1},
+      {"watch reset within", {Kind::kStream, On::kWatch, 0, "", event, Then::kReset}, "", 1},
+      {"watch cut within an event",
+       {Kind::kStream, On::kWatch, 0, "", event.substr(0, 50), Then::kEnd},
+       "within an event",
+       1},
+      {"watch garbage", {Kind::kStream, On::kWatch, 0, "", "garbage\n", Then::kSilence}, "", 2},
+      {"watch not an event", {Kind::kStream, On::kWatch, 0, "", "{}\n", Then::kSilence}, "", 2},
+      {"watch error event",
+       {Kind::kStream, On::kWatch, 0, "",
+        R"({"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}})"
+        "\n",
+        Then::kEnd},
+       "too old",
+       2},
+      {"watch overlong",
+       {Kind::kStream, On::kWatch, 0, "", std::string(std::size_t{5} << 20, 'x'), Then::kSilence},
+       "longer than",
+       2},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(std::string(c.name));
+    // A quiet watch of the real server has bookmarks; without them silence is a fault.
+    ApiServer server({.bookmarks = std::chrono::milliseconds(100)});
+    fill(server.services(), 3);
+    server.fail_next(c.fault);
+    Follower follower;
+    const auto client = make_api_client(access_to(server), impatient());
+    client->start(follower.sink());
+    CHECK(follower.wait_for([&](const Known& known) {
+      return !known.errors.empty() && known.lists == c.lists &&
+             known.api.phase == ApiState::Phase::kWatching;
+    }));
+    server.services().put(service_json("x", "198.51.100.1"));
+    server.services().remove("default/s100");
+    CHECK(follower.wait_for([&](const Known& known) {
+      return address_of(known, "default/x") == "198.51.100.1" &&
+             same_services(known, server.services());
+    }));
+    const Known known = follower.known();
+    CHECK(known.errors.size() == 1);
+    if (known.errors.empty()) continue;
+    CHECK_MESSAGE(known.errors.front().find(c.told) != std::string::npos, known.errors.front());
+    CHECK_FALSE(known.errors.front().empty());
+    CHECK(known.delays.front() >= std::chrono::milliseconds(100));
+    CHECK(server.requests().size() <= 4);
+  }
+}
+
+TEST_CASE("a kept connection that was closed meanwhile is no fault") {
+  start_library_once();
+  for (const Kind kind : {Kind::kClose, Kind::kReset}) {
+    ApiServer server;
+    fill(server.services(), 3);
+    server.fail_next({.kind = kind, .on = On::kWatch});  // it comes over the list's connection
+    Follower follower;
+    const auto client = make_api_client(access_to(server));
+    client->start(follower.sink());
+    REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+    server.services().put(service_json("x", "198.51.100.1"));
+    CHECK(
+        follower.wait_for([](const Known& known) { return known.services.contains("default/x"); }));
+    CHECK(follower.known().lists == 1);
+  }
+}
+
+TEST_CASE("delays grow while the server is away, and Retry-After is kept") {
+  start_library_once();
+  ApiServer server;
+  for (int i = 0; i < 3; ++i) server.fail_next({.kind = Kind::kStatus, .status = 500});
+  server.fail_next({.kind = Kind::kStatus, .status = 429, .headers = "Retry-After: 1\r\n"});
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+  const auto delays = follower.known().delays;
+  REQUIRE(delays.size() == 4);
+  CHECK(delays[1] >= std::chrono::milliseconds(200));
+  CHECK(delays[2] >= std::chrono::milliseconds(400));
+  CHECK(delays[3] >= std::chrono::milliseconds(1000));
+}
+
+TEST_CASE("nobody listens, then somebody does") {
+  start_library_once();
+  ApiAccess access;
+  std::uint16_t port = 0;
+  {
+    const ApiServer gone;
+    access = access_to(gone);
+    port = gone.port();
+  }
+  Follower follower;
+  const auto client = make_api_client(access);
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.errors.size() >= 2; }));
+  const std::string told = follower.known().errors.front();
+  CHECK_MESSAGE(told.find("connect") != std::string::npos, told);
+  ApiServer server({.port = port});
+  fill(server.services(), 1);
+  CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 1; }));
+}
+
+TEST_CASE("stops in under a second whatever hangs") {
+  start_library_once();
+  for (const On on : {On::kList, On::kWatch}) {
+    ApiServer server;
+    server.fail_next({.kind = Kind::kSilence, .on = on});
+    Follower follower;
+    auto client = make_api_client(access_to(server));
+    client->start(follower.sink());
+    const std::size_t requests = on == On::kList ? 1 : 2;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (server.requests().size() < requests && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    REQUIRE(server.requests().size() == requests);
+    const auto start = std::chrono::steady_clock::now();
+    client.reset();
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
+  }
+}
+
+TEST_CASE("an object that cannot be decoded costs only itself") {
+  start_library_once();
+  ApiServer server;
+  fill(server.services(), 2);
+  server.services().put(R"({"metadata":{"namespace":"default","name":"bad"},"spec":7})");
+  Follower follower;
+  const auto client = make_api_client(access_to(server));
+  client->start(follower.sink());
+  REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
+  CHECK(follower.known().services.size() == 2);
+  server.services().put(R"({"metadata":{"namespace":"default","name":"worse"},"spec":[]})");
+  fill(server.services(), 3);
+  CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 3; }));
+  const auto undecodable = follower.known().undecodable;
+  REQUIRE(undecodable.size() == 2);
+  CHECK(undecodable[0].key == "default/bad");
+  CHECK(undecodable[1].key == "default/worse");
+}
+
+}  // namespace nmanager::test

@@ -1,0 +1,53 @@
+// What a client of the API server has been told, put together as the owner thread would.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plugin/api/api_client.h"
+
+namespace nmanager::test {
+
+/// Must outlive the client that calls sink().
+class Follower {
+ public:
+  struct Known {
+    std::map<std::string, Service> services;
+    std::vector<ServiceUndecodable> undecodable;
+    int lists = 0;
+    ApiState api;
+    std::vector<std::string> errors;  // every message told, in order
+    std::vector<std::chrono::milliseconds> delays;
+  };
+
+  [[nodiscard]] ApiSink sink();
+
+  /// False: not within ten seconds.
+  bool wait_for(const std::function<bool(const Known&)>& condition) const;
+  [[nodiscard]] Known known() const;
+
+ private:
+  void take(ApiEvent event);
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  Known known_;  // protected by mutex_
+};
+
+/// A Service as the API server has it: LoadBalancer with one ingress address and one TCP port.
+std::string service_json(const std::string& name, const std::string& ip,
+                         const std::string& labels = "{}");
+
+/// Short times, so that silence is noticed soon.
+ApiClientOptions impatient();
+
+/// Once in the process; the library's threads.
+void start_library_once();
+
+}  // namespace nmanager::test

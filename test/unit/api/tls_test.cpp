@@ -1,0 +1,166 @@
+// Who is trusted, and how we prove who we are.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "test/api_server/api_server.h"
+#include "test/unit/api/follower.h"
+
+namespace nmanager::test {
+namespace {
+
+struct Authorities {
+  PemPair ours = make_authority("ours");
+  PemPair other = make_authority("other");
+};
+
+}  // namespace
+
+TEST_CASE("only the right authority and the right name are trusted") {
+  start_library_once();
+  const Authorities ca;
+  struct Case {
+    const char* name;
+    const char* host;
+    std::vector<std::string> names;  // in the server's certificate
+    const char* common_name;
+    bool other_ca;  // the client trusts another authority
+    bool insecure;
+    const char* tls_server_name;
+    bool works;
+  };
+  const std::vector<Case> cases{
+      {"address", "127.0.0.1", {"127.0.0.1"}, "x", false, false, "", true},
+      {"IPv6 address", "::1", {"::1"}, "x", false, false, "", true},
+      {"another address", "127.0.0.1", {"127.0.0.2"}, "x", false, false, "", false},
+      {"another IPv6 address", "::1", {"::2"}, "x", false, false, "", false},
+      {"a name instead", "127.0.0.1", {"kubernetes"}, "x", false, false, "", false},
+      {"common name only", "127.0.0.1", {"127.0.0.2"}, "127.0.0.1", false, false, "", false},
+      {"tls-server-name", "127.0.0.1", {"kubernetes"}, "x", false, false, "kubernetes", true},
+      {"wrong tls-server-name", "127.0.0.1", {"127.0.0.1"}, "x", false, false, "kubernetes", false},
+      {"another authority", "127.0.0.1", {"127.0.0.1"}, "x", true, false, "", false},
+      {"another authority, insecure", "127.0.0.1", {"127.0.0.1"}, "x", true, true, "", true},
+      {"wrong name, insecure", "127.0.0.1", {"x"}, "x", false, true, "", true},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(std::string(c.name));
+    ApiServer server({.host = c.host,
+                      .tls = true,
+                      .certificate = make_certificate(ca.ours, c.common_name, c.names)});
+    server.services().put(service_json("a", "192.0.2.1"));
+    ApiAccess access;
+    access.server = server.url();
+    access.ca.data = (c.other_ca ? ca.other : ca.ours).certificate;
+    access.insecure = c.insecure;
+    access.tls_server_name = c.tls_server_name;
+    const auto listed = list_once(access);
+    CHECK(listed.ok() == c.works);
+    if (listed.ok()) {
+      CHECK(listed->services.size() == 1);
+    } else {
+      CHECK(listed.error().message.find(access.server) != std::string::npos);
+      CHECK(server.requests().empty());  // no token may go to a stranger
+    }
+  }
+}
+
+TEST_CASE("the system's authorities are not trusted when one is given, nor the other way round") {
+  start_library_once();
+  const Authorities ca;
+  ApiServer server({.tls = true, .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"})});
+  ApiAccess access;
+  access.server = server.url();
+  CHECK_FALSE(list_once(access).ok());
+}
+
+TEST_CASE("a client certificate is shown when there is one") {
+  start_library_once();
+  const Authorities ca;
+  ApiServer server({.tls = true,
+                    .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"}),
+                    .client_authority = ca.other.certificate});
+  ApiAccess access;
+  access.server = server.url();
+  access.ca.data = ca.ours.certificate;
+  CHECK_FALSE(list_once(access).ok());
+  const PemPair stranger = make_certificate(ca.ours, "stranger", {});
+  access.client_certificate.data = stranger.certificate;
+  access.client_key.data = stranger.key;
+  CHECK_FALSE(list_once(access).ok());
+  const PemPair node = make_certificate(ca.other, "node", {});
+  access.client_certificate.data = node.certificate;
+  access.client_key.data = node.key;
+  CHECK(list_once(access).ok());
+}
+
+TEST_CASE("TLS material that is none is told by its name") {
+  start_library_once();
+  ApiAccess access;
+  access.server = "https://127.0.0.1:1";
+  access.ca.data = "no certificate";
+  const auto bad_ca = list_once(access);
+  REQUIRE(!bad_ca.ok());
+  CHECK(bad_ca.error().message.find("certificate authority") != std::string::npos);
+  access.ca = {"/nonexistent/ca.crt", ""};
+  const auto no_file = list_once(access);
+  REQUIRE(!no_file.ok());
+  CHECK(no_file.error().message.find("/nonexistent/ca.crt") != std::string::npos);
+}
+
+TEST_CASE("a watch over TLS, and a token and an authority that change on disk") {
+  start_library_once();
+  const Authorities ca;
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("nmanager-tls-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder / name) << text;
+  };
+  write("token", "first\n");
+  write("ca.crt", ca.ours.certificate);
+  ApiAccess access;
+  access.ca.file = folder / "ca.crt";
+  access.token_file = folder / "token";
+  Follower follower;
+  std::unique_ptr<ServiceSource> client;
+  std::uint16_t port = 0;
+  {
+    ApiServer server({.tls = true,
+                      .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"}),
+                      .token = "first",
+                      .chunk = 100});
+    port = server.port();
+    access.server = server.url();
+    client = make_api_client(access);
+    client->start(follower.sink());
+    REQUIRE_MESSAGE(follower.wait_for([](const auto& known) { return known.lists == 1; }),
+                    follower.known().api.last_error);
+    server.services().put(service_json("a", "192.0.2.1"));
+    CHECK(follower.wait_for([](const auto& known) { return known.services.size() == 1; }));
+    CHECK(server.requests().back().authorization == "Bearer first");
+
+    server.set_token("second");
+    server.end_watches();
+    REQUIRE(follower.wait_for([](const auto& known) { return !known.errors.empty(); }));
+    CHECK(follower.known().errors.front().find("401") != std::string::npos);
+    CHECK(follower.known().errors.front().find("first") == std::string::npos);
+    write("token", "second");
+    CHECK(follower.wait_for(
+        [](const auto& known) { return known.api.phase == ApiState::Phase::kWatching; }));
+    CHECK(server.requests().back().authorization == "Bearer second");
+  }
+  write("ca.crt", ca.other.certificate);
+  ApiServer server({.port = port,
+                    .tls = true,
+                    .certificate = make_certificate(ca.other, "x", {"127.0.0.1"}),
+                    .token = "second"});
+  server.services().compact();
+  server.services().put(service_json("b", "192.0.2.2"));
+  CHECK(follower.wait_for([](const auto& known) { return known.services.contains("default/b"); }));
+  client.reset();
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace nmanager::test
