@@ -74,7 +74,8 @@ struct State {
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
   Qualified qualified;         // counts of the last time rules were made; no addresses
-  TimePoint next_full_look{};  // the safety net behind the change watch
+  std::set<std::string> warned;  // warnings that stand and are logged
+  TimePoint next_full_look{};    // the safety net behind the change watch
 };
 
 }  // namespace nmanager

@@ -197,12 +197,24 @@ void collect(State& state, TimePoint now, Actions& actions) {
   }
 }
 
+/// Each warning once, when it comes up; not before the neighbour was asked for the first time.
+void log_warnings(State& state, Actions& actions) {
+  if (!state.mode.mode && state.mode.note.empty()) return;
+  std::set<std::string> stand;
+  for (std::string& warning : warnings_of(state)) {
+    if (!state.warned.contains(warning)) log(actions, LogLine::Level::kWarning, warning);
+    stand.insert(std::move(warning));
+  }
+  state.warned = std::move(stand);
+}
+
 }  // namespace
 
 State initial_state(Settings settings, Now now) {
   State state;
   state.settings = std::move(settings);
   state.started_at = now.wall;
+  state.warned = {state.settings.notes.begin(), state.settings.notes.end()};  // told at the start
   state.next_full_look = now.mono + kFullLookInterval;
   for (std::size_t i = 0; i < kTables.size(); ++i) {
     state.tables[i].id = kTables[i];
@@ -220,6 +232,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now) {
   for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
   update_wants(state);
+  log_warnings(state, actions);
   collect(state, now.mono, actions);
   drop_unused(state, now.mono, actions);
   return actions;

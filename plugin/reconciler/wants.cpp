@@ -108,8 +108,7 @@ std::vector<std::string> warnings_of(const State& state) {
       *state.mode.mode != ProxyMode::kIpvs) {
     warnings.emplace_back(
         "RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed: kube-proxy is not in IPVS mode, and "
-        "there "
-        "the rules would be a black hole for the external addresses");
+        "there the rules would be a black hole for the external addresses");
   }
   if (settings.external_cluster.value != Switch::kOff && !state.mode.mode) {
     warnings.push_back("kube-proxy's mode is not known" +
@@ -125,8 +124,7 @@ std::vector<std::string> warnings_of(const State& state) {
   if (state.conntrack.be_liberal && settings.drop_invalid.value == Switch::kOn) {
     warnings.emplace_back(
         "net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID, "
-        "the "
-        "drop rule has little to do");
+        "the drop rule has little to do");
   }
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;

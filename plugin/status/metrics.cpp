@@ -171,6 +171,9 @@ void add_kube(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
 }
 
 void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
+  gauge("nmanager_warnings", "Warnings that /readyz?verbose and `nmanager status` show now.")
+      .add(static_cast<double>(snapshot.warnings.size()))
+      .into(all);
   gauge("nmanager_services_listed", "1 once the first list of Services is complete.")
       .add(snapshot.services_listed ? 1 : 0)
       .into(all);

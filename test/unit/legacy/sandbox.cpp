@@ -18,33 +18,6 @@
 
 namespace nmanager::test {
 
-CommandResult run(const std::string& command, const std::string& input) {
-  std::array<char, 64> input_file{"/tmp/nmanager-legacy-in-XXXXXX"};
-  const int fd = mkstemp(input_file.data());
-  REQUIRE(fd >= 0);
-  close(fd);
-  std::ofstream(input_file.data()) << input;
-  const std::string line = "( " + command + " ) <" + input_file.data() + " 2>&1";
-  FILE* pipe = popen(line.c_str(), "re");
-  REQUIRE(pipe != nullptr);
-  CommandResult result;
-  std::array<char, 4096> buffer;
-  for (std::size_t size; (size = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    result.output.append(buffer.data(), size);
-  }
-  const int status = pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  std::filesystem::remove(input_file.data());
-  return result;
-}
-
-std::string must(const std::string& command, const std::string& input) {
-  CommandResult result = run(command, input);
-  INFO(command << ": " << result.output);
-  REQUIRE(result.exit_code == 0);
-  return result.output;
-}
-
 Sandbox::Sandbox() {
   std::array<char, 64> name{"/tmp/nmanager-legacy-XXXXXX"};
   REQUIRE(mkdtemp(name.data()) != nullptr);
@@ -52,18 +25,9 @@ Sandbox::Sandbox() {
   lock_file_ = directory_ + "/xtables.lock";
   REQUIRE(std::filesystem::create_directory(directory_ + "/rival"));
   setenv("XTABLES_LOCKFILE", lock_file_.c_str(), 1);
-  before_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-  usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
-  if (!usable_) {
-    std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
-  }
 }
 
 Sandbox::~Sandbox() {
-  if (before_ >= 0) {
-    (void)setns(before_, CLONE_NEWNET);
-    close(before_);
-  }
   unsetenv("XTABLES_LOCKFILE");
   std::filesystem::remove_all(directory_);
 }

@@ -6,19 +6,10 @@
 
 #include "hooks/backend/backend.h"
 #include "hooks/legacy/legacy_backend.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
 
 namespace nmanager::test {
-
-struct CommandResult {
-  int exit_code = -1;
-  std::string output;  // stdout and stderr
-};
-
-/// Runs `command` by the shell in the calling thread's namespace; `input` is its stdin.
-CommandResult run(const std::string& command, const std::string& input = {});
-
-/// As run(), but the test fails with the output unless the exit code is 0.
-std::string must(const std::string& command, const std::string& input = {});
 
 /// Moves the calling thread to a fresh network namespace, and $XTABLES_LOCKFILE to a fresh
 /// directory, both until the end of the object; the namespace before is entered again.
@@ -30,14 +21,13 @@ class Sandbox {
   ~Sandbox();
 
   /// False, with the reason printed, where namespaces cannot be made (not root).
-  [[nodiscard]] bool usable() const { return usable_; }
+  [[nodiscard]] bool usable() const { return namespace_.usable(); }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] const std::string& lock_file() const { return lock_file_; }
   [[nodiscard]] LegacyOptions options() const;
 
  private:
-  int before_ = -1;
-  bool usable_ = false;
+  NetNamespace namespace_;
   std::string directory_;
   std::string lock_file_;
 };

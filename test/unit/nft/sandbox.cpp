@@ -19,67 +19,6 @@
 
 namespace nmanager::test {
 
-namespace {
-
-/// A shell's quoting of a whole text, to feed it by a here-document-free pipe.
-std::string single_quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      result += "'\\''";
-    } else {
-      result += c;
-    }
-  }
-  return result + "'";
-}
-
-}  // namespace
-
-CommandResult run(const std::string& command, const std::string& input) {
-  std::string line = "( " + command + " ) 2>&1";
-  std::string file;
-  if (!input.empty()) {
-    std::array<char, 32> name{"/tmp/nmanager-nft-XXXXXX"};
-    const UniqueFd fd(mkstemp(name.data()));
-    REQUIRE(fd.valid());
-    REQUIRE(write(fd.get(), input.data(), input.size()) == static_cast<ssize_t>(input.size()));
-    file = name.data();
-    line += " <" + single_quoted(file);
-  } else {
-    line += " </dev/null";
-  }
-  FILE* const pipe = popen(line.c_str(), "re");
-  REQUIRE(pipe != nullptr);
-  CommandResult result;
-  std::array<char, 4096> buffer;
-  for (std::size_t size; (size = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    result.output.append(buffer.data(), size);
-  }
-  const int status = pclose(pipe);
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (!file.empty()) unlink(file.c_str());
-  return result;
-}
-
-std::string must(const std::string& command, const std::string& input) {
-  CommandResult result = run(command, input);
-  INFO(command << ": " << result.output);
-  REQUIRE(result.exit_code == 0);
-  return result.output;
-}
-
-Sandbox::Sandbox() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
-  usable_ = before_.valid() && unshare(CLONE_NEWNET) == 0;
-  if (!usable_) {
-    std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
-  }
-}
-
-Sandbox::~Sandbox() {
-  if (before_.valid()) static_cast<void>(setns(before_.get(), CLONE_NEWNET));
-}
-
 std::string iptables(TableId id) {
   return std::string(iptables_command(id.family)) + "-nft -t " + std::string(to_string(id.table));
 }

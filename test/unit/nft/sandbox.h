@@ -6,35 +6,12 @@
 
 #include "hooks/nft/netlink.h"
 #include "hooks/nft/nft_backend.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
 
 namespace nmanager::test {
 
-struct CommandResult {
-  int exit_code = -1;
-  std::string output;  // stdout and stderr
-};
-
-/// Runs `command` by the shell in the calling thread's namespace; `input` is its stdin.
-CommandResult run(const std::string& command, const std::string& input = {});
-
-/// As run(), but the test fails with the output unless the exit code is 0.
-std::string must(const std::string& command, const std::string& input = {});
-
-/// Moves the calling thread to a fresh network namespace until the end of the object.
-class Sandbox {
- public:
-  Sandbox();
-  Sandbox(const Sandbox&) = delete;
-  Sandbox& operator=(const Sandbox&) = delete;
-  ~Sandbox();
-
-  /// False, with the reason printed, where namespaces cannot be made (not root).
-  [[nodiscard]] bool usable() const { return usable_; }
-
- private:
-  UniqueFd before_;
-  bool usable_ = false;
-};
+using Sandbox = NetNamespace;
 
 /// "iptables-nft -t nat" of the table's family.
 std::string iptables(TableId id);

@@ -1,0 +1,96 @@
+// A node in a network namespace of its own: iptables of one variant, and nmanager as a process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "test/api_server/api_server.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::test {
+
+/// "legacy" or "nft"; the whole list of scenarios runs once for each ($TEST_VARIANT).
+[[nodiscard]] std::string variant();
+
+/// Asks again and again until the answer is yes; false: not within `patience`.
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::milliseconds patience = std::chrono::seconds(15));
+
+/// A Service of type LoadBalancer, externalTrafficPolicy Local, on its cluster addresses and
+/// external addresses (IPv4 and IPv6 mixed), ports as "TCP:80".
+struct ServiceSpec {
+  std::string name;
+  std::vector<std::string> cluster_ips;
+  std::vector<std::string> ingress;
+  std::vector<std::string> ports;
+};
+[[nodiscard]] std::string to_json(const ServiceSpec& spec);
+
+class Node {
+ public:
+  Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  ~Node();
+
+  [[nodiscard]] bool usable() const { return namespace_.usable(); }
+  [[nodiscard]] const std::string& folder() const { return folder_; }
+  [[nodiscard]] ApiServer& api() { return *api_; }
+
+  /// Runs in the node's namespace. "iptables", "ip6tables", "iptables-restore" and the like are
+  /// those of the variant.
+  std::string sh(const std::string& command, const std::string& input = {}) const;
+  /// Lines of iptables-save -c and ip6tables-save -c that are ours, or that are not; counters
+  /// of base chains and of jumps to KUBE-* are left out.
+  [[nodiscard]] std::string our_rules() const;
+  [[nodiscard]] std::string foreign_rules() const;
+  /// Exactly one jump of each hook, in front of every KUBE-* jump there; else what is wrong.
+  [[nodiscard]] std::string misplaced() const;
+
+ private:
+  NetNamespace namespace_;
+  std::string folder_;
+  std::optional<ApiServer> api_;
+};
+
+/// nmanager run, as a child process.
+class Sidecar {
+ public:
+  explicit Sidecar(const Node& node, const std::vector<std::string>& flags = {}, int port = 10261);
+  Sidecar(const Sidecar&) = delete;
+  Sidecar& operator=(const Sidecar&) = delete;
+  ~Sidecar();  // SIGTERM; the rules stay
+
+  void kill_at_once();
+  /// SIGTERM; the exit code.
+  int terminate();
+  [[nodiscard]] bool alive() const;
+
+  [[nodiscard]] std::string log() const;
+  /// Body of GET `path`, whatever the status; empty: no answer.
+  [[nodiscard]] std::string get(const std::string& path) const;
+  /// Sum over all metrics of that name whose labels contain `label`; nothing: there is none.
+  [[nodiscard]] std::optional<double> metric(const std::string& name,
+                                             const std::string& label = {}) const;
+  /// Services listed, every wanted table verified and right.
+  [[nodiscard]] bool settled() const;
+  [[nodiscard]] bool ready() const;
+
+ private:
+  int port_;
+  std::string log_;
+  pid_t pid_ = -1;
+};
+
+/// What every sidecar of these tests is told, unless its own flags say otherwise: names and values.
+[[nodiscard]] std::vector<std::string> base_flags(const Node& node);
+/// `nmanager COMMAND FLAGS` to its end.
+CommandResult nmanager(const Node& node, const std::string& command);
+
+}  // namespace nmanager::test

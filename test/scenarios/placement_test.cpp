@@ -1,0 +1,249 @@
+// Our chains stay as they should be, whatever is done to them, and nothing else is touched.
+#include <doctest/doctest.h>
+
+#include <random>
+#include <thread>
+
+#include "test/scenarios/node.h"
+
+namespace nmanager::test {
+namespace {
+
+const std::vector<ServiceSpec> kServices{
+    {"web", {"10.96.0.10", "fd96::10"}, {"192.0.2.10", "2001:db8::10"}, {"TCP:80", "TCP:443"}},
+    {"dns", {"10.96.0.11"}, {"192.0.2.11"}, {"UDP:53", "TCP:53"}},
+};
+
+void fill(Node& node) {
+  for (const ServiceSpec& spec : kServices) node.api().services().put(to_json(spec));
+}
+
+/// As kube-proxy would have them, as far as placement goes.
+void add_kube_chains(const Node& node) {
+  for (const std::string tables : {"iptables", "ip6tables"}) {
+    node.sh(tables + "-restore --noflush",
+            "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n:KUBE-POSTROUTING - [0:0]\n"
+            "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n"
+            "-I PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
+            "-I OUTPUT -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
+            "COMMIT\n*filter\n:KUBE-FIREWALL - [0:0]\n-I INPUT -j KUBE-FIREWALL\nCOMMIT\n");
+  }
+}
+
+/// Rules of other agents, with counters and with extensions that mean nothing to us.
+void add_foreign_rules(const Node& node) {
+  node.sh(
+      "iptables-restore --noflush --counters",
+      "*nat\n:FOREIGN - [11:22]\n"
+      "[3:333] -A PREROUTING -p tcp -m tcp --dport 9 -j FOREIGN\n"
+      "[4:444] -A FOREIGN -m statistic --mode nth --every 3 --packet 0 -j RETURN\n"
+      "[5:555] -A POSTROUTING -s 198.18.0.0/15 -o eth9 -j MASQUERADE --random-fully\n"
+      "COMMIT\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n"
+      "[6:666] -A INPUT -p icmp -m limit --limit 5/sec -m comment --comment \"a 'b' c\" -j DROP\n"
+      "[7:777] -A FORWARD -m physdev --physdev-in veth+ -j ACCEPT\n"
+      "[8:888] -A FORWARD -m string --string abc --algo bm -j REJECT\n"
+      "COMMIT\n*mangle\n[9:999] -A OUTPUT -o eth9 -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS "
+      "--clamp-mss-to-pmtu\nCOMMIT\n");
+  node.sh("ip6tables-restore --noflush --counters",
+          "*filter\n[6:666] -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT\nCOMMIT\n");
+}
+
+}  // namespace
+
+TEST_CASE("chains as the administrator sees them") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  CHECK(node.misplaced() == "");
+  const std::string rules = node.sh("iptables -t nat -S NMANAGER_EX_CLUS_PREROUTING");
+  CHECK(rules.find("-A NMANAGER_EX_CLUS_PREROUTING -s 10.244.0.0/16 -d 192.0.2.10/32 -p tcp -m "
+                   "multiport --dports 80,443 -m comment --comment \"default/web\" -j DNAT "
+                   "--to-destination 10.96.0.10") != std::string::npos);
+  CHECK(node.sh("iptables -S NMANAGER_DROP_INVALID_INPUT")
+            .find("-m conntrack --ctstate INVALID -j DROP") != std::string::npos);
+  // Every rule can be found by the text that shows it.
+  std::istringstream lines(rules);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("-A ")) node.sh("iptables -t nat -C " + line.substr(3));
+  }
+}
+
+TEST_CASE("every damage is repaired, and foreign rules stay as they are") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_foreign_rules(node);
+  add_kube_chains(node);
+  const std::string foreign = node.foreign_rules();
+  Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string ours = node.our_rules();
+  REQUIRE(ours.find("192.0.2.11") != std::string::npos);
+  const std::vector<std::string> damages{
+      "-t nat -F NMANAGER_EX_CLUS_PREROUTING",
+      "-t nat -F NMANAGER_MARK_MASQ",
+      "-t nat -F NMANAGER_OUTPUT",
+      "-F NMANAGER_DROP_INVALID_INPUT",
+      "-t nat -D PREROUTING -j NMANAGER_PREROUTING",
+      "-D INPUT -j NMANAGER_INPUT",
+      "-t nat -I PREROUTING -j NMANAGER_PREROUTING",
+      "-t nat -A OUTPUT -j NMANAGER_OUTPUT",
+      "-A INPUT -j NMANAGER_INPUT",
+      "-t nat -D NMANAGER_EX_CLUS_OUTPUT 1",
+      "-t nat -I NMANAGER_EX_CLUS_OUTPUT 2 -p tcp -j ACCEPT",
+      "-t nat -A NMANAGER_EX_CLUS_PREROUTING -m statistic --mode nth --every 2 --packet 0 -j "
+      "RETURN",
+      "-t nat -R NMANAGER_MARK_MASQ 1 -j MARK --set-xmark 0x1/0x1",
+      "-R NMANAGER_DROP_INVALID_INPUT 1 -j ACCEPT",
+      "-t nat -N NMANAGER_STRAY",
+      "-t nat -D PREROUTING -j NMANAGER_PREROUTING; iptables -t nat -A PREROUTING -j "
+      "NMANAGER_PREROUTING",
+      "-D INPUT -j NMANAGER_INPUT; iptables -A INPUT -m comment --comment x -j NMANAGER_INPUT",
+      "-t nat -D OUTPUT -j NMANAGER_OUTPUT; iptables -t nat -F NMANAGER_OUTPUT; iptables -t nat -X "
+      "NMANAGER_OUTPUT",
+  };
+  for (const std::string& damage : damages) {
+    CAPTURE(damage);
+    const auto before = sidecar.metric("nmanager_repairs_total").value_or(0);
+    run("PATH=" + node.folder() + "/bin:$PATH; iptables " + damage);
+    CHECK(eventually([&] { return node.our_rules() == ours && node.misplaced().empty(); }));
+    CHECK(sidecar.metric("nmanager_repairs_total").value_or(0) >= before);
+  }
+  CHECK(node.foreign_rules() == foreign);
+  REQUIRE(sidecar.terminate() == 0);
+  CHECK(node.our_rules() == ours);  // the rules outlive the process
+  const auto cleaned = nmanager(node, "cleanup --backend iptables-" + variant());
+  CHECK_MESSAGE(cleaned.exit_code == 0, cleaned.output);
+  CHECK(node.our_rules() == "");
+  CHECK(node.foreign_rules() == foreign);
+}
+
+TEST_CASE("all tables flushed and emptied, as a firewall's reload does") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string ours = node.our_rules();
+  for (int i = 0; i < 5; ++i) {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      for (const std::string table : {"nat", "filter"}) {
+        run("PATH=" + node.folder() + "/bin:$PATH; " + tables + " -t " + table + " -F; " + tables +
+            " -t " + table + " -X");
+      }
+    }
+    add_kube_chains(node);
+    CHECK(eventually([&] { return node.our_rules() == ours && node.misplaced().empty(); }));
+  }
+}
+
+TEST_CASE("killed at any moment, a new start converges") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  std::string ours;
+  {
+    const Sidecar sidecar(node);
+    REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+    ours = node.our_rules();
+  }
+  std::mt19937 random(20261124);
+  const std::string tables = node.folder() + "/bin/iptables";
+  for (int i = 0; i < 15; ++i) {
+    if (i % 3 == 0) run(tables + " -t nat -F NMANAGER_EX_CLUS_PREROUTING");
+    if (i % 3 == 1) nmanager(node, "cleanup --backend iptables-" + variant());
+    Sidecar sidecar(node);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
+    sidecar.kill_at_once();
+  }
+  const Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  CHECK(node.our_rules() == ours);
+  CHECK(node.misplaced() == "");
+}
+
+TEST_CASE("two at once do no harm") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const Sidecar one(node, {}, 10261);
+  const Sidecar two(node, {}, 10262);
+  REQUIRE(eventually([&] { return one.settled() && two.settled(); }));
+  const std::string ours = node.our_rules();
+  for (int i = 0; i < 10; ++i) {
+    node.sh("iptables -t nat -F NMANAGER_EX_CLUS_OUTPUT; iptables -D INPUT -j NMANAGER_INPUT");
+    CHECK(eventually([&] { return node.our_rules() == ours && node.misplaced().empty(); }));
+  }
+  CHECK(one.metric("nmanager_table_contested") == 0);
+  CHECK(two.metric("nmanager_table_contested") == 0);
+}
+
+TEST_CASE("Services come, change and go") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string before = node.our_rules();
+  const auto shows = [&](const std::string& text) {
+    return eventually([&] { return node.our_rules().find(text) != std::string::npos; });
+  };
+  for (int i = 0; i < 40; ++i) {  // flat chains become a tree
+    const std::string n = std::to_string(i);
+    node.api().services().put(
+        to_json({"s" + n, {"10.96.1." + n}, {"198.51.100." + n}, {"TCP:80"}}));
+  }
+  CHECK(shows("198.51.100.39/32"));
+  CHECK(shows("NMANAGER_PRE_"));
+  node.api().services().put(R"({"metadata":{"namespace":"default","name":"bad"},"spec":"?"})");
+  CHECK(eventually([&] { return sidecar.log().find("default/bad") != std::string::npos; }));
+  for (int i = 0; i < 40; ++i) node.api().services().remove("default/s" + std::to_string(i));
+  CHECK(eventually([&] { return node.our_rules() == before; }));
+  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.99"}, {"TCP:8080"}}));
+  CHECK(shows("-d 192.0.2.99/32"));
+  CHECK(eventually([&] { return node.our_rules().find("192.0.2.10/32") == std::string::npos; }));
+  // The API server goes away: the rules stay, and are held.
+  node.api().fail_next({.kind = Fault::Kind::kStatus, .status = 503});
+  node.api().drop_connections(true);
+  const std::string last = node.our_rules();
+  node.sh("iptables -t nat -F NMANAGER_EX_CLUS_OUTPUT");
+  CHECK(eventually([&] { return node.our_rules() == last; }));
+}
+
+TEST_CASE("outside IPVS mode only the INVALID drop stands, and it is said loudly") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const Sidecar sidecar(node,
+                        {"--proxy-mode", "iptables", "--rule-external-cluster-enable", "true"});
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string ours = node.our_rules();
+  CHECK(ours.find("DNAT") == std::string::npos);
+  CHECK(ours.find("INVALID") != std::string::npos);
+  CHECK(sidecar.log().find("warning RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed") !=
+        std::string::npos);
+  CHECK(sidecar.get("/readyz?verbose").find("is not obeyed") != std::string::npos);
+  CHECK(sidecar.metric("nmanager_warnings").value_or(0) >= 1);
+}
+
+TEST_CASE("bad settings end the start with one message that names them all") {
+  Node node;
+  if (!node.usable()) return;
+  const auto result =
+      nmanager(node, "run --pod-cidr-ipv4 nonsense --listen 192.0.2.1:80 --backend maybe");
+  CHECK(result.exit_code != 0);
+  for (const char* part : {"pod-cidr-ipv4", "listen", "backend"}) {
+    CHECK_MESSAGE(result.output.find(part) != std::string::npos, result.output);
+  }
+  CHECK(node.our_rules() == "");
+}
+
+}  // namespace nmanager::test

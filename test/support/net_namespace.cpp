@@ -1,0 +1,26 @@
+#include "test/support/net_namespace.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+
+namespace nmanager::test {
+
+NetNamespace::NetNamespace() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+  usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
+  if (!usable_) {
+    std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
+  }
+}
+
+NetNamespace::~NetNamespace() {
+  if (before_ < 0) return;
+  static_cast<void>(setns(before_, CLONE_NEWNET));
+  close(before_);
+}
+
+}  // namespace nmanager::test
