@@ -1,0 +1,33 @@
+// A pod and an outside around the node, each in a network namespace of its own.
+#pragma once
+
+#include <string>
+
+#include "test/scenarios/node.h"
+
+namespace nmanager::test {
+
+/// The pod is 10.244.0.2 / fd44::2 behind the node, which translates its traffic to the outside,
+/// where 203.0.113.2 / fd13::2 is. The node is 203.0.113.1 / fd13::1.
+class Network {
+ public:
+  explicit Network(const Node& node);
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+  ~Network();
+
+  /// The command as run in that namespace.
+  [[nodiscard]] std::string in_pod(const std::string& command) const;
+  [[nodiscard]] std::string outside(const std::string& command) const;
+
+  /// Starts a program outside and waits for its first line; it ends with this object.
+  void start_outside(const std::string& command);
+
+ private:
+  std::string pod_;
+  std::string outside_;
+  std::string pids_;  // of what start_outside() started
+  const Node& node_;
+};
+
+}  // namespace nmanager::test
