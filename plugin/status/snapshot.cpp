@@ -17,8 +17,8 @@ std::uint64_t Histogram::total() const {
 }
 
 bool Snapshot::ready() const {
-  return std::ranges::all_of(checks,
-                             [](const Check& check) { return check.ok || check.informational; });
+  const auto allows = [](const Check& check) { return check.ok || check.informational; };
+  return !checks.empty() && std::ranges::all_of(checks, allows);
 }
 
 }  // namespace nmanager

@@ -1,0 +1,128 @@
+// The texts, as functions of a snapshot.
+#include "plugin/status/render.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "plugin/status/log.h"
+#include "plugin/status/respond.h"
+#include "test/unit/status/sample.h"
+
+namespace nmanager::test {
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("ready when every check that decides is ok") {
+  Snapshot snapshot = sample_snapshot();
+  CHECK_FALSE(snapshot.ready());
+  snapshot.checks[1].ok = true;
+  CHECK(snapshot.ready());  // the third one is for information only
+  CHECK(render_readyz(snapshot, false) == "ok");
+  snapshot.checks.clear();
+  CHECK_FALSE(snapshot.ready());
+}
+
+TEST_CASE("readyz lists each check as kube-apiserver does") {
+  const std::string text = render_readyz(sample_snapshot(), true);
+  CHECK(contains(text, "[+]services-listed ok: 10 Services\n"));
+  CHECK(contains(text, "[-]table-ipv6-filter failed: the kernel lacks\n"));
+  CHECK(contains(text, "[i]api-server"));
+  CHECK(contains(text, "something to know"));
+  CHECK(contains(text, "readyz check failed"));
+  CHECK(render_readyz(sample_snapshot(), false) == text);  // not ready: always in full
+}
+
+TEST_CASE("status tells people everything") {
+  const Snapshot snapshot = sample_snapshot();
+  const std::string text = render_status(snapshot, snapshot.made_at);
+  CHECK(text.starts_with("not ready\n"));
+  for (const char* part :
+       {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"", "IPv6 77",
+        "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
+        "HTTP 403", "something to know", "backend = auto (default)"}) {
+    CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
+  }
+}
+
+TEST_CASE("metrics are Prometheus text, and each counts what it says") {
+  const std::string text = render_metrics(sample_snapshot(), {1.5, 2.5, 3, 4, 5, 6});
+  std::map<std::string, std::string> types;
+  std::set<std::string> samples;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, word, name, type;
+    if (line.starts_with("# TYPE")) {
+      words >> hash >> word >> name >> type;
+      CHECK(types.emplace(name, type).second);  // one family, one header
+    } else if (!line.starts_with('#') && !line.empty()) {
+      CHECK_MESSAGE(samples.insert(line.substr(0, line.rfind(' '))).second, line);
+    }
+  }
+  for (const auto& [name, type] : types) {
+    CHECK_MESSAGE((type == "counter") == name.ends_with("_total"), name);
+    CHECK_MESSAGE(contains(text, "# HELP " + name + " "), name);
+  }
+  for (const char* line :
+       {"nmanager_ready 0\n", "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
+        "nmanager_table_in_sync{family=\"ipv6\",table=\"filter\"} 0\n",
+        "nmanager_invalid_packets_dropped_total{family=\"ipv6\"} 77\n",
+        "nmanager_table_repair_latency_seconds_count{family=\"ipv4\",table=\"nat\"} 2\n",
+        "nmanager_table_repair_latency_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"0.001\"} "
+        "1\n",
+        "nmanager_table_commit_duration_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"10\"} "
+        "0\n",
+        "nmanager_services 10\n", "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n",
+        "process_resident_memory_bytes 3\n", "process_threads 6\n"}) {
+    CHECK_MESSAGE(contains(text, line), line);
+  }
+}
+
+TEST_CASE("a histogram's bounds are inclusive") {
+  Histogram histogram;
+  histogram.observe(std::chrono::microseconds(500));
+  histogram.observe(std::chrono::microseconds(501));
+  histogram.observe(std::chrono::hours(1));
+  CHECK(histogram.counts.front() == 1);
+  CHECK(histogram.counts[1] == 1);
+  CHECK(histogram.counts.back() == 1);
+  CHECK(histogram.total() == 3);
+  CHECK(histogram.sum == doctest::Approx(3600.001001));
+}
+
+TEST_CASE("log texts stay on one line and in their string") {
+  CHECK(one_line("a\nb\tc\x1b") == "a\\nb\\u0009c\\u001b");
+  CHECK(json_escaped("\"\\\n\x01") == "\\\"\\\\\\u000a\\u0001");
+  CHECK(json_escaped("\xc3\xa4\xff") == "\xc3\xa4\\ufffd");
+}
+
+TEST_CASE("each path and method has its answer") {
+  const StatusBoard::SteadyTime start{std::chrono::seconds(100)};
+  StatusBoard board(start);
+  CHECK(respond("GET", "/livez", board, start).status == 200);
+  CHECK(respond("GET", "/readyz", board, start).status == 503);  // nothing published yet
+  CHECK(respond("GET", "/metrics", board, start).status == 503);
+  board.publish(std::make_shared<const Snapshot>(sample_snapshot()));
+  CHECK(respond("GET", "/readyz?verbose", board, start).status == 503);
+  CHECK(respond("GET", "/status", board, start).status == 200);
+  CHECK(respond("HEAD", "/metrics", board, start).status == 200);
+  CHECK(respond("GET", "/", board, start).status == 404);
+  CHECK(respond("GET", "/readyzz", board, start).status == 404);
+  CHECK(respond("POST", "/readyz", board, start).status == 405);
+  CHECK(respond("GET", "/livez", board, start + kBeatLimit).status == 200);
+  const auto dead = respond("GET", "/livez", board, start + kBeatLimit + std::chrono::seconds(1));
+  CHECK(dead.status == 503);
+  CHECK(contains(dead.body, "31 s"));
+  board.beat(start + kBeatLimit);
+  CHECK(respond("GET", "/livez", board, start + kBeatLimit * 2).status == 200);
+}
+
+}  // namespace nmanager::test

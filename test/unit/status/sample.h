@@ -1,0 +1,55 @@
+// A snapshot with something in every field.
+#pragma once
+
+#include "plugin/status/snapshot.h"
+
+namespace nmanager::test {
+
+inline Snapshot sample_snapshot() {
+  using std::chrono::milliseconds;
+  Snapshot snapshot;
+  snapshot.started_at = WallTime(std::chrono::seconds(1'790'000'000));
+  snapshot.made_at = snapshot.started_at + std::chrono::minutes(5);
+  snapshot.version = "1.2.3";
+  snapshot.backend = "iptables-nft";
+  snapshot.proxy_mode = "ipvs";
+  snapshot.proxy_mode_origin = "kube-proxy";
+  snapshot.proxy_last_sync = snapshot.made_at - std::chrono::seconds(9);
+  TableStatus nat;
+  nat.id = {Family::kIpv4, Table::kNat};
+  nat.wanted = nat.in_sync = true;
+  nat.verified_at = snapshot.made_at;
+  nat.rules = 12;
+  nat.syncs = 3;
+  nat.repairs = 2;
+  nat.repairs_by_cause[Cause{}] = 2;
+  nat.repair_latency.observe(milliseconds(1));
+  nat.repair_latency.observe(milliseconds(3));
+  nat.commit_duration.observe(milliseconds(30'000));
+  TableStatus filter;
+  filter.id = {Family::kIpv6, Table::kFilter};
+  filter.wanted = true;
+  filter.error = Error{ErrorKind::kUnsupported, "the kernel lacks the match \"conntrack\""};
+  filter.invalid_drops = 77;
+  snapshot.tables = {nat, filter};
+  KubeStatus kube;
+  kube.present = true;
+  kube.resyncs = 4;
+  kube.last_resync = snapshot.made_at;
+  snapshot.kube = {kube};
+  snapshot.api.server = "https://10.96.0.1:443";
+  snapshot.api.last_error = "HTTP 403: forbidden";
+  snapshot.services_listed = true;
+  snapshot.services = 10;
+  snapshot.services_with_rules = 4;
+  snapshot.skipped = {{"policy-cluster", 3}};
+  snapshot.skipped_examples = {"default/web 192.0.2.1: externalTrafficPolicy is Cluster"};
+  snapshot.checks = {{"services-listed", true, false, "10 Services"},
+                     {"table-ipv6-filter", false, false, "the kernel lacks"},
+                     {"api-server", false, true, "HTTP 403"}};
+  snapshot.warnings = {"something to know"};
+  snapshot.settings = {{"backend", "auto", "default"}};
+  return snapshot;
+}
+
+}  // namespace nmanager::test
