@@ -1,0 +1,16 @@
+// The figures; each prints its lines. Throw std::runtime_error when something does not work.
+#pragma once
+
+#include "test/bench/tables.h"
+
+namespace nmanager::bench {
+
+void bench_fill(Variant variant);
+void bench_big(Variant variant, int services);  // verify and repair
+void bench_change(Variant variant);
+void bench_back(Variant variant);
+void bench_listen();
+void bench_idle(Variant variant);
+void bench_connect(Variant variant);
+
+}  // namespace nmanager::bench

@@ -1,0 +1,44 @@
+// nmanager_bench [--small] [--only NAME]: see README.md.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+
+#include "test/bench/benches.h"
+
+int main(int argc, char** argv) {
+  using namespace nmanager::bench;
+  bool small = false;
+  std::string only;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--small") == 0) small = true;
+    if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
+  }
+  const auto lock = std::filesystem::temp_directory_path() /
+                    ("nmanager-bench-lock-" + std::to_string(::getpid()));
+  ::setenv("XTABLES_LOCKFILE", lock.c_str(), 1);
+  const auto wanted = [&](const char* name) { return only.empty() || only == name; };
+  const auto measure = [](const std::function<void()>& figure) {
+    try {
+      figure();
+    } catch (const std::exception& error) {
+      std::printf("failed: %s\n", error.what());
+    }
+  };
+  for (const Variant variant : {Variant::kLegacy, Variant::kNft}) {
+    if (wanted("fill")) measure([&] { bench_fill(variant); });
+    if (wanted("repair")) measure([&] { bench_big(variant, 1000); });
+    if (wanted("repair") && !small) measure([&] { bench_big(variant, 10'000); });
+    if (wanted("change")) measure([&] { bench_change(variant); });
+    if (wanted("back")) measure([&] { bench_back(variant); });
+    if (wanted("idle")) measure([&] { bench_idle(variant); });
+    if (wanted("connect")) measure([&] { bench_connect(variant); });
+  }
+  if (wanted("listen")) measure(bench_listen);
+  std::filesystem::remove(lock);
+  return 0;
+}

@@ -1,0 +1,179 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "hooks/backend/sync.h"
+#include "test/api_server/api_server.h"
+#include "test/bench/benches.h"
+#include "test/bench/figure.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::bench {
+
+namespace {
+
+std::string service(int number) {
+  const std::string n = std::to_string(number);
+  const std::string tail = std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
+  return R"({"metadata":{"namespace":"default","name":"service-)" + n +
+         R"("},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","clusterIP":"10.96.)" +
+         tail + R"(","clusterIPs":["10.96.)" + tail +
+         R"("],"ports":[{"protocol":"TCP","port":80},{"protocol":"TCP","port":443}]},)"
+         R"("status":{"loadBalancer":{"ingress":[{"ip":"198.18.)" +
+         tail + R"("}]}}})";
+}
+
+double metric(const std::string& name) {
+  const auto text = test::run("curl -s -m 5 http://127.0.0.1:10261/metrics | grep '^" + name +
+                              "[ {]' | awk '{s += $NF} END {print s + 0}'");
+  return std::strtod(text.output.c_str(), nullptr);
+}
+
+void enter(const std::string& name) {
+  const int fd = ::open(("/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || ::setns(fd, CLONE_NEWNET) != 0) throw std::runtime_error("namespace " + name);
+  ::close(fd);
+}
+
+sockaddr_in endpoint(const char* address) {
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(8080);
+  ::inet_pton(AF_INET, address, &where.sin_addr);
+  return where;
+}
+
+/// Accepts and closes, in a namespace of its own, until destroyed.
+class Acceptor {
+ public:
+  explicit Acceptor(const std::string& where) : fd_(-1), thread_([this, where] { run(where); }) {
+    while (fd_ < 0) std::this_thread::yield();
+  }
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  ~Acceptor() {
+    ::shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    ::close(fd_);
+  }
+
+ private:
+  void run(const std::string& where) {
+    enter(where);
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in any = endpoint("0.0.0.0");
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return;
+    ::listen(fd, 128);
+    fd_ = fd;
+    for (int client; (client = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      ::close(client);
+    }
+  }
+
+  std::atomic<int> fd_;
+  std::thread thread_;
+};
+
+/// Times of so many connects from the namespace `from` to the outside.
+std::vector<double> connects(const std::string& from, int count) {
+  std::vector<double> times;
+  std::thread([&] {
+    enter(from);
+    const sockaddr_in where = endpoint("203.0.113.2");
+    for (int i = 0; i < count; ++i) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      times.push_back(micros(
+          [&] { (void)::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where); }));
+      const linger at_once{1, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      ::close(fd);
+    }
+  }).join();
+  return times;
+}
+
+}  // namespace
+
+void bench_idle(Variant variant) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  test::must("ip link set lo up");
+  reset_nat(variant);
+  test::ApiServer server;
+  for (int i = 0; i < 10'000; ++i) server.services().put(service(i));
+  const std::string file =
+      std::filesystem::temp_directory_path() / ("nmanager-bench-" + std::to_string(::getpid()));
+  std::ofstream(file) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
+                      << "clusters: [{name: c, cluster: {server: '" << server.url() << "'}}]\n";
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const std::string backend = "iptables-" + name_of(variant);
+    ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--proxy-mode",
+            "ipvs", "--pod-cidr-ipv4", "10.244.0.0/16", "--kubeconfig", file.c_str(), "--log-level",
+            "error", nullptr);
+    ::_exit(127);
+  }
+  for (int i = 0; i < 300 && metric("nmanager_services_with_rules") < 10'000; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(30));  // what was needed for it is given back
+  const double before = metric("process_cpu_seconds_total");
+  std::this_thread::sleep_for(std::chrono::seconds(30));
+  const double cpu = metric("process_cpu_seconds_total") - before;
+  const std::string name = "idle " + name_of(variant);
+  print_bound(name + ", Services with rules", 10'000 - metric("nmanager_services_with_rules"), 0,
+              "missing");
+  print_bound(name + ", resident", metric("process_resident_memory_bytes") / (1 << 20), 24, "MiB");
+  print_bound(name + ", of a core", cpu / 30 * 100, 0.2, "%");
+  print_bound(name + ", threads", metric("process_threads"), 7, "");
+  ::kill(pid, SIGTERM);
+  ::waitpid(pid, nullptr, 0);
+  std::filesystem::remove(file);
+}
+
+void bench_connect(Variant variant) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  const std::string client = "nmb" + std::to_string(::getpid()) + "c";
+  const std::string server = "nmb" + std::to_string(::getpid()) + "s";
+  for (const auto& [name, net] : {std::pair{client, "10.244.0"}, {server, "203.0.113"}}) {
+    const std::string in = "ip -n " + name + " ";
+    const std::string link = name.substr(name.size() - 1) + "0";
+    test::must("ip netns add " + name + " && ip link add " + link +
+               " type veth peer name eth0 netns " + name + " && ip addr add " + net + ".1/24 dev " +
+               link + " && ip link set " + link + " up && " + in + "addr add " + net +
+               ".2/24 dev eth0 && " + in + "link set eth0 up && " + in + "link set lo up && " + in +
+               "route add default via " + net + ".1");
+  }
+  test::must("sysctl -qw net.ipv4.ip_forward=1");
+  {
+    const Acceptor acceptor(server);
+    reset_nat(variant);
+    Door door = open_door(variant);
+    std::vector<double> times[2];
+    for (int round = 0; round < 6; ++round) {
+      for (int big = 0; big < 2; ++big) {
+        const auto report = sync_table(*door.backend, kNat4, our_table(big ? 10'000 : 10), {}, {});
+        if (!report.verified) throw std::runtime_error(report.error->message);
+        connects(client, 300);  // caches
+        const auto some = connects(client, 2000);
+        times[big].insert(times[big].end(), some.begin(), some.end());
+      }
+    }
+    print_ratio("connect " + name_of(variant) + ", 10,000", median(times[1]), "with 10",
+                median(times[0]), 1.1);
+  }
+  test::run("ip netns del " + client + "; ip netns del " + server);
+}
+
+}  // namespace nmanager::bench

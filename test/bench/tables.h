@@ -1,0 +1,33 @@
+// What stands in the tables while something is measured.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "hooks/backend/backend.h"
+#include "hooks/plan/desired.h"
+
+namespace nmanager::bench {
+
+inline constexpr TableId kNat4{Family::kIpv4, Table::kNat};
+
+enum class Variant { kLegacy, kNft };
+[[nodiscard]] std::string name_of(Variant variant);  // "legacy", "nft"
+
+struct Door {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<ChangeWatch> watch;
+};
+[[nodiscard]] Door open_door(Variant variant, bool poll_only = false);
+
+/// Our nat table for so many LoadBalancer Services, one external address and two ports each.
+/// `changed`: one of them has another cluster address.
+[[nodiscard]] DesiredTable our_table(int services, bool changed = false);
+
+/// nat as kube-proxy writes it for so many Services with three endpoints, as iptables-restore text.
+[[nodiscard]] std::string kube_table(int services);
+
+/// The table of the calling thread's namespace made empty, then filled.
+void reset_nat(Variant variant, const std::string& restore_text = {});
+
+}  // namespace nmanager::bench
