@@ -234,6 +234,24 @@ TEST_CASE("outside IPVS mode only the INVALID drop stands, and it is said loudly
   CHECK(sidecar.metric("nmanager_warnings").value_or(0) >= 1);
 }
 
+TEST_CASE("with both rules off it takes away what stands, and is ready: the way to remove it") {
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  add_kube_chains(node);
+  const std::string before = node.foreign_rules();
+  {
+    const Sidecar sidecar(node);
+    REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+    REQUIRE(node.our_rules() != "");
+  }
+  const Sidecar leaving(node, {"--rule-drop-invalid-input-enable", "false",
+                               "--rule-external-cluster-enable", "false"});
+  CHECK_MESSAGE(eventually([&] { return leaving.ready(); }), leaving.get("/readyz?verbose"));
+  CHECK(node.our_rules() == "");
+  CHECK(node.foreign_rules() == before);
+}
+
 TEST_CASE("bad settings end the start with one message that names them all") {
   Node node;
   if (!node.usable()) return;
