@@ -30,7 +30,7 @@ struct TableState {
   // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
   // larger than everything else the process holds.
   std::shared_ptr<const DesiredTable> desired;
-  std::shared_ptr<const ChainDigests> digests;  // of `desired`; nat only
+  std::shared_ptr<const ChainDigests> digests;   // of `desired`; nat only
   std::uint64_t desired_digest = 0;              // of the desired table that was last made
   bool desired_stale = true;                     // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the desired table that was last verified
@@ -73,7 +73,7 @@ struct State {
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
-  Qualified qualified;         // counts of the last time rules were made; no addresses
+  Qualified qualified;           // counts of the last time rules were made; no addresses
   std::set<std::string> warned;  // warnings that stand and are logged
   TimePoint next_full_look{};    // the safety net behind the change watch
 };

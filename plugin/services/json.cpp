@@ -39,7 +39,8 @@ Document::Document(std::string text) : text_(std::move(text)) {
     problem_ = "nested deeper than " + std::to_string(kMaxDepth);
     return;
   }
-  constexpr unsigned kFlags = rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag;
+  constexpr unsigned kFlags =
+      rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag;
   document_.ParseInsitu<kFlags>(text_.data());
   if (!document_.HasParseError()) return;
   problem_ = std::string(rapidjson::GetParseError_En(document_.GetParseError())) + " at byte " +
