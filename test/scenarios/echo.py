@@ -4,7 +4,9 @@
   echo.py serve ADDRESS PORT...                answers every TCP connection and UDP packet with
                                                "FROM SOURCE at ADDRESS"
   echo.py ask tcp|udp ADDRESS PORT             prints the answer; exit code 1: none within a second
+  echo.py ask-all SECONDS tcp|udp:ADDRESS:PORT...   a line for each, all at once
 """
+import concurrent.futures
 import select
 import socket
 import sys
@@ -34,24 +36,41 @@ def serve(address, ports):
                 ready.sendto(f"FROM {source[0]} at {address}\n".encode(), source)
 
 
-def ask(protocol, address, port):
+def ask(protocol, address, port, seconds=1.0):
+    answer = answer_of(protocol, address, port, seconds)
+    print(answer)
+    return 0 if answer.startswith("FROM") else 1
+
+
+def answer_of(protocol, address, port, seconds):
     try:
         if protocol == "tcp":
-            client = socket.create_connection((address, port), timeout=1)
+            client = socket.create_connection((address, port), timeout=seconds)
         else:
             client = socket.socket(family_of(address), socket.SOCK_DGRAM)
-            client.settimeout(1)
+            client.settimeout(seconds)
             client.connect((address, port))
             client.send(b"?")
-        answer = client.recv(200).decode().strip()
+        return client.recv(200).decode().strip() or "none: closed"
     except OSError as error:
-        print(f"none: {error}")
-        return 1
-    print(answer)
-    return 0 if answer else 1
+        return f"none: {error}"
+
+
+def ask_all(seconds, targets):
+    def one(target):
+        protocol, rest = target.split(":", 1)
+        address, port = rest.rsplit(":", 1)
+        return answer_of(protocol, address, int(port), seconds)
+
+    with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
+        for answer in pool.map(one, targets):
+            print(answer)
+    return 0
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], [int(port) for port in sys.argv[3:]])
+    if sys.argv[1] == "ask-all":
+        sys.exit(ask_all(float(sys.argv[2]), sys.argv[3:]))
     sys.exit(ask(sys.argv[2], sys.argv[3], int(sys.argv[4])))

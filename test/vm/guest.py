@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Problem 2 in kube-proxy's IPVS mode, with and without nmanager; run by test/vm/run.sh in a kernel that has IPVS.
+
+    pod c1 -- node n1 -- node n2 -- pod s1 (the endpoint)
+                 |
+              outside
+
+Both nodes hold the service addresses on kube-ipvs0. n1 has what real kube-proxies were recorded to write: ipset,
+iptables, ipvsadm. The endpoints, which the recording has none of, are added as each version adds them.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECORDINGS = ROOT / "test/fixtures/kube-proxy"
+ECHO = ROOT / "test/scenarios/echo.py"
+PROGRAM = ROOT / "build/release/nmanager"
+API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
+WORK = pathlib.Path("/tmp")
+counts = {"passed": 0, "failed": 0}
+
+# protocol, external address, port, cluster address; the last one is not in the recording (no UDP over IPv6 there).
+PATHS = [("tcp", "10.19.20.202", 80, "10.99.176.26"),
+         ("udp", "10.19.22.64", 53, "10.106.46.191"),
+         ("tcp", "fddd::63", 80, "fd00:10:96::647a"),
+         ("udp", "fddd::64", 53, "fd00:10:96::aaaa")]
+CLOSED = ("tcp", "10.19.22.66", 80, "10.96.203.223")  # loadBalancerSourceRanges: 203.0.113.0/24
+ENDPOINT = {4: "10.244.2.2", 6: "fd44:2::2"}
+
+
+def check(condition, what):
+    counts["passed" if condition else "failed"] += 1
+    if not condition:
+        print("FAILED:", what, flush=True)
+
+
+def sh(command, text=None, may_fail=False):
+    result = subprocess.run(["/bin/bash", "-c", command], input=text, capture_output=True, text=True)
+    if result.returncode != 0 and not may_fail:
+        raise RuntimeError(f"{command}: {result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def within(namespace, command, text=None, may_fail=False):
+    return sh(f"ip netns exec {namespace} {command}", text, may_fail)
+
+
+def family(address):
+    return 6 if ":" in address else 4
+
+
+def bracketed(address):
+    return f"[{address}]" if ":" in address else address
+
+
+def link(a, b, net4, net6):
+    """A link between two namespaces; a has .1 and ::1, b has .2 and ::2."""
+    sh(f"ip link add {b} netns {a} type veth peer name {a} netns {b}")
+    for namespace, device, host in ((a, b, 1), (b, a, 2)):
+        sh(f"ip -n {namespace} addr add {net4}.{host}/24 dev {device};"
+           f"ip -n {namespace} addr add {net6}::{host}/64 dev {device} nodad; ip -n {namespace} link set {device} up")
+
+
+def build_network():
+    for name in ("n1", "n2", "c1", "s1", "out"):
+        sh(f"ip netns add {name}; ip -n {name} link set lo up")
+    link("n1", "n2", "192.168.60", "fd60")
+    link("n1", "c1", "10.244.1", "fd44:1")
+    link("n2", "s1", "10.244.2", "fd44:2")
+    link("n1", "out", "203.0.113", "fd13")
+    for name, net4, net6 in (("c1", "10.244.1", "fd44:1"), ("s1", "10.244.2", "fd44:2"), ("out", "203.0.113", "fd13")):
+        sh(f"ip -n {name} route add default via {net4}.1; ip -n {name} -6 route add default via {net6}::1")
+    sh("ip -n n1 route add default via 192.168.60.2; ip -n n1 -6 route add default via fd60::2")
+    sh("ip -n n2 route add default via 192.168.60.1; ip -n n2 -6 route add default via fd60::1")
+    for name in ("n1", "n2"):
+        within(name, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 "
+                     "net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
+        within(name, "ip link add kube-ipvs0 type dummy")
+    within("n1", "sysctl -qw net.ipv4.vs.conntrack=1 net.ipv4.vs.expire_nodest_conn=1")
+    for address in ENDPOINT.values():
+        server = subprocess.Popen(["ip", "netns", "exec", "s1", str(ECHO), "serve", address, "80", "53"],
+                                  stdout=subprocess.PIPE, text=True)
+        server.stdout.readline()
+
+
+def addresses(recording):
+    """What stood on kube-ipvs0, and the path that is ours alone."""
+    text = (recording / "kube-ipvs0.txt").read_text()
+    found = [word for line in text.splitlines() if line.strip().startswith("inet")
+             for word in [line.split()[1]] if not word.startswith("fe80")]
+    return found + [f"{PATHS[3][1]}/128", f"{PATHS[3][3]}/128"]
+
+
+def set_up_kube_proxy(version, variant):
+    """n1 as recorded from that kube-proxy, n2 with the addresses."""
+    recording = RECORDINGS / f"ipvs-{version}"
+    for name in ("n1", "n2"):
+        within(name, "ip addr flush dev kube-ipvs0")
+        sh("\n".join(f"ip -n {name} addr add {a} dev kube-ipvs0" for a in addresses(recording)))
+    within("n1", "ipset restore", (recording / "ipset-save.txt").read_text())
+    for name in ("KUBE-6-CLUSTER-IP", "KUBE-6-LOAD-BALANCER", "KUBE-6-LOAD-BALANCER-LOCAL"):
+        address = PATHS[3][3] if "CLUSTER" in name else PATHS[3][1]
+        within("n1", f"ipset add {name} {address},udp:53")
+    restore_rules(version, variant)
+    within("n1", "ipvsadm -R", (recording / "ipvsadm-save.txt").read_text())
+    for protocol, external, port, cluster in PATHS + [CLOSED]:
+        flag = "-t" if protocol == "tcp" else "-u"
+        for address, has_endpoint in ((cluster, True), (external, version != "1.20")):
+            where = f"{bracketed(address)}:{port}"
+            within("n1", f"ipvsadm -A {flag} {where} -s rr", may_fail=True)
+            if has_endpoint:
+                within("n1", f"ipvsadm -a {flag} {where} -r {bracketed(ENDPOINT[family(address)])}:{port} -m")
+
+
+def restore_rules(version, variant):
+    recording = RECORDINGS / f"ipvs-{version}"
+    for tables in ("iptables", "ip6tables"):
+        within("n1", f"{tables}-{variant}-restore --noflush", (recording / f"{tables}-save.txt").read_text())
+
+
+def tear_down(variant):
+    within("n1", "ipvsadm -C")
+    for tables in ("iptables", "ip6tables"):
+        for table in ("nat", "filter", "mangle"):
+            within("n1", f"{tables}-{variant} -t {table} -F; ip netns exec n1 {tables}-{variant} -t {table} -X")
+    within("n1", "ipset destroy")
+    within("n1", "conntrack -F", may_fail=True)
+
+
+def ask(namespace, paths):
+    targets = " ".join(f"{p}:{e}:{port}" for p, e, port, _ in paths)
+    return within(namespace, f"{ECHO} ask-all 2 {targets}").splitlines()
+
+
+def works(answers):
+    return [answer.startswith("FROM") for answer in answers]
+
+
+def start_api():
+    recorded = json.loads((ROOT / "test/fixtures/api/list.json").read_text())
+    _, external, port, cluster = PATHS[3]
+    recorded["items"].append({
+        "metadata": {"namespace": "default", "name": "lb-udp6"},
+        "spec": {"type": "LoadBalancer", "clusterIP": cluster, "clusterIPs": [cluster],
+                 "externalTrafficPolicy": "Local", "ports": [{"protocol": "UDP", "port": port}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": external}]}}})
+    (WORK / "list.json").write_text(json.dumps(recorded))
+    subprocess.Popen(["ip", "netns", "exec", "n1", str(API_SERVER), "--list", str(WORK / "list.json"), "--watch",
+                      str(ROOT / "test/fixtures/api/watch.ndjson"), "--interval", "1", "--kubeconfig-out",
+                      str(WORK / "kubeconfig")])
+    while not (WORK / "kubeconfig").exists():
+        time.sleep(0.1)
+    time.sleep(1)  # the recorded watch is served
+
+
+class Sidecar:
+    def __init__(self, variant):
+        self.log = open(WORK / "log", "w+")
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", "n1", str(PROGRAM), "run", "--backend", f"iptables-{variant}", "--proxy-mode", "ipvs",
+             "--pod-cidr-ipv4", "10.244.0.0/16", "--pod-cidr-ipv6", "fd44::/16", "--kubeconfig", str(WORK / "kubeconfig")],
+            stderr=self.log)
+
+    def wait_ready(self):
+        for _ in range(150):
+            if within("n1", "curl -s -m 2 http://127.0.0.1:10261/readyz", may_fail=True) == "ok":
+                return True
+            time.sleep(0.1)
+        self.log.seek(0)
+        print(self.log.read())
+        return False
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def prove(version, variant):
+    label = f"kube-proxy {version}, {variant}"
+    set_up_kube_proxy(version, variant)
+    before = {name: ask(name, PATHS) for name in ("c1", "n1", "out")}
+    check(works(before["n1"]) == [False] * 4, f"{label}: without, from the node: {before['n1']}")
+    pods = [False] * 4 if version == "1.20" else [True] * 4
+    check(works(before["c1"]) == pods, f"{label}: without, from the pod: {before['c1']}")
+
+    sidecar = Sidecar(variant)
+    check(sidecar.wait_ready(), f"{label}: ready")
+    for name in ("c1", "n1"):
+        answers = ask(name, PATHS)
+        check(works(answers) == [True] * 4, f"{label}: with nmanager, from {name}: {answers}")
+    check(works(ask("out", PATHS)) == works(before["out"]), f"{label}: from outside as before")
+    check(works(ask("c1", [CLOSED])) == [False], f"{label}: source ranges stay closed")
+
+    # A resync that puts kube-proxy's jumps on top of ours.
+    for tables in ("iptables", "ip6tables"):
+        for hook in ("PREROUTING", "OUTPUT"):
+            jump = f'-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+            within("n1", f"{tables}-{variant} -w -t nat -D {hook} {jump}")
+            within("n1", f"{tables}-{variant} -w -t nat -I {hook} 1 {jump}")
+    check(sidecar.wait_ready(), f"{label}: ready after a resync")
+    for name in ("c1", "n1"):
+        answers = ask(name, PATHS)
+        check(works(answers) == [True] * 4, f"{label}: after a resync, from {name}: {answers}")
+    sidecar.stop()
+    within("n1", f"{PROGRAM} cleanup --backend iptables-{variant}")
+    check("NMANAGER" not in within("n1", f"iptables-{variant}-save; ip netns exec n1 ip6tables-{variant}-save"),
+          f"{label}: cleanup")
+    tear_down(variant)
+    print(f"{label}: done at {time.monotonic():.0f} s", flush=True)
+
+
+def main():
+    sh("modprobe -a ip_vs ip_vs_rr dummy veth ip_set nf_conntrack")
+    build_network()
+    start_api()
+    for variant in ("nft", "legacy"):
+        for version in ("1.20", "1.36"):
+            try:
+                prove(version, variant)
+            except Exception as error:  # one combination that cannot be set up does not cost the others
+                check(False, f"kube-proxy {version}, {variant}: {error}")
+                tear_down(variant)
+    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
