@@ -199,7 +199,7 @@ TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable
   }
   plan_removals(plan, desired, observed, leave);
   std::ranges::sort(plan.findings);
-  plan.findings.erase(std::ranges::unique(plan.findings).begin(), plan.findings.end());
+  plan.findings.erase(std::unique(plan.findings.begin(), plan.findings.end()), plan.findings.end());
   return plan;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 class ApiClient final : public ServiceSource {
  public:
-  ApiClient(ApiAccess access, ApiClientOptions options)
+  ApiClient(const ApiAccess& access, ApiClientOptions options)
       : session_(access, options), schedule_(std::random_device{}()) {
     state_.server = access.server;
   }
@@ -110,8 +110,8 @@ class ApiClient final : public ServiceSource {
 
 }  // namespace
 
-std::unique_ptr<ServiceSource> make_api_client(ApiAccess access, ApiClientOptions options) {
-  return std::make_unique<ApiClient>(std::move(access), options);
+std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClientOptions options) {
+  return std::make_unique<ApiClient>(access, options);
 }
 
 Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions options) {

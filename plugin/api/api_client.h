@@ -18,7 +18,7 @@ struct ApiClientOptions {
 };
 
 /// A thread of its own. start_http_library() must have been called.
-[[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(ApiAccess access,
+[[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access,
                                                              ApiClientOptions options = {});
 
 /// One complete list, for commands that look once; blocks up to the list's time-outs.

@@ -152,7 +152,7 @@ class RestClient final : public HttpClient {
     cancel();
     source_ = pplx::cancellation_token_source();  // one for each request: a long-lived one leaks
     try {
-      send(path_and_query, token, std::move(exchange));
+      send(path_and_query, token, exchange);
     } catch (const std::exception& exception) {
       exchange->on_end(error_of(exception));
     }

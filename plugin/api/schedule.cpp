@@ -27,7 +27,7 @@ ErrorKind error_kind(Kind kind) {
 }
 
 Ending ending_of_status(int status, std::optional<std::chrono::seconds> retry_after,
-                        std::string message) {
+                        const std::string& message) {
   Ending ending;
   ending.message = "HTTP " + std::to_string(status) + (message.empty() ? "" : ": " + message);
   ending.retry_after = retry_after;

@@ -33,7 +33,7 @@ struct Ending {
 
 /// An HTTP status as an ending; `message` is what the server said.
 [[nodiscard]] Ending ending_of_status(int status, std::optional<std::chrono::seconds> retry_after,
-                                      std::string message);
+                                      const std::string& message);
 
 struct NextStep {
   enum class What { kList, kWatch, kStop };

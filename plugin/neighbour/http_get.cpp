@@ -31,9 +31,9 @@ asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint) {
 /// One request and its answer; each step waits, but never beyond the deadline or a stop.
 class Exchange {
  public:
-  Exchange(const HttpLimits& limits, std::stop_token stop)
+  Exchange(const HttpLimits& limits, const std::stop_token& stop)
       : deadline_(std::chrono::steady_clock::now() + limits.timeout),
-        stop_(std::move(stop)),
+        stop_(stop),
         on_stop_(stop_, Stopper{&context_}) {
     parser_.body_limit(limits.max_body);
     parser_.header_limit(16 * 1024);
@@ -107,7 +107,7 @@ Error describe(const error_code& error, const HttpLimits& limits) {
 }
 
 Result<std::string> get(const Endpoint& endpoint, std::string_view path, const HttpLimits& limits,
-                        std::stop_token stop) {
+                        const std::stop_token& stop) {
   Exchange exchange(limits, stop);
   const error_code error = exchange.run(endpoint, path);
   if (stop.stop_requested()) return Error{ErrorKind::kUnavailable, "stopped"};
@@ -122,10 +122,10 @@ Result<std::string> get(const Endpoint& endpoint, std::string_view path, const H
 }  // namespace
 
 Result<std::string> http_get(const Endpoint& endpoint, std::string_view path,
-                             const HttpLimits& limits, std::stop_token stop) {
+                             const HttpLimits& limits, const std::stop_token& stop) {
   const std::string url = "http://" + to_string(endpoint) + std::string(path);
   try {
-    auto body = get(endpoint, path, limits, std::move(stop));
+    auto body = get(endpoint, path, limits, stop);
     if (!body) return Error{body.error().kind, url + ": " + body.error().message};
     return body;
   } catch (const std::exception& error) {  // no file descriptors left, no memory

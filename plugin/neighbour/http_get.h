@@ -21,6 +21,7 @@ struct HttpLimits {
 /// came is not HTTP, too long, or not a 200. The message begins with the URL. Blocks at most
 /// `limits.timeout`, and returns at once when `stop` is requested.
 [[nodiscard]] Result<std::string> http_get(const Endpoint& endpoint, std::string_view path,
-                                           const HttpLimits& limits, std::stop_token stop = {});
+                                           const HttpLimits& limits,
+                                           const std::stop_token& stop = {});
 
 }  // namespace nmanager

@@ -53,7 +53,7 @@ std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync() co
 }
 
 ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
-                           std::stop_token stop) {
+                           const std::stop_token& stop) {
   ProxyReport report;
   ask_mode(endpoint, limits, stop, report);
   // Who does not answer the first question is not asked the second: it would only hang again.
@@ -63,7 +63,7 @@ ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
 }
 
 KubeProxyProbe::KubeProxyProbe(ProbeOptions options, Sink sink)
-    : options_(std::move(options)),
+    : options_(options),
       sink_(std::move(sink)),
       endpoint_(options_.endpoint),
       thread_([this](const std::stop_token& stop) { loop(stop); }) {}

@@ -37,7 +37,7 @@ struct ProxyReport {
 
 /// One round of questions; blocks at most twice `limits.timeout`, less when `stop` is requested.
 [[nodiscard]] ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
-                                         std::stop_token stop = {});
+                                         const std::stop_token& stop = {});
 
 struct ProbeOptions {
   Endpoint endpoint;

@@ -28,7 +28,7 @@ void Neighbourhood::start_probe() {
   ProbeOptions options;
   options.endpoint = *endpoint;
   probe_ = std::make_unique<KubeProxyProbe>(
-      std::move(options), [this](ProxyReport report) { reports_.post(std::move(report)); });
+      options, [this](ProxyReport report) { reports_.post(std::move(report)); });
 }
 
 void Neighbourhood::ask_kube_proxy() {

@@ -30,8 +30,8 @@ class ServiceReader {
     if (spec != nullptr) read_spec(*spec);
     if (status != nullptr) read_status(*status);
     std::ranges::sort(service_.ports);
-    const auto twice = std::ranges::unique(service_.ports);
-    service_.ports.erase(twice.begin(), twice.end());
+    auto& ports = service_.ports;
+    ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
     return std::move(service_);
   }
 

@@ -20,8 +20,8 @@ Error bad(std::string message) {
 /// Access by name that never throws on a node of the wrong shape.
 class Reader {
  public:
-  Reader(YAML::Node root, std::vector<std::string>& problems)
-      : root_(std::move(root)), problems_(problems) {}
+  Reader(const YAML::Node& root, std::vector<std::string>& problems)
+      : root_(root), problems_(problems) {}
 
   /// The value of `key`, or of `section.key`; nothing when absent or null.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) {

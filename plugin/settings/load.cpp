@@ -173,7 +173,9 @@ bool made_by_kubernetes(const std::string& name, const std::string& value) {
 
 void find_unknown_variables(const Environment& environment, Problems& problems) {
   const auto& definitions = setting_definitions();
-  for (const auto& [name, value] : environment) {
+  for (const auto& variable : environment) {
+    const auto& name = variable.first;
+    const auto& value = variable.second;
     if (!name.starts_with("NMANAGER_") || made_by_kubernetes(name, value)) continue;
     const bool known = std::any_of(definitions.begin(), definitions.end(),
                                    [&](const auto& definition) { return definition.env == name; });

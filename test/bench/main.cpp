@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <stdexcept>
 
 #include "test/bench/benches.h"
 
@@ -18,6 +19,12 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--small") == 0) small = true;
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
   }
+  // The shared helpers of the tests check what they do; here that is an exception.
+  doctest::Context context;
+  context.setAsDefaultForAssertsOutOfTestCases();
+  context.setAssertHandler([](const doctest::AssertData& data) {
+    if (data.m_failed) throw std::runtime_error(data.m_expr);
+  });
   const auto lock = std::filesystem::temp_directory_path() /
                     ("nmanager-bench-lock-" + std::to_string(::getpid()));
   ::setenv("XTABLES_LOCKFILE", lock.c_str(), 1);
