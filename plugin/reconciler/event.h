@@ -10,6 +10,7 @@
 
 #include "hooks/backend/backend.h"
 #include "hooks/backend/sync.h"
+#include "hooks/conntrack/udp_targets.h"
 #include "hooks/plan/desired.h"
 #include "hooks/values/table.h"
 #include "plugin/api/service_source.h"
@@ -79,6 +80,12 @@ struct LookAtKube {
   std::optional<KubeStamp> known_stamp;
   bool may_read_content = false;
 };
+/// Delete the conntrack entries of UDP flows whose nat rules have come, changed or gone.
+struct ForgetUdpFlows {
+  Family family = Family::kIpv4;
+  std::set<UdpTarget> targets;
+  std::optional<Prefix> pod_cidr;
+};
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};
 /// Large values were dropped: give their memory back to the system.
@@ -90,6 +97,7 @@ struct LogLine {
   std::string text;
 };
 
-using Action = std::variant<SyncTable, LookAtKube, AskKubeProxy, TrimMemory, LogLine>;
+using Action =
+    std::variant<SyncTable, LookAtKube, ForgetUdpFlows, AskKubeProxy, TrimMemory, LogLine>;
 
 }  // namespace nmanager

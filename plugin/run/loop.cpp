@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "hooks/conntrack/forget_flows.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
 
@@ -79,6 +80,8 @@ void Loop::run_action(const Action& action, Events& answers) {
     look_at_kube(*look, answers);
   } else if (const auto* line = std::get_if<LogLine>(&action)) {
     write_log(*line);
+  } else if (const auto* flows = std::get_if<ForgetUdpFlows>(&action)) {
+    forget_flows(*flows);
   } else if (std::holds_alternative<AskKubeProxy>(action)) {
     hooks_.ask_kube_proxy();
   } else {
@@ -114,6 +117,17 @@ void Loop::look_at_kube(const LookAtKube& action, Events& answers) {
     }
   }
   answers.emplace_back(std::move(looked));
+}
+
+void Loop::forget_flows(const ForgetUdpFlows& action) {
+  const auto deleted = forget_udp_flows(action.family, action.targets, action.pod_cidr);
+  if (!deleted) {
+    log_->warn("{}: UDP flows that began before a change of their rules go on the old way: {}",
+               to_string(action.family), deleted.error().message);
+  } else if (*deleted > 0) {
+    log_->info("{}: {} UDP flows begin anew under changed rules", to_string(action.family),
+               *deleted);
+  }
 }
 
 void Loop::write_log(const LogLine& line) {

@@ -41,6 +41,7 @@ class Loop {
   void run_action(const Action& action, Events& answers);
   void sync(const SyncTable& action, Events& answers);
   void look_at_kube(const LookAtKube& action, Events& answers);
+  void forget_flows(const ForgetUdpFlows& action);
   void write_log(const LogLine& line);
   void choose_backend();
   void retire_old_backend();

@@ -59,6 +59,11 @@ std::string kube_proxy_part(const Snapshot& snapshot, WallTime now) {
     text += "  its own word: last sync at " + ago(snapshot.proxy_last_sync, now) + '\n';
   }
   for (const KubeStatus& kube : snapshot.kube) text += kube_line(kube, now);
+  if (snapshot.proxy_mode == "ipvs") {  // KEP-5495
+    text +=
+        "  IPVS mode is deprecated since Kubernetes 1.35 and removed in 1.43: the external-cluster "
+        "rules are of no more use then\n";
+  }
   return text;
 }
 

@@ -47,7 +47,7 @@ TEST_CASE("status tells people everything") {
   for (const char* part :
        {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"", "IPv6 77",
         "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
-        "HTTP 403", "something to know", "backend = auto (default)"}) {
+        "HTTP 403", "removed in 1.43", "something to know", "backend = auto (default)"}) {
     CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
   }
 }
