@@ -1,6 +1,5 @@
-// The one door to the kernel's tables. Every variant (iptables-legacy, iptables-nft, nftables, the
-// fake kernel of the tests) stands behind it; plan, placement, retries and reports are written
-// once, above.
+// The one door to the kernel's tables. Every backend (iptables-legacy, iptables-nft, nftables, the
+// fake kernel of the tests) stands behind it, and is told the same: what each table shall do.
 #pragma once
 
 #include <chrono>
@@ -8,30 +7,48 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "hooks/plan/digests.h"
-#include "hooks/plan/observed.h"
 #include "hooks/plan/plan.h"
+#include "hooks/rules/table_spec.h"
 #include "hooks/values/result.h"
 
 namespace nmanager {
 
-struct Commit {
-  std::set<ChainName> still_referenced;  // emptied but not deleted: a foreign rule jumps to them
+struct Goal {
+  TableId id;
+  std::shared_ptr<const TableSpec> spec;  // never null
 };
 
-/// Read, decide, write: what `observed` shows is what the commit is applied to. Either a lock is
-/// held from begin() to the end of this object (legacy), or the commit carries the generation that
-/// was read and fails with kRetry when somebody was faster (nft). Owner thread only.
-class Transaction {
- public:
-  virtual ~Transaction() = default;
-  [[nodiscard]] virtual const ObservedTable& observed() const = 0;
-  /// One atomic change of the table. At most one call. After an error the state of the kernel is
-  /// unknown: begin again and look (a commit can fail after the new table is live, facts: legacy).
-  [[nodiscard]] virtual Result<Commit> commit(const TablePlan& plan) = 0;
+/// Goals that take everything of ours away.
+[[nodiscard]] std::vector<Goal> no_rules_anywhere();
+
+/// How bringing one table to its goal ended.
+struct SyncReport {
+  bool verified = false;   // the table is as desired, now
+  bool committed = false;  // something had to be written for it
+  int attempts = 0;
+  std::vector<Finding> findings;         // what was wrong before the commit
+  std::string plan_text;                 // what was written, for the log at level debug
+  std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
+  std::optional<Error> error;            // set unless verified
+  std::chrono::nanoseconds duration{};   // all attempts, lock wait included
+  std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
+  std::size_t rules = 0;                 // of ours, in the backend's own terms
+};
+
+struct SyncOptions {
+  int max_attempts = 10;  // reads that were overtaken by a rival, or failed commits re-read
+  bool keep_plan_text = false;
+};
+
+/// What sync() would write now, as text for a tool of the administrator.
+struct PlanText {
+  std::string text;                   // empty: nothing
+  std::vector<std::string> problems;  // tables that could not be looked at, one line each
 };
 
 /// A cheap identity of kube-proxy's chains in one family's nat table: it moves at every kube-proxy
@@ -46,28 +63,29 @@ struct KubeChecksum {
   bool operator==(const KubeChecksum&) const = default;
 };
 
+/// Owner thread only.
 class Backend {
  public:
   virtual ~Backend() = default;
 
   [[nodiscard]] virtual std::string_view name() const = 0;  // "iptables-legacy", ...
 
-  /// kAbsent: the table does not exist and this backend may not make it (see `create_tables`).
+  /// Reads, decides and writes: each table named is brought to its goal, the others are not
+  /// touched. One report for each goal, in their order. What a failure means for the caller is the
+  /// kind of its error:
+  /// kAbsent: the table does not exist and this backend may not make it.
   /// kUnsupported: the kernel lacks the table or a module, the message names it.
   /// kRetry: lock busy beyond the bound, or the read could not be made consistent.
-  [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin(TableId id) = 0;
-
-  /// As begin(), told what the own chains should hold: a backend that can prove that a chain holds
-  /// just that does not show it (ObservedTable::only_differences), so that a check with nothing to
-  /// do costs the same with ten chains and with ten thousand. `expected` is used during the call
-  /// only.
-  [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin_expecting(
-      TableId id, const ChainDigests& /*expected*/) {
-    return begin(id);
-  }
+  [[nodiscard]] virtual std::vector<SyncReport> sync(std::span<const Goal> goals,
+                                                     const SyncOptions& options) = 0;
+  /// Reads and decides only.
+  [[nodiscard]] virtual PlanText plan_text(std::span<const Goal> goals) = 0;
 
   [[nodiscard]] virtual Result<KubeStamp> kube_stamp(Family family) = 0;
   [[nodiscard]] virtual Result<KubeChecksum> kube_checksum(Family family) = 0;
+
+  /// Drops what was kept only to be faster next time.
+  virtual void trim() {}
 };
 
 /// Something changed, or may have, in the tables.

@@ -16,10 +16,10 @@ std::uint64_t count_drops(const ObservedTable& observed) {
 }
 
 /// One try; true: no further try is needed (report.verified or report.error tells how it ended).
-bool attempt(Backend& backend, TableId id, const DesiredTable& desired,
-             const std::set<ChainName>& leave, const SyncOptions& options, SyncReport& report) {
-  auto begun = options.expected == nullptr ? backend.begin(id)
-                                           : backend.begin_expecting(id, *options.expected);
+bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
+             const std::set<ChainName>& leave, const SyncOptions& options,
+             const ChainDigests* expected, SyncReport& report) {
+  auto begun = expected == nullptr ? backend.begin(id) : backend.begin_expecting(id, *expected);
   if (!begun) {
     report.error = begun.error();
     return true;
@@ -50,14 +50,15 @@ bool attempt(Backend& backend, TableId id, const DesiredTable& desired,
 
 }  // namespace
 
-SyncReport sync_table(Backend& backend, TableId id, const DesiredTable& desired,
-                      const std::set<ChainName>& leave, const SyncOptions& options) {
+SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
+                      const std::set<ChainName>& leave, const SyncOptions& options,
+                      const ChainDigests* expected) {
   SyncReport report;
   const auto start = std::chrono::steady_clock::now();
   bool done = false;
   while (!done && report.attempts < options.max_attempts) {
     ++report.attempts;
-    done = attempt(backend, id, desired, leave, options, report);
+    done = attempt(backend, id, desired, leave, options, expected, report);
   }
   report.duration = std::chrono::steady_clock::now() - start;
   return report;

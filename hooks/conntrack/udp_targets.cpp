@@ -2,17 +2,19 @@
 
 namespace nmanager {
 
-UdpTargets udp_targets(const DesiredTable& table) {
+UdpTargets udp_targets(const TableSpec& spec) {
   UdpTargets targets;
-  for (const auto& [chain, rules] : table.chains) {
-    for (const Rule& rule : rules) {
-      const auto* dnat = std::get_if<Dnat>(&rule.target);
-      const bool udp = rule.protocol == Protocol::kUdp || rule.protocol == Protocol::kAny;
-      if (dnat == nullptr || !udp || !rule.destination) continue;
-      const Address& external = rule.destination->address();
-      if (rule.destination_ports.empty()) targets[{external, {0, 65535}}] = dnat->to;
-      for (const PortRange& ports : rule.destination_ports) {
-        targets[{external, ports}] = dnat->to;
+  const auto* external = std::get_if<ExternalCluster>(&spec);
+  if (external == nullptr) return targets;
+  for (const ExternalAddress& address : external->addresses) {
+    if (external->settings.match == MatchBy::kAddress) {
+      targets[{address.external, {0, 65535}}] = address.cluster;
+      continue;
+    }
+    for (const ExternalAddress::Ports& ports : address.ports) {
+      if (ports.protocol != Protocol::kUdp) continue;
+      for (const std::uint16_t port : ports.ports) {
+        targets[{address.external, {port, port}}] = address.cluster;
       }
     }
   }

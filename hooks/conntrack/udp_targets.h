@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "hooks/plan/desired.h"
+#include "hooks/rules/table_spec.h"
 #include "hooks/values/address.h"
 
 namespace nmanager {
@@ -20,7 +20,7 @@ struct UdpTarget {
 
 using UdpTargets = std::map<UdpTarget, Address>;  // -> where they are sent
 
-[[nodiscard]] UdpTargets udp_targets(const DesiredTable& table);
+[[nodiscard]] UdpTargets udp_targets(const TableSpec& spec);
 
 /// What is new, gone, or sent elsewhere. Flows to these have conntrack entries that keep sending
 /// their packets the old way, since nat rules see only the first packet of a flow.

@@ -70,7 +70,7 @@ KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
   return result;
 }
 
-class LegacyBackend final : public Backend {
+class LegacyBackend final : public ChainBackend {
  public:
   explicit LegacyBackend(LegacyOptions options)
       : options_(std::move(options)),
@@ -175,7 +175,7 @@ class LegacyBackend final : public Backend {
 }  // namespace
 }  // namespace legacy
 
-std::unique_ptr<Backend> make_legacy_backend(LegacyOptions options) {
+std::unique_ptr<ChainBackend> make_legacy_backend(LegacyOptions options) {
   return std::make_unique<legacy::LegacyBackend>(std::move(options));
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/legacy/codec.h"
 #include "hooks/legacy/family.h"
 #include "hooks/plan/plan.h"

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/values/table.h"
 
 namespace nmanager {
@@ -31,7 +31,7 @@ struct LegacyOptions {
 };
 
 /// Backend and watch belong to one thread, and to the network namespace in which they are made.
-[[nodiscard]] std::unique_ptr<Backend> make_legacy_backend(LegacyOptions options);
+[[nodiscard]] std::unique_ptr<ChainBackend> make_legacy_backend(LegacyOptions options);
 [[nodiscard]] std::unique_ptr<ChangeWatch> make_legacy_watch(LegacyOptions options);
 
 /// Whether the network namespace of the calling thread has the table. Looking by socket option

@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/legacy/expectation.h"
 #include "hooks/legacy/kernel.h"
 #include "hooks/legacy/lock.h"

@@ -14,7 +14,7 @@ namespace {
 /// Reads overtaken by commits of others before the caller is told.
 constexpr int kReads = 10;
 
-class Nft final : public Backend {
+class Nft final : public ChainBackend {
  public:
   explicit Nft(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 

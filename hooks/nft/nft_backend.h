@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 
 namespace nmanager {
 
@@ -15,7 +15,7 @@ struct NftOptions {
 
 /// Both share what is known of our own commits and chains; owner thread only.
 struct NftBackend {
-  std::unique_ptr<Backend> backend;
+  std::unique_ptr<ChainBackend> backend;
   std::unique_ptr<ChangeWatch> watch;
 };
 

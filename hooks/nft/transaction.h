@@ -4,7 +4,7 @@
 #include <memory>
 #include <set>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/nft/batch.h"
 #include "hooks/nft/session.h"
 

@@ -1,4 +1,4 @@
-#include "hooks/rules/families.h"
+#include "hooks/rules/chain_table.h"
 
 namespace nmanager {
 
@@ -10,7 +10,7 @@ Rule jump_to(const ChainName& chain) {
   return rule;
 }
 
-std::vector<Rule> exemptions(Family family, const DropInvalidSettings& settings) {
+std::vector<Rule> exemptions(Family family, const DropInvalid& drop) {
   std::vector<Rule> rules;
   const auto exempt = [&](auto&& set) {
     Rule rule;
@@ -18,13 +18,13 @@ std::vector<Rule> exemptions(Family family, const DropInvalidSettings& settings)
     set(rule);
     rules.push_back(std::move(rule));
   };
-  for (const std::string& interface : settings.exempt_interfaces) {
+  for (const std::string& interface : drop.exempt_interfaces) {
     exempt([&](Rule& rule) { rule.in_interface = interface; });
   }
-  for (const Prefix& source : settings.exempt_sources) {
+  for (const Prefix& source : drop.exempt_sources) {
     if (source.family() == family) exempt([&](Rule& rule) { rule.source = source; });
   }
-  for (const Prefix& destination : settings.exempt_destinations) {
+  for (const Prefix& destination : drop.exempt_destinations) {
     if (destination.family() == family) {
       exempt([&](Rule& rule) { rule.destination = destination; });
     }
@@ -34,18 +34,18 @@ std::vector<Rule> exemptions(Family family, const DropInvalidSettings& settings)
 
 }  // namespace
 
-DesiredTable drop_invalid_table(Family family, const DropInvalidSettings& settings) {
+DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
   const ChainName input = *hook_chain(Table::kFilter, Hook::kInput);
-  const ChainName drop("NMANAGER_DROP_INVALID_INPUT");
+  const ChainName inner("NMANAGER_DROP_INVALID_INPUT");
   DesiredTable table;
   table.jumps = {Hook::kInput};
-  table.chains[input] = {jump_to(drop)};
-  std::vector<Rule> rules = exemptions(family, settings);
+  table.chains[input] = {jump_to(inner)};
+  std::vector<Rule> rules = exemptions(family, drop);
   Rule rule;
   rule.state_invalid = true;
   rule.target = Drop{};
   rules.push_back(std::move(rule));
-  table.chains[drop] = std::move(rules);
+  table.chains[inner] = std::move(rules);
   return table;
 }
 

@@ -2,7 +2,7 @@
 #include <set>
 #include <utility>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/chain_table.h"
 #include "hooks/rules/ports.h"
 #include "hooks/rules/prefix_tree.h"
 
@@ -23,34 +23,6 @@ struct Half {
   std::optional<Prefix> source;  // pods come from here; a /0 is left out
   bool source_is_local;
 };
-
-/// Entries of one family, sorted; a port (or, by address, the address) is given to the first owner.
-std::vector<ExternalAddress> resolve(Family family, std::vector<ExternalAddress> addresses,
-                                     MatchBy match) {
-  std::erase_if(addresses, [&](const ExternalAddress& a) { return a.external.family() != family; });
-  std::ranges::sort(addresses, [](const ExternalAddress& a, const ExternalAddress& b) {
-    return std::tie(a.external, a.owner, a) < std::tie(b.external, b.owner, b);
-  });
-  std::set<std::pair<Protocol, std::uint16_t>> taken;
-  const Address* current = nullptr;
-  std::vector<ExternalAddress> result;
-  result.reserve(addresses.size());
-  for (ExternalAddress& entry : addresses) {
-    const bool first = current == nullptr || *current != entry.external;
-    if (first) taken.clear();
-    if (!first && match == MatchBy::kAddress) continue;
-    for (ExternalAddress::Ports& ports : entry.ports) {
-      std::erase_if(ports.ports, [&](std::uint16_t port) {
-        return !taken.emplace(ports.protocol, port).second;
-      });
-    }
-    std::erase_if(entry.ports, [](const auto& ports) { return ports.ports.empty(); });
-    if (entry.ports.empty()) continue;
-    result.push_back(std::move(entry));
-    current = &result.back().external;  // capacity is reserved: no reallocation
-  }
-  return result;
-}
 
 /// The -s of the rules, one rule each; empty: nobody may come this way.
 std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry, const Half& half) {
@@ -120,18 +92,17 @@ void add_half(DesiredTable& table, const std::vector<ExternalAddress>& addresses
 
 }  // namespace
 
-DesiredTable external_cluster_table(Family family, std::vector<ExternalAddress> addresses,
-                                    const ExternalClusterSettings& settings) {
-  const auto entries = resolve(family, std::move(addresses), settings.match);
+DesiredTable external_cluster_chains(const ExternalCluster& external) {
+  const ExternalClusterSettings& settings = external.settings;
   DesiredTable table;
   if (settings.pod_cidr) {
     const auto& cidr = *settings.pod_cidr;
-    add_half(table, entries,
+    add_half(table, external.addresses,
              {Hook::kPrerouting, "NMANAGER_EX_CLUS_PREROUTING", "NMANAGER_PRE_",
               cidr.length() == 0 ? std::nullopt : std::optional(cidr), false},
              settings.match);
   }
-  add_half(table, entries,
+  add_half(table, external.addresses,
            {Hook::kOutput, "NMANAGER_EX_CLUS_OUTPUT", "NMANAGER_OUT_", std::nullopt, true},
            settings.match);
   const std::uint32_t bit = std::uint32_t{1} << static_cast<unsigned>(settings.masquerade_bit);
@@ -139,6 +110,14 @@ DesiredTable external_cluster_table(Family family, std::vector<ExternalAddress> 
   mark.target = SetMark{bit, bit};
   table.chains[mark_chain()] = {mark};
   return table;
+}
+
+DesiredTable chain_table(Family family, const TableSpec& spec) {
+  if (const auto* drop = std::get_if<DropInvalid>(&spec)) return drop_invalid_chains(family, *drop);
+  if (const auto* external = std::get_if<ExternalCluster>(&spec)) {
+    return external_cluster_chains(*external);
+  }
+  return {};
 }
 
 }  // namespace nmanager

@@ -7,11 +7,10 @@
 #include <set>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "hooks/backend/backend.h"
-#include "hooks/backend/sync.h"
 #include "hooks/conntrack/udp_targets.h"
-#include "hooks/plan/desired.h"
 #include "hooks/values/table.h"
 #include "plugin/api/service_source.h"
 #include "plugin/settings/settings.h"
@@ -65,13 +64,9 @@ struct Tick {};
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
                            ConntrackKnown, TableSynced, KubeLooked, ProxySync, Tick>;
 
-/// Bring a table to `desired`; answered by TableSynced.
-struct SyncTable {
-  TableId id;
-  std::shared_ptr<const DesiredTable> desired;
-  /// Of `desired`, for tables that can be large; nothing: every chain is read, with its counters.
-  std::shared_ptr<const ChainDigests> digests;
-  std::set<ChainName> leave;
+/// Bring tables to their goals; answered by one TableSynced for each.
+struct SyncTables {
+  std::vector<Goal> goals;
 };
 /// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not
 /// `known_stamp` and `may_read_content`.
@@ -98,6 +93,6 @@ struct LogLine {
 };
 
 using Action =
-    std::variant<SyncTable, LookAtKube, ForgetUdpFlows, AskKubeProxy, TrimMemory, LogLine>;
+    std::variant<SyncTables, LookAtKube, ForgetUdpFlows, AskKubeProxy, TrimMemory, LogLine>;
 
 }  // namespace nmanager

@@ -61,8 +61,8 @@ void take_sync(TableState& table, const SyncReport& report, std::vector<Action>&
 /// After a repair every flow may have begun while the rules were missing.
 void forget_flows(const State& state, TableState& table, bool repaired,
                   std::vector<Action>& actions) {
-  if (table.id.table != Table::kNat || !table.desired) return;
-  UdpTargets now = udp_targets(*table.desired);
+  if (table.id.table != Table::kNat || !table.spec) return;
+  UdpTargets now = udp_targets(*table.spec);
   std::set<UdpTarget> targets =
       changed_targets(repaired ? UdpTargets{} : table.udp.value_or(UdpTargets{}), now);
   table.udp = std::move(now);
@@ -74,29 +74,29 @@ void forget_flows(const State& state, TableState& table, bool repaired,
                                           : settings.pod_cidr_ipv6.value});
 }
 
-void take_success(State& state, TableState& table, SyncReport report, Now now,
+void take_success(State& state, TableState& table, const SyncReport& report, Now now,
                   std::vector<Action>& actions) {
+  table.status.rules = report.rules;
   if (report.committed) {
     table.status.commit_duration.observe(report.duration);
-    forget_flows(state, table, table.verified_digest == table.desired_digest, actions);
-    if (table.verified_digest == table.desired_digest) {
+    forget_flows(state, table, table.verified_digest == table.spec_digest, actions);
+    if (table.verified_digest == table.spec_digest) {
       take_repair(table, report, now, actions);
     } else {
       take_sync(table, report, actions);
     }
-    table.leave = std::move(report.still_referenced);
-    for (const ChainName& chain : table.leave) {
+    for (const ChainName& chain : report.still_referenced) {
       actions.emplace_back(
           LogLine{LogLine::Level::kWarning,
                   to_string(table.id) + ": chain " + chain.str() +
                       " is emptied but stays, a rule of somebody else jumps to it"});
     }
   }
-  if (!table.udp && table.desired) table.udp = udp_targets(*table.desired);
+  if (!table.udp && table.spec) table.udp = udp_targets(*table.spec);
   if (table.status.error) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }
-  table.verified_digest = table.desired_digest;
+  table.verified_digest = table.spec_digest;
   table.verified_at = now.mono;
   table.changed_at.reset();
   table.changed_by.clear();
@@ -151,15 +151,15 @@ void take_failure(State& state, TableState& table, const Error& error, Now now,
 
 }  // namespace
 
-void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>& actions) {
+void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions) {
   TableState& table = *std::ranges::find(state.tables, synced.id, &TableState::id);
-  SyncReport& report = synced.report;
+  const SyncReport& report = synced.report;
   if (!report.plan_text.empty()) {
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
   if (report.verified) {
-    take_success(state, table, std::move(report), now, actions);
+    take_success(state, table, report, now, actions);
   } else {
     take_failure(state, table, *report.error, now, actions);
   }

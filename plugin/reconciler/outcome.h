@@ -8,6 +8,6 @@
 
 namespace nmanager {
 
-void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>& actions);
+void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions);
 
 }  // namespace nmanager

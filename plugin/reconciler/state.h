@@ -30,11 +30,10 @@ struct TableState {
   Want want = Want::kLeave;
   // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
   // larger than everything else the process holds.
-  std::shared_ptr<const DesiredTable> desired;
-  std::shared_ptr<const ChainDigests> digests;   // of `desired`; nat only
-  std::uint64_t desired_digest = 0;              // of the desired table that was last made
-  bool desired_stale = true;                     // the inputs have changed since it was made
-  std::optional<std::uint64_t> verified_digest;  // of the desired table that was last verified
+  std::shared_ptr<const TableSpec> spec;
+  std::uint64_t spec_digest = 0;                 // of the spec that was last made
+  bool spec_stale = true;                        // the inputs have changed since it was made
+  std::optional<std::uint64_t> verified_digest;  // of the spec that was last verified
 
   bool due = false;                     // has to be looked at
   std::optional<TimePoint> changed_at;  // first unverified change by others
@@ -45,7 +44,6 @@ struct TableState {
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
   std::optional<UdpTargets> udp;  // what stands translates; nat only
-  std::set<ChainName> leave;      // own chains that strangers hold
   std::uint64_t drops_seen = 0;   // packet counter of the DROP rule when last read
   TableStatus status;
 };

@@ -20,7 +20,7 @@ void log(Actions& actions, LogLine::Level level, std::string text) {
 void services_changed(State& state) {
   for (TableState& table : state.tables) {
     if (table.id.table != Table::kNat) continue;
-    table.desired_stale = true;
+    table.spec_stale = true;
     table.due = true;
   }
 }
@@ -67,14 +67,14 @@ class Intake {
   void operator()(SettingsChanged changed) {
     state_.settings = std::move(changed.settings);
     for (TableState& table : state_.tables) {
-      table.desired_stale = true;
+      table.spec_stale = true;
       table.due = true;
     }
   }
 
   void operator()(const ConntrackKnown& conntrack) { state_.conntrack = conntrack; }
 
-  void operator()(TableSynced synced) { take_outcome(state_, std::move(synced), now_, actions_); }
+  void operator()(const TableSynced& synced) { take_outcome(state_, synced, now_, actions_); }
 
   void operator()(const KubeLooked& looked) { take_kube(state_, looked, now_, actions_); }
 
@@ -134,7 +134,6 @@ class Intake {
       table.verified_at.reset();
       table.verified_digest.reset();
       table.not_before = {};
-      table.leave.clear();
       table.drops_seen = 0;
       table.status.in_sync = false;
       table.status.error.reset();
@@ -171,23 +170,26 @@ void look_again(State& state, TimePoint now) {
 }
 
 void drop_unused(State& state, TimePoint now, Actions& actions) {
+  bool dropped = false;
   for (TableState& table : state.tables) {
-    if (!table.desired || now - table.looked_at < kKeepDesired) continue;
-    table.desired.reset();
-    table.digests.reset();
-    actions.emplace_back(TrimMemory{});
+    if (!table.spec || now - table.looked_at < kKeepSpec) continue;
+    table.spec.reset();
+    dropped = true;
   }
+  if (dropped) actions.emplace_back(TrimMemory{});
 }
 
 void collect(State& state, TimePoint now, Actions& actions) {
   if (state.backend.name.empty()) return;
+  SyncTables due;
   for (TableState& table : state.tables) {
     table.status.contested = table.contest.contested();
     if (!may_sync(table, now)) continue;
     table.due = false;
     table.looked_at = now;
-    actions.emplace_back(SyncTable{table.id, desired_of(state, table), table.digests, table.leave});
+    due.goals.push_back({table.id, spec_of(state, table)});
   }
+  if (!due.goals.empty()) actions.emplace_back(std::move(due));
   for (KubeState& kube : state.kube) {
     const bool content = kube.content_due && now >= kube.content_not_before;
     if (!kube.due && !content) continue;
@@ -243,7 +245,7 @@ TimePoint wake_at(const State& state, TimePoint now) {
   if (state.backend.name.empty()) return wake;  // nothing can be done before it is known
   const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
   for (const TableState& table : state.tables) {
-    if (table.desired) no_later(table.looked_at + kKeepDesired);
+    if (table.spec) no_later(table.looked_at + kKeepSpec);
     if (table.want == Want::kLeave) continue;
     if (table.due) {
       no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));

@@ -9,8 +9,8 @@
 
 namespace nmanager {
 
-/// How long a table of thousands of rules is kept in memory after its last use.
-inline constexpr Millis kKeepDesired{10'000};
+/// How long what a table of thousands of rules is made from is kept after its last use.
+inline constexpr Millis kKeepSpec{10'000};
 /// The safety net behind the change watch: every table is read again at least so often.
 inline constexpr Millis kFullLookInterval{300'000};
 /// The filter tables are small; their DROP counters are read so often.

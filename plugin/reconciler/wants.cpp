@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/table_spec.h"
 
 namespace nmanager {
 
@@ -46,7 +46,7 @@ const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
   return family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
 }
 
-DesiredTable make_nat(State& state, Family family) {
+ExternalCluster make_nat(State& state, Family family) {
   const Settings& settings = state.settings;
   QualifySettings qualify;
   qualify.any_external_policy = settings.external_policy.value == ExternalPolicy::kAll;
@@ -56,13 +56,13 @@ DesiredTable make_nat(State& state, Family family) {
   external.pod_cidr = pod_cidr(settings, family);
   external.match = settings.external_match.value;
   external.masquerade_bit = settings.masquerade_bit.value;
-  return external_cluster_table(family, std::exchange(state.qualified.addresses, {}), external);
+  return external_cluster(family, std::exchange(state.qualified.addresses, {}), external);
 }
 
-DesiredTable make_desired(State& state, const TableState& table) {
-  if (table.want != Want::kRules) return {};
+TableSpec make_spec(State& state, const TableState& table) {
+  if (table.want != Want::kRules) return NoRules{};
   if (table.id.table == Table::kNat) return make_nat(state, table.id.family);
-  return drop_invalid_table(table.id.family, state.settings.drop_invalid_exempt.value);
+  return state.settings.drop_invalid_exempt.value;
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ void update_wants(State& state) {
     if (!family_chosen(state.settings, table.id.family)) want = Want::kLeave;
     if (want == table.want) continue;
     table.want = want;
-    table.desired_stale = true;
+    table.spec_stale = true;
     table.due = want != Want::kLeave;
     table.not_before = {};
     table.status.wanted = want == Want::kRules;
@@ -88,17 +88,13 @@ void update_wants(State& state) {
   }
 }
 
-std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table) {
-  if (table.desired_stale || !table.desired) {
-    table.desired = std::make_shared<const DesiredTable>(make_desired(state, table));
-    table.desired_digest = digest_of(*table.desired);
-    if (table.id.table == Table::kNat) {
-      table.digests = std::make_shared<const ChainDigests>(digests_of(*table.desired));
-    }
-    table.desired_stale = false;
-    table.status.rules = rule_count(*table.desired);
+std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table) {
+  if (table.spec_stale || !table.spec) {
+    table.spec = std::make_shared<const TableSpec>(make_spec(state, table));
+    table.spec_digest = digest_of(*table.spec);
+    table.spec_stale = false;
   }
-  return table.desired;
+  return table.spec;
 }
 
 std::vector<std::string> warnings_of(const State& state) {

@@ -10,11 +10,11 @@
 namespace nmanager {
 
 /// Sets `want` of every table from the settings, the mode and whether Services are listed.
-/// A table whose want changes is due and its desired rules are stale.
+/// A table whose want changes is due and its spec is stale.
 void update_wants(State& state);
 
-/// The desired table of `table`, made anew if stale; updates state.qualified when nat is made.
-[[nodiscard]] std::shared_ptr<const DesiredTable> desired_of(State& state, TableState& table);
+/// What `table` shall do, made anew if stale; updates state.qualified when nat is made.
+[[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);
 
 /// What an operator should know about the choices made, one line each.
 [[nodiscard]] std::vector<std::string> warnings_of(const State& state);

@@ -61,32 +61,13 @@ Result<State> look_once(Neighbourhood& around) {
   return state;
 }
 
-/// What stands in a table that does not exist: nothing.
-Result<ObservedTable> observe(Backend& backend, TableId id) {
-  auto begun = backend.begin(id);
-  if (begun) return (*begun)->observed();
-  if (begun.error().kind == ErrorKind::kAbsent) return ObservedTable{};
-  return begun.error();
-}
-
-bool plan_table(Backend& backend, State& state, TableState& table) {
-  const auto observed = observe(backend, table.id);
-  if (!observed) {
-    say(to_string(table.id) + ": " + observed.error().message);
-    return false;
-  }
-  const TablePlan plan = make_plan(table.id, *desired_of(state, table), *observed);
-  if (plan.empty()) return true;
-  print("# " + to_string(table.id) + ", for " + std::string(iptables_command(table.id.family)) +
-        "-restore --noflush\n" + to_restore_text(plan));
-  return true;
-}
-
 bool clean_up(Backend& backend) {
   bool clean = true;
-  for (const TableId id : kTables) {
-    const SyncReport report = sync_table(backend, id, {}, {}, {});
-    const std::string where = std::string(backend.name()) + ", " + to_string(id);
+  const std::vector<Goal> goals = no_rules_anywhere();
+  const std::vector<SyncReport> reports = backend.sync(goals, {});
+  for (std::size_t i = 0; i < goals.size(); ++i) {
+    const SyncReport& report = reports[i];
+    const std::string where = std::string(backend.name()) + ", " + to_string(goals[i].id);
     if (report.verified) {
       if (report.committed) say(where + ": our chains are removed");
       for (const ChainName& chain : report.still_referenced) {
@@ -120,12 +101,14 @@ int plan_command(const Settings& own) {
     say(known ? known->note : "no backend can be used here");
     return kExitFailed;
   }
-  bool complete = true;
+  std::vector<Goal> goals;
   for (TableState& table : state->tables) {
-    if (table.want == Want::kLeave) continue;
-    complete = plan_table(*slot.backend(), *state, table) && complete;
+    if (table.want != Want::kLeave) goals.push_back({table.id, spec_of(*state, table)});
   }
-  return complete ? kExitDone : kExitFailed;
+  const PlanText plan = slot.backend()->plan_text(goals);
+  for (const std::string& problem : plan.problems) say(problem);
+  print(plan.text);
+  return plan.problems.empty() ? kExitDone : kExitFailed;
 }
 
 int cleanup_command(const Settings& own) {

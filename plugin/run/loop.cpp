@@ -74,7 +74,7 @@ void Loop::turn(Events events) {
 }
 
 void Loop::run_action(const Action& action, Events& answers) {
-  if (const auto* sync_action = std::get_if<SyncTable>(&action)) {
+  if (const auto* sync_action = std::get_if<SyncTables>(&action)) {
     sync(*sync_action, answers);
   } else if (const auto* look = std::get_if<LookAtKube>(&action)) {
     look_at_kube(*look, answers);
@@ -85,18 +85,20 @@ void Loop::run_action(const Action& action, Events& answers) {
   } else if (std::holds_alternative<AskKubeProxy>(action)) {
     hooks_.ask_kube_proxy();
   } else {
+    if (slot_.backend() != nullptr) slot_.backend()->trim();
     ::malloc_trim(0);
   }
 }
 
-void Loop::sync(const SyncTable& action, Events& answers) {
+void Loop::sync(const SyncTables& action, Events& answers) {
   Backend* backend = slot_.backend();
   if (backend == nullptr) return;
   SyncOptions options;
   options.keep_plan_text = log_->should_log(spdlog::level::debug);
-  options.expected = action.digests.get();
-  answers.emplace_back(TableSynced{
-      action.id, sync_table(*backend, action.id, *action.desired, action.leave, options)});
+  auto reports = backend->sync(action.goals, options);
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
+  }
 }
 
 void Loop::look_at_kube(const LookAtKube& action, Events& answers) {
@@ -153,8 +155,11 @@ void Loop::retire_old_backend() {
   });
   if (!stands) return;
   const auto old = slot_.take_retired();
-  for (const TableId id : kTables) {
-    const SyncReport report = sync_table(*old, id, {}, {}, {});
+  const std::vector<Goal> goals = no_rules_anywhere();
+  const std::vector<SyncReport> reports = old->sync(goals, {});
+  for (std::size_t i = 0; i < goals.size(); ++i) {
+    const TableId id = goals[i].id;
+    const SyncReport& report = reports[i];
     const bool gone = report.verified || report.error->kind == ErrorKind::kAbsent ||
                       report.error->kind == ErrorKind::kUnsupported;
     if (!gone) {

@@ -39,7 +39,7 @@ class Loop {
   [[nodiscard]] std::optional<bool> kube_chains() const;
   void turn(Events events);
   void run_action(const Action& action, Events& answers);
-  void sync(const SyncTable& action, Events& answers);
+  void sync(const SyncTables& action, Events& answers);
   void look_at_kube(const LookAtKube& action, Events& answers);
   void forget_flows(const ForgetUdpFlows& action);
   void write_log(const LogLine& line);

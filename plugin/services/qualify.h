@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/table_spec.h"
 #include "plugin/services/service.h"
 
 namespace nmanager {

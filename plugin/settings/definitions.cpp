@@ -144,7 +144,7 @@ std::vector<SettingDefinition> rule_settings() {
            "What is left alone by that rule, for routing that is asymmetric on purpose."},
           &Settings::drop_invalid_exempt,
           [](std::string_view text) { return parse_exemptions(text); },
-          [](const DropInvalidSettings& value) { return to_string(value); }),
+          [](const DropInvalid& value) { return to_string(value); }),
       define_words({"rule-external-cluster-enable", "RULE_EXTERNAL_CLUSTER_ENABLE", "",
                     "Make external addresses reachable from inside; only ever done in IPVS mode."},
                    &Settings::external_cluster, kSwitchWords),

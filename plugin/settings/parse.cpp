@@ -36,7 +36,7 @@ bool valid_interface(std::string_view name) {
   });
 }
 
-Status add_exemption(std::string_view item, DropInvalidSettings& settings) {
+Status add_exemption(std::string_view item, DropInvalid& settings) {
   const auto colon = item.find(':');
   const std::string_view kind = item.substr(0, colon);
   const std::string_view value =
@@ -115,8 +115,8 @@ bool has_host_bits(std::string_view text, const Prefix& prefix) {
   return address && *address != prefix.address();
 }
 
-Result<DropInvalidSettings> parse_exemptions(std::string_view text) {
-  DropInvalidSettings settings;
+Result<DropInvalid> parse_exemptions(std::string_view text) {
+  DropInvalid settings;
   std::string problems;
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
@@ -131,7 +131,7 @@ Result<DropInvalidSettings> parse_exemptions(std::string_view text) {
   return settings;
 }
 
-std::string to_string(const DropInvalidSettings& settings) {
+std::string to_string(const DropInvalid& settings) {
   std::string text;
   const auto add = [&](std::string_view kind, const std::string& value) {
     if (!text.empty()) text += ',';

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/table_spec.h"
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 
@@ -56,7 +56,7 @@ struct Settings {
   Setting<Switch> external_cluster{Switch::kAuto};  // RULE_EXTERNAL_CLUSTER_ENABLE
   Setting<MatchBy> external_match{MatchBy::kPort};  // RULE_EXTERNAL_CLUSTER_MATCH
   Setting<ExternalPolicy> external_policy{ExternalPolicy::kLocal};  // EXTERNAL_CLUSTER_POLICY
-  Setting<DropInvalidSettings> drop_invalid_exempt;      // RULE_DROP_INVALID_INPUT_EXEMPT
+  Setting<DropInvalid> drop_invalid_exempt;              // RULE_DROP_INVALID_INPUT_EXEMPT
   Setting<BackendChoice> backend{BackendChoice::kAuto};  // NMANAGER_BACKEND
   Setting<FamilyChoice> ip_family{FamilyChoice::kAuto};  // NMANAGER_IP_FAMILY
   Setting<ProxyMode> proxy_mode{ProxyMode::kAuto};       // NMANAGER_PROXY_MODE

@@ -20,10 +20,9 @@ namespace nmanager::bench {
 
 namespace {
 
-void sync(Backend& backend, const DesiredTable& desired, const ChainDigests* expected = nullptr) {
-  SyncOptions options;
-  options.expected = expected;
-  const SyncReport report = sync_table(backend, kNat4, desired, {}, options);
+void sync(ChainBackend& backend, const DesiredTable& desired,
+          const ChainDigests* expected = nullptr) {
+  const SyncReport report = sync_table(backend, kNat4, desired, {}, {}, expected);
   if (!report.verified) throw std::runtime_error(report.error->message);
 }
 
@@ -54,7 +53,7 @@ double get_entries() {
 }
 
 /// One jump into OUTPUT and nothing else, from a transaction that has begun.
-double insert_in_process(Backend& backend) {
+double insert_in_process(ChainBackend& backend) {
   auto begun = backend.begin(kNat4);
   if (!begun) throw std::runtime_error(begun.error().message);
   TablePlan plan;

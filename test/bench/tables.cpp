@@ -6,7 +6,7 @@
 
 #include "hooks/legacy/legacy_backend.h"
 #include "hooks/nft/nft_backend.h"
-#include "hooks/rules/families.h"
+#include "hooks/rules/chain_table.h"
 #include "test/support/command.h"
 
 namespace nmanager::bench {
@@ -55,7 +55,7 @@ DesiredTable our_table(int services, bool changed) {
   }
   ExternalClusterSettings settings;
   settings.pod_cidr = Prefix::parse("10.244.0.0/16");
-  return external_cluster_table(Family::kIpv4, std::move(addresses), settings);
+  return external_cluster_chains(external_cluster(Family::kIpv4, std::move(addresses), settings));
 }
 
 std::string kube_table(int services) {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/plan/desired.h"
 
 namespace nmanager::bench {
@@ -15,7 +15,7 @@ enum class Variant { kLegacy, kNft };
 [[nodiscard]] std::string name_of(Variant variant);  // "legacy", "nft"
 
 struct Door {
-  std::unique_ptr<Backend> backend;
+  std::unique_ptr<ChainBackend> backend;
   std::unique_ptr<ChangeWatch> watch;
 };
 [[nodiscard]] Door open_door(Variant variant, bool poll_only = false);

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 
 namespace nmanager::test {
 
@@ -38,7 +38,7 @@ struct FakeChain {
 
 using FakeTable = std::map<std::string, FakeChain>;
 
-class FakeKernel : public Backend {
+class FakeKernel : public ChainBackend {
  public:
   explicit FakeKernel(Semantics semantics);
 

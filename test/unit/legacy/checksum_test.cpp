@@ -46,13 +46,13 @@ void replace(TableId id, const std::string& text) {
   restore(id, text);
 }
 
-KubeChecksum sum_of(Backend& backend, Family family) {
+KubeChecksum sum_of(ChainBackend& backend, Family family) {
   const auto sum = backend.kube_checksum(family);
   if (!sum) FAIL(sum.error().message);
   return *sum;
 }
 
-KubeStamp stamp_of(Backend& backend, Family family) {
+KubeStamp stamp_of(ChainBackend& backend, Family family) {
   const auto stamp = backend.kube_stamp(family);
   if (!stamp) FAIL(stamp.error().message);
   return *stamp;

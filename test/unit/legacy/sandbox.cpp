@@ -64,7 +64,7 @@ void restore(TableId id, const std::string& lines) {
        "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
 }
 
-Commit apply(Backend& backend, TableId id, const DesiredTable& desired) {
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   auto transaction = backend.begin(id);
   if (!transaction) FAIL(transaction.error().message);
   auto commit = (*transaction)->commit(make_plan(id, desired, (*transaction)->observed()));
@@ -72,7 +72,7 @@ Commit apply(Backend& backend, TableId id, const DesiredTable& desired) {
   return *commit;
 }
 
-ObservedTable look(Backend& backend, TableId id) {
+ObservedTable look(ChainBackend& backend, TableId id) {
   auto transaction = backend.begin(id);
   if (!transaction) FAIL(transaction.error().message);
   return (*transaction)->observed();

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hooks/backend/backend.h"
+#include "hooks/backend/chain_backend.h"
 #include "hooks/legacy/legacy_backend.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
@@ -42,9 +42,9 @@ std::string save(TableId id, bool counters = true);
 void restore(TableId id, const std::string& lines);
 
 /// The commit of make_plan(desired, observed); the test fails when it fails.
-Commit apply(Backend& backend, TableId id, const DesiredTable& desired);
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired);
 /// What stands there now.
-ObservedTable look(Backend& backend, TableId id);
+ObservedTable look(ChainBackend& backend, TableId id);
 
 Rule jump_to(const std::string& chain);
 Prefix prefix(const std::string& text);

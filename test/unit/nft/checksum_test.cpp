@@ -33,7 +33,7 @@ struct Seen {
   KubeChecksum checksum;
 };
 
-Seen see(Backend& backend, Family family) {
+Seen see(ChainBackend& backend, Family family) {
   const auto stamp = backend.kube_stamp(family);
   const auto checksum = backend.kube_checksum(family);
   if (!stamp) FAIL(stamp.error().message);

@@ -62,11 +62,9 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
 
   int repairs = 0;
   int overtaken = 0;
-  SyncOptions options;
-  options.expected = &digests;
   while (!stop) {
     if (watch->drain().empty()) continue;
-    const SyncReport report = sync_table(*nft, kNat4, wanted, {}, options);
+    const SyncReport report = sync_table(*nft, kNat4, wanted, {}, {}, &digests);
     repairs += report.committed && report.verified ? 1 : 0;
     overtaken += report.attempts > 1 ? 1 : 0;
     if (report.error) CHECK(report.error->kind == ErrorKind::kRetry);
@@ -76,7 +74,7 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
   CHECK(repairs > 0);
 
   // The last word is ours, the KUBE jumps and the rival's rules are all there.
-  CHECK(sync_table(*nft, kNat4, wanted, {}, options).verified);
+  CHECK(sync_table(*nft, kNat4, wanted, {}, {}, &digests).verified);
   CHECK(in_place(*nft, kNat4, wanted));
   Netlink netlink;
   CHECK(handles(netlink, "THEIRS").size() == static_cast<std::size_t>(added));

@@ -46,7 +46,7 @@ NftBackend backend(NftOptions options) {
   return std::move(made.value());
 }
 
-Commit apply(Backend& backend, TableId id, const DesiredTable& desired) {
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   auto transaction = backend.begin(id);
   if (!transaction) FAIL(transaction.error().message);
   auto commit = (*transaction)->commit(make_plan(id, desired, (*transaction)->observed()));
@@ -54,13 +54,13 @@ Commit apply(Backend& backend, TableId id, const DesiredTable& desired) {
   return *commit;
 }
 
-ObservedTable look(Backend& backend, TableId id) {
+ObservedTable look(ChainBackend& backend, TableId id) {
   auto transaction = backend.begin(id);
   if (!transaction) FAIL(transaction.error().message);
   return (*transaction)->observed();
 }
 
-bool in_place(Backend& backend, TableId id, const DesiredTable& desired) {
+bool in_place(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   const TablePlan plan = make_plan(id, desired, look(backend, id));
   INFO(to_restore_text(plan));
   return plan.empty();

@@ -23,11 +23,11 @@ void restore(TableId id, const std::string& lines);
 /// A fresh backend, the test fails when there is none.
 NftBackend backend(NftOptions options = {});
 /// The commit of make_plan(desired, observed); the test fails when it fails.
-Commit apply(Backend& backend, TableId id, const DesiredTable& desired);
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired);
 /// What stands there now.
-ObservedTable look(Backend& backend, TableId id);
+ObservedTable look(ChainBackend& backend, TableId id);
 /// True when nothing would have to be done.
-bool in_place(Backend& backend, TableId id, const DesiredTable& desired);
+bool in_place(ChainBackend& backend, TableId id, const DesiredTable& desired);
 
 /// The expressions of each rule of a chain, as the kernel dumps them, in hexadecimal.
 std::vector<std::string> expressions(Netlink& netlink, TableId id, const std::string& chain);

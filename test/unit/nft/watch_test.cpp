@@ -44,7 +44,7 @@ std::set<int> netlink_sockets() {
 }
 
 /// What differs from `desired`, as the names of chains; a '-' before those that are missing.
-std::set<std::string> differences(Backend& backend, TableId id, const DesiredTable& desired) {
+std::set<std::string> differences(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   auto transaction = backend.begin_expecting(id, digests_of(desired));
   if (!transaction) FAIL(transaction.error().message);
   const ObservedTable& observed = (*transaction)->observed();
@@ -56,11 +56,9 @@ std::set<std::string> differences(Backend& backend, TableId id, const DesiredTab
 }
 
 /// As the reconciler would; true when it is in place afterwards.
-bool repair(Backend& backend, TableId id, const DesiredTable& desired) {
+bool repair(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   const ChainDigests digests = digests_of(desired);
-  SyncOptions options;
-  options.expected = &digests;
-  const SyncReport report = sync_table(backend, id, desired, {}, options);
+  const SyncReport report = sync_table(backend, id, desired, {}, {}, &digests);
   if (report.error) MESSAGE(report.error->message);
   return report.verified && in_place(backend, id, desired);
 }

@@ -6,7 +6,7 @@
 
 #include "hooks/backend/sync.h"
 #include "hooks/plan/chain_diff.h"
-#include "hooks/rules/families.h"
+#include "hooks/rules/chain_table.h"
 #include "test/fake_kernel/fake_kernel.h"
 
 using namespace nmanager;
@@ -33,11 +33,11 @@ DesiredTable nat_desired(int services = 2) {
   }
   ExternalClusterSettings settings;
   settings.pod_cidr = Prefix::parse("10.244.0.0/16");
-  return external_cluster_table(Family::kIpv4, entries, settings);
+  return external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
 }
 
 DesiredTable filter_desired() {
-  return drop_invalid_table(Family::kIpv4, {});
+  return drop_invalid_chains(Family::kIpv4, {});
 }
 
 Rule jump(const char* chain, bool go_to = false) {

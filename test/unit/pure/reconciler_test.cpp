@@ -143,10 +143,12 @@ class Rig {
 
  private:
   void run(Action action, std::vector<Event>& events) {
-    if (auto* sync = std::get_if<SyncTable>(&action)) {
-      ++table_reads;
-      events.push_back(
-          TableSynced{sync->id, sync_table(kernel, sync->id, *sync->desired, sync->leave, {})});
+    if (auto* sync = std::get_if<SyncTables>(&action)) {
+      auto reports = kernel.sync(sync->goals, {});
+      for (std::size_t i = 0; i < reports.size(); ++i) {
+        ++table_reads;
+        events.push_back(TableSynced{sync->goals[i].id, std::move(reports[i])});
+      }
     } else if (auto* look = std::get_if<LookAtKube>(&action)) {
       KubeLooked looked;
       looked.family = look->family;
@@ -437,7 +439,7 @@ TEST_CASE("idle: few looks, and large values are given back") {
   CHECK(rig.table_reads - reads <= 2 * 41 + 4 * 3);
   CHECK(rig.trims >= 1);
   CHECK(std::ranges::none_of(rig.state.tables, [](const TableState& table) {
-    return table.id.table == Table::kNat && table.desired;
+    return table.id.table == Table::kNat && table.spec;
   }));
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
   rig.post(TableChange{});

@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/chain_table.h"
 #include "hooks/rules/ports.h"
 #include "hooks/rules/prefix_tree.h"
 #include "hooks/values/rule_text.h"
@@ -71,29 +71,29 @@ const ChainName kRoot("NMANAGER_EX_CLUS_PREROUTING");
 }  // namespace
 
 TEST_CASE("INVALID is dropped behind INPUT, exemptions first") {
-  DropInvalidSettings settings;
-  CHECK(text_of(drop_invalid_table(Family::kIpv4, settings)) ==
+  DropInvalid settings;
+  CHECK(text_of(drop_invalid_chains(Family::kIpv4, settings)) ==
         "NMANAGER_DROP_INVALID_INPUT: -m conntrack --ctstate INVALID -j DROP\n"
         "NMANAGER_INPUT: -j NMANAGER_DROP_INVALID_INPUT\n");
-  CHECK(drop_invalid_table(Family::kIpv6, settings).jumps == std::vector{Hook::kInput});
+  CHECK(drop_invalid_chains(Family::kIpv6, settings).jumps == std::vector{Hook::kInput});
   settings.exempt_interfaces = {"eth1"};
   settings.exempt_sources = {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("fd00::/8")};
   settings.exempt_destinations = {*Prefix::parse("192.0.2.1/32")};
-  CHECK(text_of(drop_invalid_table(Family::kIpv4, settings)) ==
+  CHECK(text_of(drop_invalid_chains(Family::kIpv4, settings)) ==
         "NMANAGER_DROP_INVALID_INPUT: -i eth1 -j RETURN\n"
         "NMANAGER_DROP_INVALID_INPUT: -s 10.0.0.0/8 -j RETURN\n"
         "NMANAGER_DROP_INVALID_INPUT: -d 192.0.2.1/32 -j RETURN\n"
         "NMANAGER_DROP_INVALID_INPUT: -m conntrack --ctstate INVALID -j DROP\n"
         "NMANAGER_INPUT: -j NMANAGER_DROP_INVALID_INPUT\n");
-  CHECK(text_of(drop_invalid_table(Family::kIpv6, settings)).find("-s fd00::/8 -j RETURN") !=
+  CHECK(text_of(drop_invalid_chains(Family::kIpv6, settings)).find("-s fd00::/8 -j RETURN") !=
         std::string::npos);
 }
 
 TEST_CASE("one Service, both halves") {
-  const auto table = external_cluster_table(
+  const auto table = external_cluster_chains(external_cluster(
       Family::kIpv4,
       {external("10.19.20.201", "10.99.176.26", "default/lb", {{Protocol::kTcp, {80, 443}}})},
-      with_pods());
+      with_pods()));
   CHECK(table.jumps == std::vector{Hook::kPrerouting, Hook::kOutput});
   CHECK(
       text_of(table) ==
@@ -119,30 +119,31 @@ TEST_CASE("settings shape the rules") {
   auto settings = with_pods();
   SUBCASE("no pod CIDR: the pods' half is off") {
     settings.pod_cidr.reset();
-    const auto table = external_cluster_table(Family::kIpv4, entries, settings);
+    const auto table = external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
     CHECK(table.jumps == std::vector{Hook::kOutput});
     CHECK_FALSE(table.chains.contains(kRoot));
   }
   SUBCASE("every source is a pod: no -s") {
     settings.pod_cidr = Prefix::parse("0.0.0.0/0");
-    const auto table = external_cluster_table(Family::kIpv4, entries, settings);
+    const auto table = external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
     CHECK_FALSE(table.chains.at(kRoot).front().source.has_value());
   }
   SUBCASE("by address: no protocol, no ports") {
     settings.match = MatchBy::kAddress;
-    const auto table = external_cluster_table(Family::kIpv4, entries, settings);
+    const auto table = external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
     CHECK(to_string(table.chains.at(kRoot).back()) ==
           "-s 10.244.0.0/16 -d 10.0.0.1/32 -m comment --comment \"a/b\" -j DNAT --to-destination "
           "10.96.0.1");
   }
   SUBCASE("another mark bit") {
     settings.masquerade_bit = 31;
-    const auto table = external_cluster_table(Family::kIpv4, entries, settings);
+    const auto table = external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
     CHECK(to_string(table.chains.at(ChainName("NMANAGER_MARK_MASQ")).front()) ==
           "-j MARK --set-xmark 0x80000000/0x80000000");
   }
   SUBCASE("the other family is left out, the chains stand") {
-    const auto table = external_cluster_table(Family::kIpv6, entries, ExternalClusterSettings{});
+    const auto table = external_cluster_chains(
+        external_cluster(Family::kIpv6, entries, ExternalClusterSettings{}));
     CHECK(table.chains.at(ChainName("NMANAGER_EX_CLUS_OUTPUT")).empty());
   }
 }
@@ -153,7 +154,8 @@ TEST_CASE("source ranges narrow the rules, and close what they leave to nobody")
     entry.allowed_sources.clear();
     for (const char* range : ranges) entry.allowed_sources.push_back(*Prefix::parse(range));
     std::vector<std::string> result;
-    const auto table = external_cluster_table(Family::kIpv4, {entry}, with_pods());
+    const auto table =
+        external_cluster_chains(external_cluster(Family::kIpv4, {entry}, with_pods()));
     for (const Rule& rule : table.chains.at(chain)) {
       if (!std::holds_alternative<Dnat>(rule.target)) continue;
       result.push_back(rule.source ? to_string(*rule.source) : "any");
@@ -176,8 +178,9 @@ TEST_CASE("the first owner has the port, the order of input does not matter") {
   const auto a = external("10.0.0.1", "10.96.0.1", "ns/a", {{Protocol::kTcp, {80, 81}}});
   const auto b = external("10.0.0.1", "10.96.0.2", "ns/b", {{Protocol::kTcp, {81, 82}}});
   const auto c = external("10.0.0.2", "10.96.0.3", "ns/c", {{Protocol::kTcp, {81}}});
-  const auto table = external_cluster_table(Family::kIpv4, {a, b, c}, with_pods());
-  CHECK(table == external_cluster_table(Family::kIpv4, {c, b, a}, with_pods()));
+  const auto table =
+      external_cluster_chains(external_cluster(Family::kIpv4, {a, b, c}, with_pods()));
+  CHECK(table == external_cluster_chains(external_cluster(Family::kIpv4, {c, b, a}, with_pods())));
   std::size_t looked = 0;
   const auto to = [&](const char* address, std::uint16_t port) {
     const auto found = walk(table, kRoot, *Address::parse(address), Protocol::kTcp, port, looked);
@@ -190,7 +193,7 @@ TEST_CASE("the first owner has the port, the order of input does not matter") {
   CHECK(to("10.0.0.2", 80) == "nowhere");
   auto by_address = with_pods();
   by_address.match = MatchBy::kAddress;
-  const auto whole = external_cluster_table(Family::kIpv4, {b, a}, by_address);
+  const auto whole = external_cluster_chains(external_cluster(Family::kIpv4, {b, a}, by_address));
   CHECK(whole.chains.at(kRoot).size() == 2);
   CHECK(whole.chains.at(kRoot).front().comment == "ns/a");
 }
@@ -230,7 +233,8 @@ TEST_CASE("sixteen addresses are flat, seventeen are a tree, and both find the s
   for (const std::uint32_t count : {16U, 17U, 300U}) {
     std::vector<ExternalAddress> entries;
     for (std::uint32_t i = 0; i < count; ++i) entries.push_back(numbered(i * 7));
-    const auto table = external_cluster_table(Family::kIpv4, entries, with_pods());
+    const auto table =
+        external_cluster_chains(external_cluster(Family::kIpv4, entries, with_pods()));
     CAPTURE(count);
     CHECK((table.chains.size() > 6) == (count > kFlatAddresses));
     std::size_t looked = 0;
@@ -258,7 +262,7 @@ TEST_CASE("the tree: a miss is cheap, a leaf is small, names fit, IPv6 too") {
     }
     ExternalClusterSettings settings;
     settings.pod_cidr = Prefix::parse(family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/16");
-    const auto table = external_cluster_table(family, entries, settings);
+    const auto table = external_cluster_chains(external_cluster(family, entries, settings));
     for (const auto& [name, rules] : table.chains) CHECK(rules.size() <= kLeafRules);
     for (const ExternalAddress& entry : entries) {
       std::size_t looked = 0;
@@ -272,11 +276,12 @@ TEST_CASE("one address more or less changes few chains") {
   std::mt19937 random(11);
   std::vector<ExternalAddress> entries;
   for (int i = 0; i < 2000; ++i) entries.push_back(numbered(random() & 0xffffff));
-  const auto before = external_cluster_table(Family::kIpv4, entries, with_pods());
+  const auto before =
+      external_cluster_chains(external_cluster(Family::kIpv4, entries, with_pods()));
   for (int round = 0; round < 50; ++round) {
     auto more = entries;
     more.push_back(numbered(random() & 0xffffff));
-    const auto after = external_cluster_table(Family::kIpv4, more, with_pods());
+    const auto after = external_cluster_chains(external_cluster(Family::kIpv4, more, with_pods()));
     std::size_t changed = 0;
     for (const auto& [name, rules] : after.chains) {
       const auto old = before.chains.find(name);

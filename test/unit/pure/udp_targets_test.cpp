@@ -3,16 +3,16 @@
 
 #include <doctest/doctest.h>
 
-#include "hooks/rules/families.h"
+#include "hooks/rules/table_spec.h"
 
 namespace nmanager::test {
 namespace {
 
-DesiredTable table_of(const char* external, const char* cluster, Protocol protocol,
-                      std::vector<std::uint16_t> ports, MatchBy match = MatchBy::kPort) {
+TableSpec table_of(const char* external, const char* cluster, Protocol protocol,
+                   std::vector<std::uint16_t> ports, MatchBy match = MatchBy::kPort) {
   ExternalClusterSettings settings;
   settings.match = match;
-  return external_cluster_table(
+  return external_cluster(
       Family::kIpv4,
       {{*Address::parse(external), *Address::parse(cluster), "ns/a", {{protocol, ports}}, {}}},
       settings);

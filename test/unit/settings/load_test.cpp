@@ -141,7 +141,7 @@ TEST_CASE("exemptions of the DROP rule") {
       parse({"--rule-drop-invalid-input-exempt",
              "iface:eth0, src:192.0.2.1,,dst:2001:db8::/32,iface:wg+ ,src:fd00::/8"});
   REQUIRE_MESSAGE(settings.ok(), settings.error().message);
-  const DropInvalidSettings& value = settings->drop_invalid_exempt.value;
+  const DropInvalid& value = settings->drop_invalid_exempt.value;
   CHECK(value.exempt_interfaces == std::vector<std::string>{"eth0", "wg+"});
   CHECK(value.exempt_sources ==
         std::vector{*Prefix::parse("192.0.2.1/32"), *Prefix::parse("fd00::/8")});

@@ -1,0 +1,73 @@
+// What one table of one family shall do, before it is said in any backend's terms: settings and
+// Services in, one value out. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hooks/values/address.h"
+#include "hooks/values/rule.h"
+#include "hooks/values/table.h"
+
+namespace nmanager {
+
+/// Nothing of ours stands in the table.
+struct NoRules {};
+
+/// INVALID packets are dropped in INPUT, but for these. Prefixes of both families.
+struct DropInvalid {
+  std::vector<std::string> exempt_interfaces;
+  std::vector<Prefix> exempt_sources;
+  std::vector<Prefix> exempt_destinations;
+};
+
+/// One external address that shall be reached through a cluster address (problem 2 in the README).
+/// Both addresses are of one family.
+struct ExternalAddress {
+  Address external;
+  Address cluster;
+  std::string owner;  // "namespace/name": the rules' comment
+  struct Ports {
+    Protocol protocol = Protocol::kTcp;
+    std::vector<std::uint16_t> ports;  // sorted, unique, not empty
+    auto operator<=>(const Ports&) const = default;
+  };
+  std::vector<Ports> ports;  // sorted by protocol, not empty
+  /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
+  std::vector<Prefix> allowed_sources;
+
+  auto operator<=>(const ExternalAddress&) const = default;
+};
+
+enum class MatchBy : std::uint8_t { kPort, kAddress };
+
+struct ExternalClusterSettings {
+  std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
+  MatchBy match = MatchBy::kPort;
+  int masquerade_bit = 14;  // 0..31
+};
+
+/// External addresses are translated to cluster addresses and marked for masquerade.
+struct ExternalCluster {
+  /// Of one family, sorted by external address, then owner. No address, protocol and port twice;
+  /// by MatchBy::kAddress no address twice.
+  std::vector<ExternalAddress> addresses;
+  ExternalClusterSettings settings;
+};
+
+using TableSpec = std::variant<NoRules, DropInvalid, ExternalCluster>;
+
+/// `addresses` may come in any order; those of the other family are ignored. Equal sets give equal
+/// values. Of two entries that claim the same external address, protocol and port, the one whose
+/// owner sorts first wins.
+[[nodiscard]] ExternalCluster external_cluster(Family family,
+                                               std::vector<ExternalAddress> addresses,
+                                               const ExternalClusterSettings& settings);
+
+/// Equal values have equal digests; kept instead of a value of thousands of addresses.
+[[nodiscard]] std::uint64_t digest_of(const TableSpec& spec);
+
+}  // namespace nmanager
