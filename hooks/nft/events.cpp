@@ -13,9 +13,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <optional>
-
-#include "hooks/nft/filter.h"
 #include "hooks/nft/message.h"
 
 namespace nmanager {
@@ -31,14 +28,6 @@ constexpr int kQueueRoom = 1 << 20;
 constexpr std::chrono::milliseconds kReportTime{100};
 /// More different writers than this between two looks are not listed.
 constexpr std::size_t kMaxChanges = 16;
-
-std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table) {
-  const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
-  for (const TableId id : kTables) {
-    if (generic->nfgen_family == nf_family(id.family) && table == to_string(id.table)) return id;
-  }
-  return std::nullopt;
-}
 
 void add_to_poll(int poll, int fd) {
   epoll_event event{};
@@ -67,7 +56,7 @@ Status Events::open_socket() {
     static_cast<void>(
         ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kQueueRoom, sizeof kQueueRoom));
   }
-  static_cast<void>(attach_own_chain_filter(socket.get(), netlink_.port()));
+  static_cast<void>(attach_filter(socket.get(), netlink_.port(), handlers_.filter));
   filtered_port_ = netlink_.port();
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
@@ -87,7 +76,7 @@ Status Events::open_socket() {
 
 void Events::receive() {
   if (filtered_port_ != netlink_.port() && netlink_.port() != 0 && socket_.valid()) {
-    static_cast<void>(attach_own_chain_filter(socket_.get(), netlink_.port()));
+    static_cast<void>(attach_filter(socket_.get(), netlink_.port(), handlers_.filter));
     filtered_port_ = netlink_.port();
   }
   while (true) {
@@ -115,20 +104,10 @@ void Events::receive() {
 
 void Events::handle(const nlmsghdr& message) {
   if (NFNL_SUBSYS_ID(message.nlmsg_type) != NFNL_SUBSYS_NFTABLES) return;
-  switch (NFNL_MSG_TYPE(message.nlmsg_type)) {
-    case NFT_MSG_NEWGEN:
-      handle_generation(message);
-      break;
-    case NFT_MSG_NEWRULE:
-    case NFT_MSG_DELRULE:
-      handle_chain(message, NFTA_RULE_CHAIN);
-      break;
-    case NFT_MSG_NEWCHAIN:
-    case NFT_MSG_DELCHAIN:
-      handle_chain(message, NFTA_CHAIN_NAME);
-      break;
-    default:
-      break;
+  if (NFNL_MSG_TYPE(message.nlmsg_type) == NFT_MSG_NEWGEN) {
+    handle_generation(message);
+  } else if (message.nlmsg_pid != netlink_.port()) {
+    handlers_.touched(message);
   }
 }
 
@@ -142,15 +121,6 @@ void Events::handle_generation(const nlmsghdr& message) {
   change.writer_pid = static_cast<std::int32_t>(attributes.be32(NFTA_GEN_PROC_PID));
   change.certain = true;
   report(std::move(change));
-}
-
-void Events::handle_chain(const nlmsghdr& message, int chain_attribute) {
-  if (message.nlmsg_pid == netlink_.port()) return;
-  const Attributes attributes(message);
-  const std::string_view chain = attributes.text(chain_attribute);
-  // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE are the same number.
-  const auto table = table_of(message, attributes.text(NFTA_RULE_TABLE));
-  if (table && is_own_chain(chain)) handlers_.own_chain_touched(*table, chain);
 }
 
 void Events::report(TableChange change) {

@@ -1,13 +1,13 @@
-// The listening socket: which transactions others made, and which chains of ours they touched.
+// The listening socket: which transactions others made, and which of our objects they touched.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <string_view>
 #include <vector>
 
 #include "hooks/backend/backend.h"
+#include "hooks/nft/filter.h"
 #include "hooks/nft/generation.h"
 #include "hooks/nft/netlink.h"
 
@@ -26,8 +26,11 @@ struct EventCounts {
 class Events {
  public:
   struct Handlers {
-    std::function<void(TableId, std::string_view chain)> own_chain_touched;
+    /// A message about an object (not the end of a transaction) that others caused; the filter may
+    /// let through more than what is meant.
+    std::function<void(const nlmsghdr&)> touched;
     std::function<void()> lost;  // anything may have happened
+    FilterMaker filter;          // what comes through besides the ends of transactions
   };
 
   Events(Netlink& netlink, const OwnGenerations& own, Handlers handlers);
@@ -53,7 +56,6 @@ class Events {
   Status open_socket();
   void handle(const nlmsghdr& message);
   void handle_generation(const nlmsghdr& message);
-  void handle_chain(const nlmsghdr& message, int chain_attribute);
   void report(TableChange change);
   void lose();
   /// After an error of the socket itself.

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <bit>
+#include <string>
 #include <string_view>
 
 #include "hooks/values/table.h"
@@ -83,27 +84,23 @@ class Block {
   std::array<std::size_t, kLabels> places_{};
 };
 
-/// Looks at the message at offset X.
-Block message_block(std::uint32_t own_port) {
+/// Passes the datagram when the attribute at X holds `text`: as a whole, or its beginning.
+void match_text(Block& block, std::string_view text) {
   using enum Block::Label;
-  Block block;
-  block.put(BPF_STX, kBase);
-  block.put(BPF_LD | BPF_W | BPF_LEN);
-  block.jump(BPF_JGT | BPF_X, 0, kOn, kDropAll);  // that was the last one
-  block.put(BPF_LD | BPF_H | BPF_IND, kType);
-  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWGEN), kPassAll);
-  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWRULE), kRule);
-  block.jump(BPF_JEQ, loaded_type(NFT_MSG_DELRULE), kRule);
-  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWCHAIN), kChain);
-  block.jump(BPF_JEQ, loaded_type(NFT_MSG_DELCHAIN), kChain, kNext);
+  std::uint32_t at = kPayload;
+  for (; text.size() >= 4; text.remove_prefix(4), at += 4) {
+    block.put(BPF_LD | BPF_W | BPF_IND, at);
+    block.jump(BPF_JEQ, loaded_text(text), kOn, kNext);
+  }
+  for (; !text.empty(); text.remove_prefix(1), ++at) {
+    block.put(BPF_LD | BPF_B | BPF_IND, at);
+    block.jump(BPF_JEQ, static_cast<std::uint8_t>(text.front()), kOn, kNext);
+  }
+}
 
-  block.label(kRule);
-  block.put(BPF_LD | BPF_IMM, NFTA_RULE_CHAIN);
-  block.jump(BPF_JEQ, NFTA_RULE_CHAIN, kFind);
-  block.label(kChain);
-  block.put(BPF_LD | BPF_IMM, NFTA_CHAIN_NAME);
-
-  block.label(kFind);  // A: the attribute that names the chain
+/// Finds the attribute whose number is in A; X is its offset afterwards.
+void find_attribute(Block& block, std::uint32_t own_port) {
+  using enum Block::Label;
   block.put(BPF_ST, kScratch);
   block.put(BPF_LD | BPF_W | BPF_IND, kPort);
   block.jump(BPF_JEQ, htonl(own_port), kNext);
@@ -112,20 +109,28 @@ Block message_block(std::uint32_t own_port) {
   block.put(BPF_LDX | BPF_MEM, kScratch);
   block.put(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_NLATTR));
   block.jump(BPF_JEQ, 0, kNext);
-  block.put(BPF_MISC | BPF_TAX);  // X: the attribute's offset
-  block.put(BPF_LD | BPF_W | BPF_IND, kPayload);
-  block.jump(BPF_JEQ, loaded_text(kOwnChainPrefix), kOn, kNext);
-  block.put(BPF_LD | BPF_W | BPF_IND, kPayload + 4);
-  block.jump(BPF_JEQ, loaded_text(kOwnChainPrefix.substr(4)), kOn, kNext);
-  block.put(BPF_LD | BPF_B | BPF_IND, kPayload + 8);
-  block.jump(BPF_JEQ, static_cast<std::uint8_t>(kOwnChainPrefix[8]), kPassAll, kNext);
+  block.put(BPF_MISC | BPF_TAX);
+}
 
+/// The message at offset X: its end, or one that tells of a transaction's.
+void begin_message(Block& block) {
+  using enum Block::Label;
+  block.put(BPF_STX, kBase);
+  block.put(BPF_LD | BPF_W | BPF_LEN);
+  block.jump(BPF_JGT | BPF_X, 0, kOn, kDropAll);  // that was the last one
+  block.put(BPF_LD | BPF_H | BPF_IND, kType);
+  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWGEN), kPassAll);
+}
+
+/// Falling through passes; kNext goes to the message behind: X = X + nlmsg_len, aligned.
+void end_message(Block& block) {
+  using enum Block::Label;
   block.label(kPassAll);
   block.put(BPF_RET | BPF_K, kPass);
   block.label(kDropAll);
   block.put(BPF_RET | BPF_K, kDrop);
 
-  block.label(kNext);  // X = X + nlmsg_len, aligned
+  block.label(kNext);
   block.put(BPF_LDX | BPF_MEM, kBase);
   block.put(BPF_LD | BPF_B | BPF_IND, kLengthHigh);
   block.put(BPF_ALU | BPF_LSH | BPF_K, 8);
@@ -138,26 +143,68 @@ Block message_block(std::uint32_t own_port) {
   block.put(BPF_LDX | BPF_MEM, kBase);
   block.put(BPF_ALU | BPF_ADD | BPF_X);
   block.put(BPF_MISC | BPF_TAX);
+}
+
+Block own_chain_block(std::uint32_t own_port) {
+  using enum Block::Label;
+  Block block;
+  begin_message(block);
+  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWRULE), kRule);
+  block.jump(BPF_JEQ, loaded_type(NFT_MSG_DELRULE), kRule);
+  block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWCHAIN), kChain);
+  block.jump(BPF_JEQ, loaded_type(NFT_MSG_DELCHAIN), kChain, kNext);
+
+  block.label(kRule);
+  block.put(BPF_LD | BPF_IMM, NFTA_RULE_CHAIN);
+  block.jump(BPF_JEQ, NFTA_RULE_CHAIN, kFind);
+  block.label(kChain);
+  block.put(BPF_LD | BPF_IMM, NFTA_CHAIN_NAME);
+
+  block.label(kFind);
+  find_attribute(block, own_port);
+  match_text(block, kOwnChainPrefix);
+  end_message(block);
   return block;
 }
 
-}  // namespace
+/// The attribute that names the table has the same number in every message about an object.
+Block table_block(std::string_view table, std::uint32_t own_port) {
+  static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 &&
+                NFTA_SET_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1 &&
+                NFTA_FLOWTABLE_TABLE == 1);
+  Block block;
+  begin_message(block);
+  block.put(BPF_LD | BPF_IMM, NFTA_TABLE_NAME);
+  find_attribute(block, own_port);
+  match_text(block, std::string(table) + '\0');
+  end_message(block);
+  return block;
+}
 
-std::vector<sock_filter> own_chain_filter(std::uint32_t own_port, std::size_t messages) {
-  static_assert(kOwnChainPrefix.size() == 9, "compared as two words and a byte");
+std::vector<sock_filter> repeated(Block block, std::size_t messages) {
   std::vector<sock_filter> program;
   program.push_back({BPF_LDX | BPF_IMM, 0, 0, 0});
-  Block block = message_block(own_port);
   for (std::size_t i = 0; i < messages; ++i) block.append_to(program);
   program.push_back({BPF_RET | BPF_K, 0, 0, kPass});
   return program;
 }
 
-bool attach_own_chain_filter(int socket, std::uint32_t own_port) {
+}  // namespace
+
+std::vector<sock_filter> own_chain_filter(std::uint32_t own_port, std::size_t messages) {
+  return repeated(own_chain_block(own_port), messages);
+}
+
+std::vector<sock_filter> table_filter(std::string_view table, std::uint32_t own_port,
+                                      std::size_t messages) {
+  return repeated(table_block(table, own_port), messages);
+}
+
+bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make) {
   // A datagram of 4 KiB holds 60 of the smallest messages. Kernels before 6.7 allow a socket 20 KiB
   // (net.core.optmem_max), which is enough for about 50.
   for (const std::size_t messages : {80, 48, 24, 8}) {
-    std::vector<sock_filter> program = own_chain_filter(own_port, messages);
+    std::vector<sock_filter> program = make(own_port, messages);
     const sock_fprog attached{static_cast<std::uint16_t>(program.size()), program.data()};
     if (::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) == 0) {
       return true;

@@ -1,4 +1,4 @@
-// A classic BPF program on the listening socket: of what nf_tables reports only two things come
+// Classic BPF programs for the listening socket: of what nf_tables reports only two things come
 // through, so that a bulk writer's thousands of messages neither wake us nor fill the queue.
 #pragma once
 
@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 namespace nmanager {
@@ -18,8 +20,15 @@ namespace nmanager {
 [[nodiscard]] std::vector<sock_filter> own_chain_filter(std::uint32_t own_port,
                                                         std::size_t messages);
 
+/// The same for messages about anything in the table of that name, of any family.
+[[nodiscard]] std::vector<sock_filter> table_filter(std::string_view table, std::uint32_t own_port,
+                                                    std::size_t messages);
+
+using FilterMaker =
+    std::function<std::vector<sock_filter>(std::uint32_t own_port, std::size_t messages)>;
+
 /// Attaches it with as many messages as the kernel's limit for socket memory allows. False: none;
 /// everything comes through, which is correct, but costs.
-bool attach_own_chain_filter(int socket, std::uint32_t own_port);
+bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make);
 
 }  // namespace nmanager

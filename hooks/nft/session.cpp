@@ -1,11 +1,39 @@
 #include "hooks/nft/session.h"
 
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "hooks/nft/message.h"
+
 namespace nmanager {
 
 namespace {
 
 /// Without events so many chains are read again after every change by others; more are swept.
 constexpr std::size_t kReadAlways = 16;
+
+std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table) {
+  const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
+  for (const TableId id : kTables) {
+    if (generic->nfgen_family == nf_family(id.family) && table == to_string(id.table)) return id;
+  }
+  return std::nullopt;
+}
+
+/// The attribute that names the chain a message is about; 0: it is about none.
+int chain_attribute(const nlmsghdr& message) {
+  switch (NFNL_MSG_TYPE(message.nlmsg_type)) {
+    case NFT_MSG_NEWRULE:
+    case NFT_MSG_DELRULE:
+      return NFTA_RULE_CHAIN;
+    case NFT_MSG_NEWCHAIN:
+    case NFT_MSG_DELCHAIN:
+      return NFTA_CHAIN_NAME;
+    default:
+      return 0;
+  }
+}
 
 }  // namespace
 
@@ -18,12 +46,21 @@ Status Session::open() {
   if (!generation) return generation.error();
   if (options_.poll_only) return {};
   Events::Handlers handlers;
-  handlers.own_chain_touched = [this](TableId id, std::string_view chain) {
-    chains(id).doubt(chain);
-  };
+  handlers.touched = [this](const nlmsghdr& message) { touched(message); };
+  handlers.filter = own_chain_filter;
   handlers.lost = [this] { forget(); };
   events_.emplace(netlink_, own_, std::move(handlers));
   return events_->open();
+}
+
+void Session::touched(const nlmsghdr& message) {
+  const int attribute = chain_attribute(message);
+  if (attribute == 0) return;
+  const Attributes attributes(message);
+  const std::string_view chain = attributes.text(attribute);
+  // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE are the same number.
+  const auto table = table_of(message, attributes.text(NFTA_RULE_TABLE));
+  if (table && is_own_chain(chain)) chains(*table).doubt(chain);
 }
 
 void Session::catch_up(TableId id, Generation generation) {

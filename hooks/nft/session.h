@@ -10,10 +10,11 @@
 #include "hooks/nft/netlink.h"
 #include "hooks/nft/nft_backend.h"
 #include "hooks/nft/own_chains.h"
+#include "hooks/nft/watch.h"
 
 namespace nmanager {
 
-class Session {
+class Session final : public WatchedSession {
  public:
   explicit Session(NftOptions options);
   Session(const Session&) = delete;
@@ -23,11 +24,10 @@ class Session {
   Status open();
 
   [[nodiscard]] const NftOptions& options() const { return options_; }
-  [[nodiscard]] Netlink& netlink() { return netlink_; }
+  [[nodiscard]] Netlink& netlink() override { return netlink_; }
   [[nodiscard]] OwnChains& chains(TableId id) { return chains_.at(id); }
-  /// nullptr: polling only.
-  [[nodiscard]] Events* events() { return events_ ? &*events_ : nullptr; }
-  [[nodiscard]] const OwnGenerations& own() const { return own_; }
+  [[nodiscard]] Events* events() override { return events_ ? &*events_ : nullptr; }
+  [[nodiscard]] const OwnGenerations& own() const override { return own_; }
 
   /// Takes in what others did up to `generation`, so that chains() is known to be right, or to be
   /// doubtful where it may not be.
@@ -38,11 +38,12 @@ class Session {
   void add_own(TableId id, Generation generation);
 
   void forget();
-  void sweep_all();
-  /// A few of our chains in each table; true: something was not as known.
-  bool sweep(std::size_t count);
+  void sweep_all() override;
+  bool sweep(std::size_t count) override;
 
  private:
+  void touched(const nlmsghdr& message);
+
   NftOptions options_;
   Netlink netlink_;
   OwnGenerations own_;

@@ -5,10 +5,25 @@
 #include <memory>
 
 #include "hooks/backend/backend.h"
-#include "hooks/nft/session.h"
+#include "hooks/nft/events.h"
 
 namespace nmanager {
 
-[[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<Session> session);
+/// What a watch needs of the session that it shares with a backend.
+class WatchedSession {
+ public:
+  virtual ~WatchedSession() = default;
+  [[nodiscard]] virtual Netlink& netlink() = 0;
+  [[nodiscard]] virtual const OwnGenerations& own() const = 0;
+  /// nullptr: polling only.
+  [[nodiscard]] virtual Events* events() = 0;
+
+  /// Somebody committed something: whatever is believed of our objects is to be looked at again.
+  virtual void sweep_all() {}
+  /// A few of them; true: something was not as believed.
+  virtual bool sweep(std::size_t /*count*/) { return false; }
+};
+
+[[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<WatchedSession> session);
 
 }  // namespace nmanager

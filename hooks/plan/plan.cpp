@@ -114,10 +114,10 @@ void plan_chain(TablePlan& plan, const ChainName& name, const std::vector<Rule>&
                 const ObservedChain* observed) {
   if (observed == nullptr) {
     plan.findings.push_back({Cause::kChainMissing, name.str()});
-    plan.edits.push_back({name, true, diff_chain(rules, {})});
+    plan.edits.push_back({name, true, diff_chain<Rule, ObservedRule>(rules, {})});
     return;
   }
-  auto steps = diff_chain(rules, *observed);
+  auto steps = diff_chain<Rule, ObservedRule>(rules, *observed);
   if (steps.empty()) return;
   add_chain_findings(plan, name, rules, *observed);
   plan.edits.push_back({name, false, std::move(steps)});
@@ -183,6 +183,18 @@ std::string_view to_string(Cause cause) {
       return "rule_foreign";
     case Cause::kRuleOrder:
       return "rule_order";
+    case Cause::kTableAltered:
+      return "table_altered";
+    case Cause::kSetMissing:
+      return "set_missing";
+    case Cause::kSetAltered:
+      return "set_altered";
+    case Cause::kSetLeftOver:
+      return "set_left_over";
+    case Cause::kElementMissing:
+      return "element_missing";
+    case Cause::kElementForeign:
+      return "element_foreign";
   }
   return "?";
 }

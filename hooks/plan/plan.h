@@ -22,10 +22,14 @@ struct Keep {
 struct Remove {
   RuleRef ref = 0;
 };
-struct Insert {
-  Rule rule;
+template <class R>
+struct InsertOf {
+  R rule;
 };
-using EditStep = std::variant<Keep, Remove, Insert>;
+template <class R>
+using EditStepOf = std::variant<Keep, Remove, InsertOf<R>>;
+using Insert = InsertOf<Rule>;
+using EditStep = EditStepOf<Rule>;
 
 struct ChainEdit {
   ChainName chain;
@@ -57,6 +61,12 @@ enum class Cause : std::uint8_t {
   kRuleMissing,
   kRuleForeign,  // a rule in our chain that we did not write, or no longer want
   kRuleOrder,
+  kTableAltered,  // nftables' own table: switched off, or of another version
+  kSetMissing,
+  kSetAltered,  // not of the type it has to be
+  kSetLeftOver,
+  kElementMissing,
+  kElementForeign,
 };
 [[nodiscard]] std::string_view to_string(Cause cause);  // "jump_missing", ...
 

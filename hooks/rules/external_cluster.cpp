@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "hooks/rules/chain_table.h"
 #include "hooks/rules/ports.h"
 #include "hooks/rules/prefix_tree.h"
+#include "hooks/rules/sources.h"
 
 namespace nmanager {
 
@@ -27,16 +27,13 @@ struct Half {
 /// The -s of the rules, one rule each; empty: nobody may come this way.
 std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry, const Half& half) {
   if (entry.allowed_sources.empty()) return {half.source};
-  std::set<Prefix> sources;
+  std::vector<Prefix> sources;
   for (const Prefix& allowed : entry.allowed_sources) {
     const auto source = half.source ? intersect(allowed, *half.source) : allowed;
-    if (source && source->family() == entry.external.family()) sources.insert(*source);
+    if (source) sources.push_back(*source);
   }
   std::vector<std::optional<Prefix>> result;
-  for (const Prefix& source : sources) {
-    const bool covered = std::ranges::any_of(
-        sources, [&](const Prefix& other) { return other != source && other.contains(source); });
-    if (covered) continue;
+  for (const Prefix& source : outermost(sources, entry.external.family())) {
     result.push_back(source.length() == 0 ? std::nullopt : std::optional(source));
   }
   return result;

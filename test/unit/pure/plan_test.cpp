@@ -350,7 +350,7 @@ TEST_CASE("a chain's edit script keeps as much as can be kept") {
       observed.push_back({pick < pool.size() ? std::optional(pool[pick]) : std::nullopt,
                           static_cast<RuleRef>(observed.size()), 0});
     }
-    const auto steps = diff_chain(desired, observed);
+    const auto steps = diff_chain<Rule, ObservedRule>(desired, observed);
     std::vector<Rule> result;
     RuleRef next = 0;
     for (const EditStep& step : steps) {

@@ -1,0 +1,198 @@
+#include "hooks/nftables/ruleset.h"
+
+#include <algorithm>
+#include <array>
+
+#include "hooks/nftables/text.h"
+#include "hooks/rules/sources.h"
+#include "hooks/values/hash.h"
+
+namespace nmanager::nftables {
+
+namespace {
+
+/// Just before kube-proxy's nat, of either variant and of its nftables mode (-100,
+/// NF_IP_PRI_NAT_DST).
+constexpr int kBeforeKubeProxy = -101;
+
+constexpr std::array kKinds{SetKind::kExternal, SetKind::kRestricted, SetKind::kCluster};
+
+std::string_view word_of(SetKind kind) {
+  switch (kind) {
+    case SetKind::kExternal:
+      return "external";
+    case SetKind::kRestricted:
+      return "restricted";
+    case SetKind::kCluster:
+      return "cluster";
+  }
+  return "";
+}
+
+ChainName chain_of(std::string_view name) {
+  return ChainName(name);
+}
+
+/// The jump from a base chain to the chain with the part's rules.
+Rule jump_from_base(TableId part, const ChainName& to) {
+  Rule rule;
+  rule.part = part;
+  rule.state_invalid = part.table == Table::kFilter;
+  rule.verdict = Jump{to};
+  return rule;
+}
+
+class Renderer {
+ public:
+  explicit Renderer(TableId part) : part_(part) {}
+
+  void operator()(const NoRules&) {}
+
+  void operator()(const DropInvalid& drop) {
+    const ChainName inner = chain_of("NMANAGER_DROP_INVALID_INPUT");
+    ruleset_.chains[*hook_chain(part_.table, Hook::kInput)] = {jump_from_base(part_, inner)};
+    std::vector<Rule>& rules = ruleset_.chains[inner];
+    const auto add = [&](Verdict verdict) -> Rule& {
+      rules.push_back({});
+      rules.back().part = part_;
+      rules.back().verdict = std::move(verdict);
+      return rules.back();
+    };
+    for (const std::string& name : drop.exempt_interfaces) add(Return{}).in_interface = name;
+    for (const Prefix& source : drop.exempt_sources) {
+      if (source.family() == part_.family) add(Return{}).source = source;
+    }
+    for (const Prefix& destination : drop.exempt_destinations) {
+      if (destination.family() == part_.family) add(Return{}).destination = destination;
+    }
+    add(Drop{});
+  }
+
+  void operator()(const ExternalCluster& external) {
+    const ExternalClusterSettings& settings = external.settings;
+    for (const ExternalAddress& address : external.addresses) add_address(address, settings.match);
+    for (const SetKind kind : kKinds) {
+      Elements& elements = elements_[kind];
+      std::ranges::sort(elements);
+      ruleset_.sets[{part_.family, kind, settings.match}] =
+          std::make_shared<const Elements>(std::move(elements));
+    }
+    if (settings.pod_cidr) {
+      Rule pods;
+      if (settings.pod_cidr->length() > 0) pods.source = settings.pod_cidr;
+      add_half(Hook::kPrerouting, "NMANAGER_EX_CLUS_PREROUTING", pods, settings);
+    }
+    Rule node;
+    node.source_is_local = true;
+    add_half(Hook::kOutput, "NMANAGER_EX_CLUS_OUTPUT", node, settings);
+  }
+
+  Ruleset take() { return std::move(ruleset_); }
+
+ private:
+  void add_half(Hook hook, std::string_view inner, Rule rule,
+                const ExternalClusterSettings& settings) {
+    const ChainName chain = chain_of(inner);
+    ruleset_.chains[*hook_chain(part_.table, hook)] = {jump_from_base(part_, chain)};
+    const std::uint32_t bit = std::uint32_t{1} << static_cast<unsigned>(settings.masquerade_bit);
+    rule.part = part_;
+    rule.mark = SetMark{bit, bit};
+    rule.verdict = Translate{{part_.family, SetKind::kCluster, settings.match}};
+    for (const SetKind kind : {SetKind::kExternal, SetKind::kRestricted}) {
+      rule.among = SetId{part_.family, kind, settings.match};
+      ruleset_.chains[chain].push_back(rule);
+    }
+  }
+
+  void add_address(const ExternalAddress& address, MatchBy by) {
+    const std::vector<Prefix> sources =
+        outermost(address.allowed_sources, address.external.family());
+    if (!address.allowed_sources.empty() && sources.empty()) return;  // nobody may come this way
+    Element element;
+    element.external = address.external;
+    if (by == MatchBy::kAddress) {
+      add_element(element, address, sources);
+      return;
+    }
+    for (const ExternalAddress::Ports& ports : address.ports) {
+      element.protocol = ports.protocol;
+      for (const std::uint16_t port : ports.ports) {
+        element.port = port;
+        add_element(element, address, sources);
+      }
+    }
+  }
+
+  void add_element(Element element, const ExternalAddress& address,
+                   const std::vector<Prefix>& sources) {
+    const bool everybody = sources.empty() || sources.front().length() == 0;
+    if (everybody) {
+      elements_[SetKind::kExternal].push_back(element);
+    } else {
+      for (const Prefix& source : sources) {
+        element.source = source;
+        elements_[SetKind::kRestricted].push_back(element);
+      }
+      element.source = {};
+    }
+    element.to = address.cluster;
+    element.owner = address.owner;
+    elements_[SetKind::kCluster].push_back(std::move(element));
+  }
+
+  TableId part_;
+  std::map<SetKind, Elements> elements_;
+  Ruleset ruleset_;
+};
+
+}  // namespace
+
+std::string name_of(const SetId& id) {
+  std::string name(word_of(id.kind));
+  if (id.by == MatchBy::kAddress) name += "_address";
+  return name + (id.family == Family::kIpv4 ? "_ipv4" : "_ipv6");
+}
+
+std::optional<SetId> set_of(std::string_view name) {
+  for (const Family family : kFamilies) {
+    for (const SetKind kind : kKinds) {
+      for (const MatchBy by : {MatchBy::kPort, MatchBy::kAddress}) {
+        if (const SetId id{family, kind, by}; name_of(id) == name) return id;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+TableId part_of(const SetId& id) {
+  return {id.family, Table::kNat};
+}
+
+std::uint64_t hash_of(const Rule& rule) {
+  return hash_bytes(to_text(rule));
+}
+
+std::optional<BaseChain> base_of(const ChainName& chain) {
+  for (const Table table : {Table::kFilter, Table::kNat}) {
+    for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+      if (hook_chain(table, hook) != chain) continue;
+      return BaseChain{hook, table, table == Table::kFilter ? 0 : kBeforeKubeProxy};
+    }
+  }
+  return std::nullopt;
+}
+
+Ruleset render(TableId part, const TableSpec& spec) {
+  Renderer renderer(part);
+  std::visit(renderer, spec);
+  return renderer.take();
+}
+
+std::size_t size_of(const Ruleset& ruleset) {
+  std::size_t size = 0;
+  for (const auto& chain : ruleset.chains) size += chain.second.size();
+  for (const auto& set : ruleset.sets) size += set.second->size();
+  return size;
+}
+
+}  // namespace nmanager::nftables
