@@ -99,6 +99,16 @@ std::string describe(const nlmsghdr* message) {
       return "deletion of chain " + std::string(attributes.text(NFTA_CHAIN_NAME));
     case NFT_MSG_NEWTABLE:
       return "table " + std::string(attributes.text(NFTA_TABLE_NAME));
+    case NFT_MSG_DELTABLE:
+      return "deletion of table " + std::string(attributes.text(NFTA_TABLE_NAME));
+    case NFT_MSG_NEWSET:
+      return "set " + std::string(attributes.text(NFTA_SET_NAME));
+    case NFT_MSG_DELSET:
+      return "deletion of set " + std::string(attributes.text(NFTA_SET_NAME));
+    case NFT_MSG_NEWSETELEM:
+      return "elements of " + std::string(attributes.text(NFTA_SET_ELEM_LIST_SET));
+    case NFT_MSG_DELSETELEM:
+      return "deletion of elements of " + std::string(attributes.text(NFTA_SET_ELEM_LIST_SET));
     default:
       return "message";
   }

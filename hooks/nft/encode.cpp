@@ -18,7 +18,14 @@ class Encoder {
  public:
   explicit Encoder(Family family) : family_(family) {}
 
-  void in_interface(const std::string& name) { list_.in_interface(name); }
+  void in_interface(const std::string& name) {
+    list_.meta(NFT_META_IIFNAME, NFT_REG_1);
+    const bool wildcard = name.back() == '+';
+    // A wildcard compares the characters before it, a whole name its terminating zero as well.
+    if (const std::size_t size = wildcard ? name.size() - 1 : name.size() + 1; size > 0) {
+      list_.compare(NFT_CMP_EQ, name.c_str(), size);
+    }
+  }
 
   void protocol(Protocol protocol) {
     const auto number = static_cast<std::uint8_t>(protocol);

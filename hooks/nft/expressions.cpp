@@ -56,15 +56,6 @@ void ExpressionList::prefix(const Prefix& prefix, std::uint32_t offset) {
   compare(NFT_CMP_EQ, address.data(), size);
 }
 
-void ExpressionList::in_interface(const std::string& name) {
-  meta(NFT_META_IIFNAME, NFT_REG_1);
-  const bool wildcard = name.back() == '+';
-  // A wildcard compares the characters before it, a whole name its terminating zero as well.
-  if (const std::size_t size = wildcard ? name.size() - 1 : name.size() + 1; size > 0) {
-    compare(NFT_CMP_EQ, name.c_str(), size);
-  }
-}
-
 void ExpressionList::counter() {
   nftnl_expr* const expr = add("counter");
   nftnl_expr_set_u64(expr, NFTNL_EXPR_CTR_PACKETS, 0);

@@ -31,8 +31,6 @@ class ExpressionList {
   /// An address of the packet lies in the prefix. Whole bytes are loaded as such; a length within a
   /// byte loads all and masks.
   void prefix(const Prefix& prefix, std::uint32_t offset);
-  /// -i: a trailing '+' is a wildcard.
-  void in_interface(const std::string& name);
   void counter();
   /// NF_* or NFT_*; `chain` for jumps, else nullptr.
   void verdict(int code, const char* chain);

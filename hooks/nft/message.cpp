@@ -45,6 +45,24 @@ Message& Message::be64(int attribute, std::uint64_t value) {
   return *this;
 }
 
+Message& Message::bytes(int attribute, std::span<const std::uint8_t> value) {
+  mnl_attr_put(header(), static_cast<std::uint16_t>(attribute), value.size(), value.data());
+  return *this;
+}
+
+nlattr* Message::begin(int attribute) {
+  return mnl_attr_nest_start(header(), static_cast<std::uint16_t>(attribute));
+}
+
+void Message::end(nlattr* nest) {
+  mnl_attr_nest_end(header(), nest);
+}
+
+std::span<const std::uint8_t> payload_of(const nlattr& attribute) {
+  return {static_cast<const std::uint8_t*>(mnl_attr_get_payload(&attribute)),
+          mnl_attr_get_payload_len(&attribute)};
+}
+
 Attributes::Attributes(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   end_ = static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message));
@@ -91,6 +109,11 @@ std::uint64_t Attributes::be64(int type) const {
   const nlattr* const at = find(type);
   if (at == nullptr || mnl_attr_get_payload_len(at) < sizeof(std::uint64_t)) return 0;
   return be64toh(mnl_attr_get_u64(at));
+}
+
+std::span<const std::uint8_t> Attributes::bytes(int type) const {
+  const nlattr* const at = find(type);
+  return at == nullptr ? std::span<const std::uint8_t>() : payload_of(*at);
 }
 
 }  // namespace nmanager

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "hooks/values/address.h"
@@ -15,6 +16,8 @@ namespace nmanager {
 
 /// NFPROTO_IPV4 or NFPROTO_IPV6: the nf_tables families that iptables-nft uses.
 [[nodiscard]] std::uint8_t nf_family(Family family);
+
+[[nodiscard]] std::span<const std::uint8_t> payload_of(const nlattr& attribute);
 
 /// A message of at most kRoom bytes: header, nfgenmsg, attributes. The largest one written is a
 /// rule with every match, below 2 KiB.
@@ -30,6 +33,11 @@ class Message {
   Message& text(int attribute, std::string_view value);  // with its terminating zero
   Message& be32(int attribute, std::uint32_t value);
   Message& be64(int attribute, std::uint64_t value);
+  Message& bytes(int attribute, std::span<const std::uint8_t> value);
+
+  /// Attributes that follow stand inside this one, until end().
+  nlattr* begin(int attribute);
+  void end(nlattr* nest);
 
   [[nodiscard]] nlmsghdr* header();
 
@@ -47,6 +55,8 @@ class Attributes {
   [[nodiscard]] std::string_view text(int type) const;
   [[nodiscard]] std::uint32_t be32(int type) const;  // 0 when absent or short
   [[nodiscard]] std::uint64_t be64(int type) const;
+  /// Empty when absent.
+  [[nodiscard]] std::span<const std::uint8_t> bytes(int type) const;
 
   /// Calls `each` for every attribute, in order.
   template <class Each>

@@ -8,22 +8,11 @@
 #include <string>
 
 #include "hooks/nft/codec.h"
+#include "hooks/nft/hook_number.h"
 
 namespace nmanager {
 
 namespace {
-
-std::uint32_t hook_number(Hook hook) {
-  switch (hook) {
-    case Hook::kPrerouting:
-      return NF_INET_PRE_ROUTING;
-    case Hook::kInput:
-      return NF_INET_LOCAL_IN;
-    case Hook::kOutput:
-      return NF_INET_LOCAL_OUT;
-  }
-  return NF_INET_NUMHOOKS;
-}
 
 /// iptables-nft's priorities (nft.c, xtables_ipv4): DNAT at -100, source NAT (INPUT) at 100.
 int hook_priority(Table table, Hook hook) {

@@ -1,0 +1,198 @@
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "hooks/nftables/codec.h"
+
+namespace nmanager::nftables {
+
+namespace {
+
+/// Type numbers by which nft knows how to print keys and data (nftables, include/datatype.h).
+enum Type : std::uint32_t { kIpv4Address = 7, kIpv6Address = 8, kProtocol = 12, kService = 13 };
+constexpr std::uint32_t kTypeBits = 6;  // a concatenation's type: its fields' types, six bits each
+
+std::uint32_t address_type(Family family) {
+  return family == Family::kIpv4 ? kIpv4Address : kIpv6Address;
+}
+
+std::size_t address_size(Family family) {
+  return family == Family::kIpv4 ? 4 : 16;
+}
+
+/// The fields of a key, each padded to four bytes.
+struct Field {
+  std::uint32_t type = 0;
+  std::uint32_t size = 0;
+};
+std::vector<Field> fields_of(const SetId& id) {
+  const Field address{address_type(id.family), static_cast<std::uint32_t>(address_size(id.family))};
+  std::vector<Field> fields{address};
+  if (id.kind == SetKind::kRestricted) fields.push_back(address);
+  if (id.by == MatchBy::kPort) {
+    fields.push_back({kProtocol, 1});
+    fields.push_back({kService, 2});
+  }
+  return fields;
+}
+
+constexpr std::uint32_t padded(std::uint32_t size) {
+  return (size + 3) / 4 * 4;
+}
+
+constexpr std::size_t kLongestKey = 16 + 16 + 4 + 4;
+struct Key {
+  std::array<std::uint8_t, kLongestKey> bytes{};
+  std::size_t size = 0;
+
+  void add(std::span<const std::uint8_t> field) {
+    std::copy(field.begin(), field.end(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    size += padded(static_cast<std::uint32_t>(field.size()));
+  }
+  [[nodiscard]] std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
+};
+
+/// The first or the last address of a prefix.
+Address end_of(const Prefix& prefix, bool last) {
+  if (!last) return prefix.address();
+  std::array<std::uint8_t, 16> bytes{};
+  const auto first = prefix.address().bytes();
+  const Address mask = prefix.mask();
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(first[i] | ~mask.bytes()[i]);
+  }
+  return {prefix.family(), std::span(bytes).first(first.size())};
+}
+
+Key key_of(const SetId& id, const Element& element, bool last) {
+  Key key;
+  if (id.kind == SetKind::kRestricted) key.add(end_of(element.source, last).bytes());
+  key.add(element.external.bytes());
+  if (id.by == MatchBy::kAddress) return key;
+  const auto protocol = static_cast<std::uint8_t>(element.protocol);
+  key.add({&protocol, 1});
+  const std::array<std::uint8_t, 2> port{static_cast<std::uint8_t>(element.port >> 8),
+                                         static_cast<std::uint8_t>(element.port & 0xff)};
+  key.add(port);
+  return key;
+}
+
+void put_value(Message& message, int attribute, std::span<const std::uint8_t> value) {
+  nlattr* const nest = message.begin(attribute);
+  message.bytes(NFTA_DATA_VALUE, value);
+  message.end(nest);
+}
+
+std::span<const std::uint8_t> value_of(const Attributes& element, int attribute) {
+  const nlattr* const nest = element.find(attribute);
+  return nest == nullptr ? std::span<const std::uint8_t>()
+                         : Attributes(*nest).bytes(NFTA_DATA_VALUE);
+}
+
+/// The prefix from `first` to `last`; nothing: they are not the ends of one.
+std::optional<Prefix> prefix_between(const Address& first, const Address& last) {
+  for (int length = 0; length <= address_bits(first.family()); ++length) {
+    const Prefix prefix(first, length);
+    if (prefix.address() == first && end_of(prefix, true) == last) return prefix;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+SetShape shape_of(const SetId& id) {
+  SetShape shape;
+  for (const Field& field : fields_of(id)) {
+    shape.key_type = shape.key_type << kTypeBits | field.type;
+    shape.key_size += padded(field.size);
+  }
+  if (id.kind == SetKind::kRestricted) shape.flags = NFT_SET_INTERVAL | NFT_SET_CONCAT;
+  if (id.kind == SetKind::kCluster) {
+    shape.flags = NFT_SET_MAP;
+    shape.data_type = address_type(id.family);
+    shape.data_size = static_cast<std::uint32_t>(address_size(id.family));
+  }
+  return shape;
+}
+
+SetShape read_shape(const Attributes& set) {
+  return {set.be32(NFTA_SET_FLAGS), set.be32(NFTA_SET_KEY_TYPE), set.be32(NFTA_SET_KEY_LEN),
+          set.be32(NFTA_SET_DATA_TYPE), set.be32(NFTA_SET_DATA_LEN)};
+}
+
+void put_shape(Message& message, const SetId& id, std::uint32_t number) {
+  const SetShape shape = shape_of(id);
+  message.be32(NFTA_SET_ID, number)
+      .be32(NFTA_SET_FLAGS, shape.flags)
+      .be32(NFTA_SET_KEY_TYPE, shape.key_type)
+      .be32(NFTA_SET_KEY_LEN, shape.key_size);
+  if (id.kind == SetKind::kCluster) {
+    message.be32(NFTA_SET_DATA_TYPE, shape.data_type).be32(NFTA_SET_DATA_LEN, shape.data_size);
+  }
+  if (id.kind != SetKind::kRestricted) return;
+  // Ranges of concatenated keys need to know where the fields end.
+  nlattr* const description = message.begin(NFTA_SET_DESC);
+  nlattr* const concatenation = message.begin(NFTA_SET_DESC_CONCAT);
+  for (const Field& field : fields_of(id)) {
+    nlattr* const one = message.begin(NFTA_LIST_ELEM);
+    message.be32(NFTA_SET_FIELD_LEN, field.size);
+    message.end(one);
+  }
+  message.end(concatenation);
+  message.end(description);
+}
+
+void put_element(Message& message, const SetId& id, const Element& element) {
+  nlattr* const nest = message.begin(NFTA_LIST_ELEM);
+  put_value(message, NFTA_SET_ELEM_KEY, key_of(id, element, false).view());
+  if (id.kind == SetKind::kRestricted) {
+    put_value(message, NFTA_SET_ELEM_KEY_END, key_of(id, element, true).view());
+  }
+  if (id.kind == SetKind::kCluster) {
+    put_value(message, NFTA_SET_ELEM_DATA, element.to.bytes());
+    if (!element.owner.empty()) {
+      message.bytes(NFTA_SET_ELEM_USERDATA, comment_data(element.owner));
+    }
+  }
+  message.end(nest);
+}
+
+std::optional<Element> read_element(const SetId& id, const nlattr& nest) {
+  const Attributes attributes(nest);
+  if (attributes.be32(NFTA_SET_ELEM_FLAGS) != 0) return std::nullopt;
+  if (attributes.find(NFTA_SET_ELEM_TIMEOUT) != nullptr) return std::nullopt;
+  if (attributes.find(NFTA_SET_ELEM_EXPIRATION) != nullptr) return std::nullopt;
+  if (attributes.find(NFTA_SET_ELEM_EXPR) != nullptr) return std::nullopt;
+  const auto key = value_of(attributes, NFTA_SET_ELEM_KEY);
+  if (key.size() != shape_of(id).key_size) return std::nullopt;
+  Element element;
+  const std::size_t size = address_size(id.family);
+  std::size_t at = 0;
+  if (id.kind == SetKind::kRestricted) {
+    const auto last = value_of(attributes, NFTA_SET_ELEM_KEY_END);
+    if (last.size() != key.size()) return std::nullopt;
+    const auto source = prefix_between({id.family, key.first(size)}, {id.family, last.first(size)});
+    if (!source || !std::ranges::equal(key.subspan(size), last.subspan(size))) return std::nullopt;
+    element.source = *source;
+    at = size;
+  }
+  element.external = Address(id.family, key.subspan(at, size));
+  at += size;
+  if (id.by == MatchBy::kPort) {
+    element.protocol = static_cast<Protocol>(key[at]);
+    element.port = static_cast<std::uint16_t>(key[at + 4] << 8 | key[at + 5]);
+  }
+  if (id.kind == SetKind::kCluster) {
+    const auto data = value_of(attributes, NFTA_SET_ELEM_DATA);
+    if (data.size() != size) return std::nullopt;
+    element.to = Address(id.family, data);
+    element.owner = comment_of(attributes.bytes(NFTA_SET_ELEM_USERDATA));
+  }
+  return element;
+}
+
+}  // namespace nmanager::nftables

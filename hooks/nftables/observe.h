@@ -1,0 +1,44 @@
+// Reading `table inet nmanager`: what it is made of, and the elements of its sets.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hooks/nft/netlink.h"
+#include "hooks/nftables/codec.h"
+#include "hooks/nftables/plan.h"
+
+namespace nmanager::nftables {
+
+struct DumpedChain {
+  std::optional<BaseChain> base;
+  bool drops = false;
+  std::vector<DumpedRule> rules;
+};
+
+/// Everything but the elements.
+struct Structure {
+  bool exists = false;
+  bool dormant = false;
+  std::string comment;  // the table's
+  std::map<std::string, DumpedChain> chains;
+  std::map<std::string, bool> sets;  // name -> as it has to be made
+};
+
+/// kRetry: interrupted by a commit. About 10 us for each chain and set.
+[[nodiscard]] Result<Structure> read_structure(Netlink& netlink);
+
+/// The rules of one chain; one that does not exist has none.
+[[nodiscard]] Result<std::vector<DumpedRule>> read_chain(Netlink& netlink,
+                                                         const std::string& chain);
+
+struct DumpedElements {
+  Elements elements;  // sorted
+  bool strange = false;
+};
+/// All elements of one set: about a microsecond each.
+[[nodiscard]] Result<DumpedElements> read_elements(Netlink& netlink, const SetId& id);
+
+}  // namespace nmanager::nftables

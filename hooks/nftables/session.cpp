@@ -1,0 +1,118 @@
+#include "hooks/nftables/session.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include <string>
+
+namespace nmanager::nftables {
+
+namespace {
+
+constexpr int kRest = 100;  // times its own duration
+const std::string kDropChain = "NMANAGER_DROP_INVALID_INPUT";
+
+}  // namespace
+
+Status Session::open() {
+  const auto generation = netlink_.generation();
+  if (!generation) return generation.error();
+  if (options_.poll_only) return {};
+  Events::Handlers handlers;
+  handlers.touched = [this](const nlmsghdr& message) { touched(message); };
+  handlers.lost = [this] { forget(); };
+  handlers.filter = [](std::uint32_t own_port, std::size_t messages) {
+    return table_filter(kTableName, own_port, messages);
+  };
+  events_.emplace(netlink_, own_, std::move(handlers));
+  return events_->open();
+}
+
+void Session::touched(const nlmsghdr& message) {
+  const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
+  const Attributes attributes(message);
+  // The attribute of the table has one number in all messages.
+  if (generic->nfgen_family != NFPROTO_INET || attributes.text(NFTA_TABLE_NAME) != kTableName) {
+    return;
+  }
+  switch (NFNL_MSG_TYPE(message.nlmsg_type)) {
+    case NFT_MSG_NEWSETELEM:
+    case NFT_MSG_DELSETELEM:
+      if (const auto id = set_of(attributes.text(NFTA_SET_ELEM_LIST_SET))) doubt(*id);
+      break;
+    case NFT_MSG_NEWSET:
+    case NFT_MSG_DELSET:
+      if (const auto id = set_of(attributes.text(NFTA_SET_NAME))) doubt(*id);
+      doubt_structure();
+      break;
+    case NFT_MSG_NEWTABLE:
+    case NFT_MSG_DELTABLE:
+      forget();
+      break;
+    default:
+      doubt_structure();
+      break;
+  }
+}
+
+void Session::catch_up(Generation generation) {
+  if (events_) {
+    if (!events_->caught_up(generation)) forget();
+    return;
+  }
+  if (!proven_ || !own_.all_own(*proven_, generation)) doubt_structure();
+}
+
+bool Session::sweep(std::size_t /*count*/) {
+  if (!sweep_due_ || Clock::now() - swept_at_ < kRest * sweep_cost_) return false;
+  sweep_due_ = false;
+  sweep_cost_ = {};
+  forget();
+  return true;
+}
+
+Status Session::refresh(bool counters) {
+  if (structure_doubtful_) {
+    auto structure = read_structure(netlink_);
+    if (!structure) return structure.error();
+    structure_ = std::move(*structure);
+    structure_doubtful_ = false;
+    return {};
+  }
+  const auto chain = structure_.chains.find(kDropChain);
+  if (!counters || chain == structure_.chains.end()) return {};
+  auto rules = read_chain(netlink_, kDropChain);
+  if (!rules) return rules.error();
+  chain->second.rules = std::move(*rules);
+  return {};
+}
+
+Result<KnownElements> Session::elements(const SetId& id) {
+  const auto known = known_.find(id);
+  if (known != known_.end()) return known->second;
+  const auto start = Clock::now();
+  auto dumped = read_elements(netlink_, id);
+  if (!dumped) return dumped.error();
+  swept_at_ = Clock::now();
+  sweep_cost_ += swept_at_ - start;
+  KnownElements fresh{std::make_shared<const Elements>(std::move(dumped->elements)),
+                      dumped->strange};
+  known_[id] = fresh;
+  return fresh;
+}
+
+void Session::committed(Generation generation) {
+  own_.add(generation);
+  proven(generation);
+  // Takes our own NEWGEN off the queue, so that it wakes nobody.
+  if (events_) events_->receive();
+}
+
+void Session::forget() {
+  doubt_structure();
+  known_.clear();
+}
+
+}  // namespace nmanager::nftables

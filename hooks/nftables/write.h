@@ -1,0 +1,12 @@
+// A plan as the messages of one transaction.
+#pragma once
+
+#include "hooks/nft/batch.h"
+#include "hooks/nftables/plan.h"
+
+namespace nmanager::nftables {
+
+/// In the order that Plan documents.
+void write(Batch& batch, const Plan& plan);
+
+}  // namespace nmanager::nftables

@@ -1,0 +1,45 @@
+// A network namespace of one's own, the native backend in it, and goals for it.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "hooks/nftables/nftables_backend.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::test {
+
+using Sandbox = NetNamespace;
+
+NftablesBackend native_backend(NftablesOptions options = {});
+
+/// External addresses of one Service: both families, TCP 80 and UDP 53, on EXT -> CLUSTER.
+ExternalAddress external(const std::string& external, const std::string& cluster,
+                         const std::string& owner = "default/web");
+
+/// All four parts: INVALID dropped, and these addresses.
+struct Wishes {
+  bool drop = true;
+  DropInvalid exemptions;
+  std::vector<ExternalAddress> addresses;
+  bool external = true;
+  ExternalClusterSettings settings;  // without pod CIDR: 10.244.0.0/16 and fd44::/48
+};
+std::vector<Goal> goals(const Wishes& wishes);
+
+/// The reports' sum: verified all, committed any; the test fails when one was not verified.
+struct Outcome {
+  bool committed = false;
+  std::vector<Finding> findings;
+};
+Outcome sync(Backend& backend, const std::vector<Goal>& goals);
+
+/// `nft list table inet nmanager`, without counters, elements sorted.
+std::string listed();
+/// The same, line by line with the chain it stands in: order across rules and chains left out.
+std::set<std::string> content();
+
+}  // namespace nmanager::test

@@ -1,0 +1,249 @@
+// The table on the real kernel: as nft shows it, kept through every damage, nothing else touched.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "test/unit/nftables/sandbox.h"
+
+namespace nmanager::test {
+
+namespace {
+
+Wishes some_wishes() {
+  Wishes wishes;
+  wishes.exemptions.exempt_interfaces = {"eth1", "cali+"};
+  wishes.exemptions.exempt_sources = {*Prefix::parse("203.0.113.0/25"),
+                                      *Prefix::parse("2001:db8:1::/49")};
+  wishes.exemptions.exempt_destinations = {*Prefix::parse("198.51.100.7/32")};
+  wishes.addresses = {external("192.0.2.1", "10.96.0.1"), external("2001:db8::1", "fd00:96::1"),
+                      external("192.0.2.2", "10.96.0.2", "default/closed")};
+  wishes.addresses.back().allowed_sources = {*Prefix::parse("10.244.3.0/24"),
+                                             *Prefix::parse("10.0.0.0/10")};
+  return wishes;
+}
+
+bool has(const Outcome& outcome, Cause cause) {
+  return std::ranges::any_of(outcome.findings,
+                             [&](const Finding& finding) { return finding.cause == cause; });
+}
+
+}  // namespace
+
+TEST_CASE("from nothing, and it stands: for the same backend, for a new one, and for nft") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  for (const MatchBy by : {MatchBy::kPort, MatchBy::kAddress}) {
+    Wishes wishes = some_wishes();
+    wishes.settings.match = by;
+    const auto wanted = goals(wishes);
+    const auto native = native_backend();
+    CHECK(sync(*native.backend, wanted).committed);
+    const auto table = content();
+    CHECK_FALSE(sync(*native.backend, wanted).committed);
+    CHECK_FALSE(sync(*native_backend().backend, wanted).committed);
+    // What nft shows can be given to it again (nft itself makes an expression more of it).
+    must("nft -f -", "flush ruleset\n" + must("nft list table inet nmanager"));
+    CHECK(content() == table);
+    sync(*native_backend().backend, wanted);
+    CHECK(content() == table);
+    // The plan as text does the same as the commit.
+    must("nft flush ruleset");
+    const PlanText plan = native_backend().backend->plan_text(wanted);
+    CHECK(plan.problems.empty());
+    must("nft -f -", plan.text);
+    CHECK(content() == table);
+    sync(*native_backend().backend, wanted);
+    CHECK(content() == table);
+    CHECK(native_backend().backend->plan_text(wanted).text.empty());
+  }
+}
+
+TEST_CASE("every kind of damage is found, named and repaired, and no more is written than that") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  struct Damage {
+    const char* commands;  // of nft
+    Cause cause;
+  };
+  const Damage damages[] = {
+      {"flush ruleset", Cause::kChainMissing},
+      {"delete table inet nmanager", Cause::kChainMissing},
+      {"flush table inet nmanager", Cause::kRuleMissing},
+      {"flush chain inet nmanager NMANAGER_INPUT", Cause::kRuleMissing},
+      {"flush chain inet nmanager NMANAGER_EX_CLUS_OUTPUT", Cause::kRuleMissing},
+      {"insert rule inet nmanager NMANAGER_INPUT accept", Cause::kRuleForeign},
+      {"add rule inet nmanager NMANAGER_EX_CLUS_PREROUTING ip saddr 10.0.0.0/8 return comment "
+       "\"IPv4 nat\"",
+       Cause::kRuleForeign},
+      {"add chain inet nmanager extra { type filter hook forward priority 0; policy drop; }",
+       Cause::kChainLeftOver},
+      {"flush set inet nmanager external_ipv4", Cause::kElementMissing},
+      {"flush map inet nmanager cluster_ipv6", Cause::kElementMissing},
+      {"delete element inet nmanager cluster_ipv4 { 192.0.2.1 . tcp . 80 }",
+       Cause::kElementMissing},
+      {"add element inet nmanager external_ipv4 { 192.0.2.9 . tcp . 80 }", Cause::kElementForeign},
+      {"add element inet nmanager restricted_ipv4 { 1.2.3.4-1.2.3.9 . 192.0.2.9 . tcp . 80-90 }",
+       Cause::kElementForeign},
+      {"delete element inet nmanager cluster_ipv4 { 192.0.2.1 . tcp . 80 }; add element inet "
+       "nmanager cluster_ipv4 { 192.0.2.1 . tcp . 80 : 10.96.0.66 }",
+       Cause::kElementForeign},
+      {"add set inet nmanager extra { type ipv4_addr; }", Cause::kSetLeftOver},
+      {"add table inet nmanager { flags dormant; }", Cause::kTableAltered},
+      {"add chain inet nmanager NMANAGER_INPUT { policy drop; }", Cause::kChainMissing},
+  };
+  const auto native = native_backend();
+  const auto wanted = goals(some_wishes());
+  sync(*native.backend, wanted);
+  const auto table = content();
+  for (const Damage& damage : damages) {
+    CAPTURE(std::string(damage.commands));
+    must("nft -f -", damage.commands);
+    const Outcome repair = sync(*native.backend, wanted);
+    CHECK(has(repair, damage.cause));
+    INFO(listed());
+    CHECK(content() == table);
+    CHECK_FALSE(sync(*native.backend, wanted).committed);
+    // A backend that has not heard of it finds it as well.
+    must("nft -f -", damage.commands);
+    CHECK(has(sync(*native_backend().backend, wanted), damage.cause));
+    CHECK(content() == table);
+  }
+}
+
+TEST_CASE("a chain of another hook and a set of another type under our names are made anew") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto wanted = goals(some_wishes());
+  const auto native = native_backend();
+  sync(*native.backend, wanted);
+  const auto table = content();
+  must("nft -f -",
+       "delete table inet nmanager\n"
+       "table inet nmanager { comment \"kept by nmanager, layout 1\"\n"
+       "  set external_ipv4 { type ipv4_addr; }\n"
+       "  chain NMANAGER_INPUT { type filter hook forward priority 0; }\n"
+       "  chain NMANAGER_OUTPUT { type nat hook output priority 0; ip daddr @external_ipv4 accept "
+       "comment \"IPv4 nat\"\n}\n}\n");
+  const Outcome outcome = sync(*native.backend, wanted);
+  CHECK(has(outcome, Cause::kSetAltered));
+  CHECK(content() == table);
+}
+
+TEST_CASE(
+    "what is not ours is not touched: other tables, and a table of our name without our mark") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  must("nft -f -",
+       "table ip kube-proxy { chain services { type nat hook prerouting priority -100; counter\n}\n"
+       "}\n"
+       "table inet other { set s { type ipv4_addr\nelements = { 1.2.3.4 }\n}\n}\n"
+       "table ip nmanager { chain NMANAGER_INPUT { counter\n}\n}\n");
+  const std::string foreign = must("nft list ruleset");
+  const auto native = native_backend();
+  sync(*native.backend, goals(some_wishes()));
+  CHECK(must("nft list ruleset").find(foreign) == 0);
+  Wishes nothing;
+  nothing.drop = nothing.external = false;
+  CHECK(sync(*native.backend, goals(nothing)).committed);
+  CHECK(must("nft list ruleset") == foreign);
+
+  must("nft -f -", "table inet nmanager { chain c { counter\n}\n}");
+  const std::string strangers = must("nft list ruleset");
+  for (const auto& wanted : {goals(some_wishes()), goals(nothing)}) {
+    for (const SyncReport& report : native.backend->sync(wanted, {})) {
+      REQUIRE(report.error.has_value());
+      CHECK(report.error->kind == ErrorKind::kDenied);
+      CHECK(report.error->message.find("delete or rename it") != std::string::npos);
+    }
+  }
+  CHECK(must("nft list ruleset") == strangers);
+}
+
+TEST_CASE("an older layout of ours is replaced in one transaction") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  const auto wanted = goals(some_wishes());
+  sync(*native.backend, wanted);
+  const auto table = content();
+  must("nft -f -",
+       "delete table inet nmanager; table inet nmanager { comment \"kept by nmanager, "
+       "layout 0\"; chain NMANAGER_INPUT { type filter hook input priority 0; drop\n}\n}");
+  CHECK(has(sync(*native.backend, wanted), Cause::kTableAltered));
+  CHECK(content() == table);
+}
+
+TEST_CASE("one part at a time: the others stay as they stand") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  const auto all = goals(some_wishes());
+  for (const Goal& goal : all) CHECK(sync(*native.backend, {goal}).committed);
+  const auto table = content();
+  CHECK_FALSE(sync(*native_backend().backend, all).committed);
+  Wishes nothing;
+  nothing.drop = nothing.external = false;
+  const auto none = goals(nothing);
+  // Take one away, the rest stands; give it back.
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    CHECK(sync(*native.backend, {none[i]}).committed);
+    CHECK(listed().find("comment \"" + to_string(all[i].id)) == std::string::npos);
+    for (std::size_t j = 0; j < all.size(); ++j) {
+      if (j != i) CHECK(listed().find("comment \"" + to_string(all[j].id)) != std::string::npos);
+    }
+    CHECK(sync(*native.backend, {all[i]}).committed);
+    CHECK_FALSE(sync(*native_backend().backend, all).committed);
+  }
+  for (const Goal& goal : none) sync(*native.backend, {goal});
+  CHECK(must("nft list tables") == "");
+}
+
+TEST_CASE("one Service changes: elements are written, and no rule") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  Wishes wishes = some_wishes();
+  sync(*native.backend, goals(wishes));
+  const std::string handles = must("nft -a list table inet nmanager | grep -o 'handle [0-9]*'");
+  wishes.addresses.push_back(external("192.0.2.3", "10.96.0.3"));
+  wishes.addresses.front().cluster = *Address::parse("10.96.0.77");
+  wishes.addresses.erase(wishes.addresses.begin() + 1);
+  CHECK(sync(*native.backend, goals(wishes)).committed);
+  CHECK(must("nft -a list table inet nmanager | grep -o 'handle [0-9]*'") == handles);
+  const std::string table = listed();
+  CHECK(table.find("192.0.2.3 . tcp . 80 comment \"default/web\" : 10.96.0.3") !=
+        std::string::npos);
+  CHECK(table.find("10.96.0.77") != std::string::npos);
+  CHECK(table.find("10.96.0.1,") == std::string::npos);
+  CHECK(table.find("2001:db8::1") == std::string::npos);
+  CHECK_FALSE(sync(*native_backend().backend, goals(wishes)).committed);
+}
+
+TEST_CASE("the drop rule keeps its counter, and it is reported for each family") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  Wishes wishes;
+  sync(*native.backend, goals(wishes));
+  must("nft -f -",
+       "flush chain inet nmanager NMANAGER_DROP_INVALID_INPUT\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 counter packets 7 "
+       "bytes 700 drop comment \"IPv4 filter\"\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv6 counter packets 5 "
+       "bytes 500 drop comment \"IPv6 filter\"\n");
+  const auto drops = [&](const std::vector<Goal>& wanted) {
+    std::vector<std::uint64_t> result;
+    for (const SyncReport& report : native.backend->sync(wanted, {})) {
+      CHECK_FALSE(report.findings.size() > 1);
+      result.push_back(report.invalid_drops);
+    }
+    return result;
+  };
+  CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
+  wishes.exemptions.exempt_sources = {*Prefix::parse("10.0.0.0/8")};
+  CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
+  CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
+  CHECK(listed().find("ip saddr 10.0.0.0/8 return") < listed().find("counter drop"));
+}
+
+}  // namespace nmanager::test
