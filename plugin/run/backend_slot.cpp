@@ -143,7 +143,7 @@ bool BackendSlot::has_retired(TimePoint now) const {
 
 void BackendSlot::clear_retired(TimePoint now, const std::function<bool(Backend&)>& clear) {
   std::erase_if(retired_, [&](const Retired& old) { return clear(*old.backend); });
-  clear_not_before_ = now + kClearAgain;
+  if (!retired_.empty()) clear_not_before_ = now + kClearAgain;
 }
 
 }  // namespace nmanager

@@ -21,7 +21,9 @@ void add_kube_chains(const Node& node, const std::string& in) {
   for (const std::string tables : {"iptables-", "ip6tables-"}) {
     node.sh(tables + in + "-restore --noflush",
             "*mangle\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
-            "*nat\n:KUBE-SERVICES - [0:0]\n-I PREROUTING -j KUBE-SERVICES\n"
+            "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+            "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n"
+            "-I PREROUTING -j KUBE-SERVICES\n"
             "-I OUTPUT -j KUBE-SERVICES\nCOMMIT\n"
             "*filter\n:KUBE-FIREWALL - [0:0]\n-I INPUT -j KUBE-FIREWALL\nCOMMIT\n");
   }
@@ -32,6 +34,7 @@ void remove_kube_chains(const Node& node, const std::string& from) {
     const std::string tables = name + from;
     node.sh(tables + " -t nat -D PREROUTING -j KUBE-SERVICES; " + tables +
             " -t nat -D OUTPUT -j KUBE-SERVICES; " + tables + " -t nat -X KUBE-SERVICES; " +
+            tables + " -t nat -F KUBE-MARK-MASQ; " + tables + " -t nat -X KUBE-MARK-MASQ; " +
             tables + " -D INPUT -j KUBE-FIREWALL; " + tables + " -X KUBE-FIREWALL; " + tables +
             " -t mangle -X KUBE-KUBELET-CANARY");
   }
@@ -42,7 +45,7 @@ std::string ours_in(const Node& node, const std::string& which) {
   std::string command;
   for (const std::string tables : {"iptables-", "ip6tables-"}) {
     for (const std::string table : {"nat", "filter"}) {
-      command += tables + which + "-save -t " + table + " | grep NMANAGER;";
+      command += tables + which + "-save -t " + table + " 2>/dev/null | grep NMANAGER;";
     }
   }
   return node.sh(command + "true");
