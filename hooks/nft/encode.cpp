@@ -16,7 +16,7 @@ namespace {
 
 class Encoder {
  public:
-  explicit Encoder(Family family) : family_(family), rule_(made_or_throw(nftnl_rule_alloc())) {}
+  Encoder() : rule_(made_or_throw(nftnl_rule_alloc())) {}
 
   void in_interface(const std::string& name) {
     meta(NFT_META_IIFNAME);
@@ -145,7 +145,6 @@ class Encoder {
     give(expr, NFTNL_EXPR_TG_INFO, info);
   }
 
-  Family family_;
   NftnlPtr<nftnl_rule> rule_;
 };
 
@@ -157,7 +156,7 @@ bool uses_multiport(const Rule& rule) {
 }
 
 NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule) {
-  Encoder encoder(family);
+  Encoder encoder;
   if (!rule.in_interface.empty()) encoder.in_interface(rule.in_interface);
   encoder.protocol(rule.protocol);
   if (rule.source) encoder.prefix(*rule.source, source_offset(family));

@@ -57,6 +57,7 @@ Check table_check(const TableState& table, WallTime now) {
   } else {
     check.detail = std::to_string(status.rules) + " rules, verified " +
                    (status.verified_at ? seconds_ago(*status.verified_at, now) : "never");
+    if (!status.rival.empty()) check.detail += ", last displaced by " + status.rival;
   }
   return check;
 }

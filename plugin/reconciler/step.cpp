@@ -66,6 +66,8 @@ class Intake {
           "rules are kept through " + backend.name +
               (backend.reason.empty() ? "" : " (" + backend.reason + ")"));
     }
+    // What failed may work now.
+    for (TableState& table : state_.tables) table.not_before = {};
     state_.backend = std::move(backend);
   }
 
