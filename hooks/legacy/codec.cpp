@@ -66,7 +66,7 @@ class Encoder {
     write_ip(rule);
     write_matches(rule);
     target_offset_ = static_cast<std::uint16_t>(entry_.size);
-    std::visit([this](const auto& target) { write_target(target); }, rule.target);
+    std::visit([this](const auto& target) { this->write_target(target); }, rule.target);
     const EntryFrame frame{target_offset_, static_cast<std::uint16_t>(entry_.size)};
     put(offsetof(typename F::Entry, target_offset), frame.target_offset);
     put(offsetof(typename F::Entry, next_offset), frame.next_offset);

@@ -203,7 +203,7 @@ std::vector<sock_filter> table_filter(std::string_view table, std::uint32_t own_
 bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make) {
   // A datagram of 4 KiB holds 60 of the smallest messages. Kernels before 6.7 allow a socket 20 KiB
   // (net.core.optmem_max), which is enough for about 50.
-  for (const std::size_t messages : {80, 48, 24, 8}) {
+  for (const std::size_t messages : {80U, 48U, 24U, 8U}) {
     std::vector<sock_filter> program = make(own_port, messages);
     const sock_fprog attached{static_cast<std::uint16_t>(program.size()), program.data()};
     if (::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) == 0) {

@@ -218,6 +218,10 @@ Result<Observed> Nftables::observe(const Wanted& wanted) {
   observed.exists = structure.exists;
   if (!structure.exists) return observed;
   if (!structure.comment.starts_with(kOwner)) {
+    const bool wants_nothing = std::ranges::all_of(wanted, [](const auto& part) {
+      return part.second->chains.empty() && part.second->sets.empty();
+    });
+    if (wants_nothing) return Observed{};  // nor is anything of ours there
     return Error{ErrorKind::kDenied,
                  "there is a table inet nmanager that is not nmanager's (its comment does not say "
                  "so): delete or rename it"};

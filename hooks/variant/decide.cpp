@@ -33,7 +33,7 @@ VariantDecision decide_one(const VariantEvidence& evidence, Variant variant) {
   const VariantTraces& there = nft ? evidence.legacy : evidence.nft;
   VariantDecision decision;
   decision.variant = variant;
-  decision.certain = known(there) || (nft && holds(here.hint));
+  decision.certain = known(there) || (nft ? holds(here.hint) : !evidence.nft_possible);
   decision.reason = found_in(here, variant);
   return decision;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "hooks/values/result.h"
 
@@ -35,6 +36,8 @@ struct ApiAccess {
 /// `current-context` of a kubeconfig. Paths in it are relative to its folder. One error names every
 /// problem. exec and auth-provider plug-ins are refused.
 [[nodiscard]] Result<ApiAccess> load_kubeconfig(const std::string& path);
+/// The same of a file's text; `path` is where it stands.
+[[nodiscard]] Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path);
 
 /// The pod's service account: KUBERNETES_SERVICE_HOST and _PORT, and token and ca.crt in `folder`.
 [[nodiscard]] Result<ApiAccess> in_cluster_access(

@@ -1,6 +1,7 @@
 #include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -20,9 +21,12 @@ std::optional<std::string> base64_decoded(std::string text) {
                                      reinterpret_cast<const unsigned char*>(text.data()),
                                      static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
-  std::size_t length = static_cast<std::size_t>(size);
-  for (auto c = text.rbegin(); c != text.rend() && *c == '='; ++c) --length;
-  result.resize(length);
+  // Padding counts as zero bits for the library, wherever and however much of it there is.
+  const std::size_t padding = text.size() - std::min(text.find('='), text.size());
+  if (padding > 2 || text.find_first_not_of('=', text.size() - padding) != std::string::npos) {
+    return std::nullopt;
+  }
+  result.resize(static_cast<std::size_t>(size) - padding);
   return result;
 }
 
@@ -138,8 +142,13 @@ class Reader {
 Result<ApiAccess> load_kubeconfig(const std::string& path) {
   const auto content = read_credential_file(path);
   if (!content) return content.error();
+  return parse_kubeconfig(*content, path);
+}
+
+Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path) {
   try {
-    const YAML::Node root = YAML::Load(*content);
+    // A comment at the end, or yaml-cpp 0.7 takes a quote that is never closed for a closed one.
+    const YAML::Node root = YAML::Load(std::string(text) + "\n#");
     if (!root.IsMap()) return Error{ErrorKind::kBadInput, path + ": not a kubeconfig"};
     return Reader(root, path).read();
   } catch (const std::exception& error) {

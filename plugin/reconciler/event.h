@@ -33,7 +33,9 @@ struct ModeKnown {
 /// The backend in use; an empty name: none yet.
 struct BackendKnown {
   std::string name;
-  std::string note;
+  std::string note;         // what an operator should know; empty: nothing
+  std::string reason = {};  // why this one
+  bool operator==(const BackendKnown&) const = default;
 };
 struct SettingsChanged {
   Settings settings;

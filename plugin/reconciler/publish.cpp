@@ -36,11 +36,11 @@ Check services_check(const State& state) {
 }
 
 Check backend_check(const State& state) {
-  return {"backend", !state.backend.name.empty(), false,
-          state.backend.name.empty()
-              ? state.backend.note
-              : state.backend.name +
-                    (state.backend.note.empty() ? "" : " (" + state.backend.note + ")")};
+  const BackendKnown& backend = state.backend;
+  Check check{"backend", !backend.name.empty(), false, backend.name};
+  if (!backend.name.empty() && !backend.reason.empty()) check.detail += ", " + backend.reason;
+  if (!backend.note.empty()) check.detail += (check.detail.empty() ? "" : "; ") + backend.note;
+  return check;
 }
 
 Check table_check(const TableState& table, WallTime now) {
@@ -57,6 +57,7 @@ Check table_check(const TableState& table, WallTime now) {
   } else {
     check.detail = std::to_string(status.rules) + " rules, verified " +
                    (status.verified_at ? seconds_ago(*status.verified_at, now) : "never");
+    if (!status.rival.empty()) check.detail += ", last displaced by " + status.rival;
   }
   return check;
 }

@@ -60,7 +60,14 @@ class Intake {
   }
 
   void operator()(BackendKnown backend) {
-    if (backend.name != state_.backend.name) forget_tables();
+    if (backend.name != state_.backend.name) {
+      forget_tables();
+      log(actions_, LogLine::Level::kInfo,
+          "rules are kept through " + backend.name +
+              (backend.reason.empty() ? "" : " (" + backend.reason + ")"));
+    }
+    // What failed may work now.
+    for (TableState& table : state_.tables) table.not_before = {};
     state_.backend = std::move(backend);
   }
 

@@ -1,5 +1,6 @@
 #include "plugin/reconciler/wants.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "hooks/rules/table_spec.h"
@@ -88,6 +89,13 @@ void update_wants(State& state) {
   }
 }
 
+bool all_stand(const State& state) {
+  return std::ranges::all_of(state.tables, [&](const TableState& table) {
+    return !family_chosen(state.settings, table.id.family) ||
+           (table.want != Want::kLeave && table.status.in_sync);
+  });
+}
+
 std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table) {
   if (table.spec_stale || !table.spec) {
     table.spec = std::make_shared<const TableSpec>(make_spec(state, table));
@@ -122,6 +130,7 @@ std::vector<std::string> warnings_of(const State& state) {
         "net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID, "
         "the drop rule has little to do");
   }
+  if (!state.backend.note.empty()) warnings.push_back(state.backend.note);
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;
     warnings.push_back(to_string(table.id) + ": " +

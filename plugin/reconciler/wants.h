@@ -19,6 +19,9 @@ void update_wants(State& state);
 /// What an operator should know about the choices made, one line each.
 [[nodiscard]] std::vector<std::string> warnings_of(const State& state);
 
+/// Every table that may be kept here is decided upon, and is as wanted.
+[[nodiscard]] bool all_stand(const State& state);
+
 /// True while the external-cluster rules are wanted by mode and settings.
 [[nodiscard]] bool external_cluster_on(const State& state);
 

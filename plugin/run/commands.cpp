@@ -96,11 +96,12 @@ int plan_command(const Settings& own) {
   }
   for (const std::string& warning : warnings_of(*state)) say(warning);
   BackendSlot slot(settings, TableCreation::kNever);
-  const auto known = slot.look(std::chrono::steady_clock::now());
+  const auto known = slot.look(std::chrono::steady_clock::now(), state->mode.mode, {});
   if (slot.backend() == nullptr) {
     say(known ? known->note : "no backend can be used here");
     return kExitFailed;
   }
+  if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
   for (TableState& table : state->tables) {
     if (table.want != Want::kLeave) goals.push_back({table.id, spec_of(*state, table)});

@@ -10,6 +10,7 @@
 #include "hooks/conntrack/forget_flows.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
+#include "plugin/reconciler/wants.h"
 
 namespace nmanager {
 
@@ -47,6 +48,7 @@ Loop::Events Loop::gather() {
   Events events;
   if (ChangeWatch* watch = slot_.watch(); watch != nullptr) {
     for (TableChange& change : watch->drain()) events.emplace_back(std::move(change));
+    if (!events.empty()) slot_.evidence_may_have_changed();
     next_drain_ = time + watch->poll_interval();
   }
   for (Event& event : mailbox_.take()) events.push_back(std::move(event));
@@ -140,35 +142,51 @@ void Loop::write_log(const LogLine& line) {
 
 /// After the turn: a repair does not wait for a look at the evidence.
 void Loop::choose_backend() {
-  if (auto news = slot_.look(now().mono)) {
+  if (auto news = slot_.look(now().mono, state_.mode.mode, trouble_of_backend())) {
     Events events;
     events.emplace_back(std::move(*news));
     turn(std::move(events));
   }
-  if (slot_.has_retired()) retire_old_backend();
+  if (slot_.has_retired(now().mono)) clear_retired();
 }
 
-/// First the new backend stands, then the old one's chains go: no moment unprotected.
-void Loop::retire_old_backend() {
-  const bool stands = std::ranges::all_of(state_.tables, [](const TableState& table) {
-    return table.want != Want::kRules || table.status.in_sync;
-  });
-  if (!stands) return;
-  const auto old = slot_.take_retired();
+/// Why the backend in use is of no use here; empty: it works, or may work later.
+std::string Loop::trouble_of_backend() const {
+  for (const TableState& table : state_.tables) {
+    if (table.want != Want::kRules || !table.status.error) continue;
+    const ErrorKind kind = table.status.error->kind;
+    if (kind == ErrorKind::kUnsupported || kind == ErrorKind::kAbsent) {
+      return to_string(table.id) + ": " + table.status.error->message;
+    }
+  }
+  return {};
+}
+
+/// First the new backend stands, then the old ones' chains go: no moment unprotected.
+void Loop::clear_retired() {
+  if (!all_stand(state_)) return;
+  slot_.clear_retired(now().mono, [this](Backend& old) { return clear(old); });
+}
+
+/// False: to be tried again.
+bool Loop::clear(Backend& old) {
+  bool cleared = true;
   const std::vector<Goal> goals = no_rules_anywhere();
-  const std::vector<SyncReport> reports = old->sync(goals, {});
+  const std::vector<SyncReport> reports = old.sync(goals, {});
   for (std::size_t i = 0; i < goals.size(); ++i) {
     const TableId id = goals[i].id;
     const SyncReport& report = reports[i];
     const bool gone = report.verified || report.error->kind == ErrorKind::kAbsent ||
                       report.error->kind == ErrorKind::kUnsupported;
     if (!gone) {
-      log_->warn("{}: our chains could not be removed from {}: {}", to_string(id), old->name(),
+      cleared = false;
+      log_->warn("{}: our chains could not be removed from {}: {}", to_string(id), old.name(),
                  report.error->message);
     } else if (report.committed) {
-      log_->info("{}: our chains are removed from {}", to_string(id), old->name());
+      log_->info("{}: our chains are removed from {}", to_string(id), old.name());
     }
   }
+  return cleared;
 }
 
 void Loop::publish() {

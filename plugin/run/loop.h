@@ -44,7 +44,9 @@ class Loop {
   void forget_flows(const ForgetUdpFlows& action);
   void write_log(const LogLine& line);
   void choose_backend();
-  void retire_old_backend();
+  [[nodiscard]] std::string trouble_of_backend() const;
+  void clear_retired();
+  [[nodiscard]] bool clear(Backend& old);
   void publish();
   bool wait(int stop_fd);
 

@@ -126,6 +126,10 @@ FakeKernel::FakeKernel(Semantics semantics) : semantics_(semantics) {
 Result<std::unique_ptr<Transaction>> FakeKernel::begin(TableId id) {
   ++reads_;
   if (fail_begin) return *fail_begin;
+  if (interrupted_reads > 0) {
+    --interrupted_reads;
+    return Error{ErrorKind::kRetry, "it changes faster than it can be read"};
+  }
   if (missing.contains(id)) return Error{ErrorKind::kAbsent, to_string(id) + " does not exist"};
   return std::unique_ptr<Transaction>(std::make_unique<FakeTransaction>(*this, id));
 }

@@ -1,22 +1,13 @@
 // Any text as kube-proxy's configuration: read or refused, and what is read is in its bounds.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "plugin/settings/definitions.h"
 #include "plugin/settings/merge.h"
+#include "test/fuzz/require.h"
 
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-bool one_line(std::string_view text) {
-  return text.find('\n') == std::string_view::npos;
-}
-
-}  // namespace
+using nmanager::test::one_line;
+using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -1,23 +1,17 @@
 // Any text as kube-proxy's answer to /proxyMode and /metrics.
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "plugin/neighbour/metrics_text.h"
+#include "test/fuzz/require.h"
 
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto mode = nmanager::parse_proxy_mode(text);
-  if (!mode) require(mode.error().message.find('\n') == std::string::npos);
+  if (!mode) require(nmanager::test::one_line(mode.error().message));
   const nmanager::ProxyMetrics metrics = nmanager::parse_proxy_metrics(text);
   for (const auto& seconds : {metrics.last_sync, metrics.last_sync_ipv4, metrics.last_sync_ipv6}) {
     if (seconds) require(std::isfinite(*seconds) && *seconds > 0);

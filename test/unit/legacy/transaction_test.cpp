@@ -8,10 +8,11 @@
 #include <thread>
 #include <vector>
 
+#include "hooks/legacy/family.h"
 #include "hooks/legacy/kernel.h"
 #include "hooks/legacy/observe.h"
 #include "hooks/values/rule_text.h"
-#include "test/unit/legacy/denial.h"
+#include "test/support/denial.h"
 #include "test/unit/legacy/sandbox.h"
 
 namespace nmanager::test {

@@ -112,7 +112,6 @@ TEST_CASE("a kernel without nf_tables: legacy, certain as soon as something stan
   evidence.problem = "kernel lacks nf_tables";
   CHECK(decide_variant(evidence, {}).variant == kLegacy);
   CHECK_FALSE(decide_variant(evidence, {}).certain);
-  evidence.nft = traces("");
   evidence.legacy = traces("h");
   CHECK(decide_variant(evidence, {}).variant == kLegacy);
   CHECK(decide_variant(evidence, {}).certain);

@@ -5,9 +5,6 @@
 #include <functional>
 #include <vector>
 
-// The first of these includes <netinet/in.h>, which the kernel's headers rely on.
-#include "hooks/legacy/family.h"
-
 namespace nmanager::test {
 
 enum class Call : std::uint8_t { kSocket, kGetsockopt, kSetsockopt };

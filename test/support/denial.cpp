@@ -1,4 +1,4 @@
-#include "test/unit/legacy/denial.h"
+#include "test/support/denial.h"
 
 #include <doctest/doctest.h>
 #include <linux/audit.h>

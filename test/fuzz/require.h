@@ -1,0 +1,18 @@
+// What a fuzz target asserts, in every build.
+#pragma once
+
+#include <cstdlib>
+#include <string_view>
+
+namespace nmanager::test {
+
+inline void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+/// Error messages and reasons go to one line of a log.
+inline bool one_line(std::string_view text) {
+  return text.find('\n') == std::string_view::npos;
+}
+
+}  // namespace nmanager::test
