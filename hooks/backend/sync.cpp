@@ -34,6 +34,7 @@ bool attempt(Backend& backend, TableId id, const DesiredTable& desired,
     return true;
   }
   report.findings = plan.findings;
+  report.udp = udp_change(desired, transaction.observed(), plan);
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
   auto commit = transaction.commit(plan);
   report.committed = true;

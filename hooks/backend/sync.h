@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hooks/backend/backend.h"
+#include "hooks/conntrack/udp_rules.h"
 
 namespace nmanager {
 
@@ -22,6 +23,7 @@ struct SyncReport {
   std::optional<Error> error;            // set unless verified
   std::chrono::nanoseconds duration{};   // all attempts, lock wait included
   std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
+  UdpChange udp;                         // nat: what the commit changed for flows of UDP
 };
 
 struct SyncOptions {

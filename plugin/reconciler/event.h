@@ -10,7 +10,7 @@
 
 #include "hooks/backend/backend.h"
 #include "hooks/backend/sync.h"
-#include "hooks/conntrack/udp_targets.h"
+#include "hooks/conntrack/udp_rules.h"
 #include "hooks/plan/desired.h"
 #include "hooks/values/table.h"
 #include "plugin/api/service_source.h"
@@ -83,8 +83,7 @@ struct LookAtKube {
 /// Delete the conntrack entries of UDP flows whose nat rules have come, changed or gone.
 struct ForgetUdpFlows {
   Family family = Family::kIpv4;
-  std::set<UdpTarget> targets;
-  std::optional<Prefix> pod_cidr;
+  UdpChange change;
 };
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "hooks/conntrack/udp_targets.h"
 #include "plugin/reconciler/backoff.h"
 #include "plugin/reconciler/event.h"
 #include "plugin/services/store.h"
@@ -44,9 +43,8 @@ struct TableState {
   std::optional<TimePoint> verified_at;
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
-  std::optional<UdpTargets> udp;  // what stands translates; nat only
-  std::set<ChainName> leave;      // own chains that strangers hold
-  std::uint64_t drops_seen = 0;   // packet counter of the DROP rule when last read
+  std::set<ChainName> leave;     // own chains that strangers hold
+  std::uint64_t drops_seen = 0;  // packet counter of the DROP rule when last read
   TableStatus status;
 };
 

@@ -4,7 +4,7 @@
   echo.py serve ADDRESS PORT...                answers every TCP connection and UDP packet with
                                                "FROM SOURCE at ADDRESS"
   echo.py ask tcp|udp ADDRESS PORT             prints the answer; exit code 1: none within a second
-  echo.py keep-asking ADDRESS PORT SECONDS     one UDP flow until it is answered
+  echo.py flow ADDRESS PORT SECONDS            one UDP flow; a line whenever the answer is another one
   echo.py ask-all SECONDS tcp|udp:ADDRESS:PORT...   a line for each, all at once
 """
 import concurrent.futures
@@ -58,20 +58,27 @@ def answer_of(protocol, address, port, seconds):
         return f"none: {error}"
 
 
-def keep_asking(address, port, seconds):
-    """One flow: a packet every 50 ms from one port, until there is an answer."""
+def flow(address, port, seconds):
+    """A packet every 50 ms from one port. "none": there was no answer for a second."""
     client = socket.socket(family_of(address), socket.SOCK_DGRAM)
     client.settimeout(0.05)
     client.connect((address, port))
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    told = None
+    start = answered = time.monotonic()
+    while time.monotonic() < start + seconds:
+        answer = None
         try:
             client.send(b"?")
-            print(client.recv(200).decode().strip())
-            return 0
+            answer = client.recv(200).decode().strip()
+            answered = time.monotonic()
+            time.sleep(0.05)
         except OSError:
-            pass
-    return 1
+            if time.monotonic() > answered + 1:
+                answer = "none"
+        if answer and answer != told:
+            print(answer, flush=True)
+            told = answer
+    return 0
 
 
 def ask_all(seconds, targets):
@@ -89,8 +96,8 @@ def ask_all(seconds, targets):
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], [int(port) for port in sys.argv[3:]])
-    if sys.argv[1] == "keep-asking":
-        sys.exit(keep_asking(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    if sys.argv[1] == "flow":
+        sys.exit(flow(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
     if sys.argv[1] == "ask-all":
         sys.exit(ask_all(float(sys.argv[2]), sys.argv[3:]))
     sys.exit(ask(sys.argv[2], sys.argv[3], int(sys.argv[4])))

@@ -2,6 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <optional>
+#include <utility>
 
 #include "test/scenarios/network.h"
 
@@ -36,6 +39,28 @@ void add_service_network(const Node& node, const Network& network) {
     node.sh(tables + " -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE");
   }
 }
+
+/// A program in the background that prints lines; ends with this object.
+class Flow {
+ public:
+  Flow(const Node& node, const std::string& command, const std::string& where)
+      : output_(node.folder() + "/flow" + (where.empty() ? "-node" : "-pod")),
+        pid_(must(where + command + " >" + output_ + " 2>/dev/null </dev/null & echo -n $!")) {}
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+  ~Flow() { run("kill " + pid_); }
+
+  [[nodiscard]] std::string last() const {
+    std::ifstream in(output_);
+    std::string last;
+    for (std::string line; std::getline(in, line);) last = line;
+    return last;
+  }
+
+ private:
+  std::string output_;
+  std::string pid_;
+};
 
 }  // namespace
 
@@ -106,79 +131,167 @@ TEST_CASE("problem 2: external addresses from a pod and from the node, and nothi
   CHECK(run(network.outside(ask("tcp", "192.0.2.10", 80))).exit_code == 1);
 }
 
-TEST_CASE(
-    "a UDP flow that began before its rules is translated when they come, and when they change") {
+TEST_CASE("UDP flows that go on follow their rules: these come, are missing, change and go") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
   add_service_network(node, network);
-  network.start_outside(kScripts + "echo.py serve 10.96.0.10 53");
-  network.start_outside(kScripts + "echo.py serve fd96::10 53");
-  const Sidecar sidecar(node);
-  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
-  struct Case {
-    const char* external;
-    const char* cluster;
-    const char* answer;
+  for (const std::string cluster : {"10.96.0.10", "10.96.0.11", "fd96::10", "fd96::11"}) {
+    node.sh(network.outside("ip addr replace " + cluster + (cluster[0] == 'f' ? "/128" : "/32") +
+                            " dev lo" + (cluster[0] == 'f' ? " nodad" : "")));
+    network.start_outside(kScripts + "echo.py serve " + cluster + " 53");
+  }
+  std::optional<Sidecar> sidecar;
+  const auto start = [&] {
+    sidecar.emplace(node);
+    REQUIRE_MESSAGE(eventually([&] { return sidecar->settled(); }), sidecar->log());
   };
-  for (const Case& c : {Case{"192.0.2.10", "10.96.0.10", "FROM 203.0.113.1 at 10.96.0.10\n"},
-                        Case{"2001:db8::10", "fd96::10", "FROM fd13::1 at fd96::10\n"}}) {
+  start();
+  struct Case {
+    const char* tables;
+    const char* external;
+    const char* cluster;  // without its last digit
+    const char* node;     // as whom the flows are seen
+  };
+  for (const Case& c : {Case{"iptables", "192.0.2.10", "10.96.0.1", "203.0.113.1"},
+                        Case{"ip6tables", "2001:db8::10", "fd96::1", "fd13::1"}}) {
     CAPTURE(std::string(c.external));
-    const std::string flow =
-        kScripts + "echo.py keep-asking " + c.external + " 53 20 >" + node.folder() + "/";
-    must("(" + flow + "node) & (" + network.in_pod(flow + "pod") + ") & :");
-    REQUIRE(eventually([&] {
-      const std::string flows =
-          run("conntrack -L -p udp -f ipv4 2>&1; conntrack -L -p udp -f ipv6 2>&1").output;
-      return std::ranges::count(flows, '\n') >= 2 &&
-             flows.find(c.external) != flows.rfind(c.external);
-    }));
-    node.api().services().put(to_json({"dns", {c.cluster}, {c.external}, {"UDP:53"}}));
-    for (const char* from : {"node", "pod"}) {
-      CAPTURE(std::string(from));
-      CHECK(
-          eventually([&] { return run("cat " + node.folder() + "/" + from).output == c.answer; }));
-    }
+    Flow from_node(node, kScripts + "echo.py flow " + c.external + " 53 60", "");
+    Flow from_pod(node, kScripts + "echo.py flow " + c.external + " 53 60", network.in_pod(""));
+    const auto both_see = [&](const std::string& answer) {
+      const auto seen = [&] { return from_node.last() == answer && from_pod.last() == answer; };
+      CHECK_MESSAGE(eventually(seen), answer << ", but node: " << from_node.last()
+                                             << ", pod: " << from_pod.last() << "\n"
+                                             << run("conntrack -L -p udp 2>&1").output
+                                             << (sidecar ? sidecar->log() : ""));
+    };
+    const auto from = [&](const char* digit) {
+      return std::string("FROM ") + c.node + " at " + c.cluster + digit;
+    };
+    const auto serve = [&](const char* digit) {
+      node.api().services().put(
+          to_json({"dns", {std::string(c.cluster) + digit}, {c.external}, {"UDP:53"}}));
+    };
+    both_see("none");
+    serve("0");
+    both_see(from("0"));
+    // Nobody repairs, and a flow begins without its rules: it leaves the old way with them.
+    sidecar.reset();
+    node.sh(std::string(c.tables) + " -t nat -F NMANAGER_EX_CLUS_OUTPUT; " + c.tables +
+            " -t nat -F NMANAGER_EX_CLUS_PREROUTING; conntrack -D -p udp -d " + c.external +
+            " -f " + (c.external[0] == '2' ? "ipv6" : "ipv4"));
+    both_see("none");
+    start();
+    both_see(from("0"));
+    serve("1");
+    both_see(from("1"));
+    node.api().services().remove("default/dns");
+    both_see("none");
   }
 }
+
+namespace {
+
+/// kube-proxy as its neighbour sees it: chains in nat, and two answers over HTTP.
+class FakeKubeProxy {
+ public:
+  explicit FakeKubeProxy(const Node& node) : node_(node), site_(node.folder() + "/kube-proxy") {
+    node.sh("mkdir " + site_);
+  }
+  FakeKubeProxy(const FakeKubeProxy&) = delete;
+  FakeKubeProxy& operator=(const FakeKubeProxy&) = delete;
+  ~FakeKubeProxy() { stop(); }
+
+  void start(const std::string& mode) {
+    answer("proxyMode", mode);
+    pid_ = must("cd " + site_ +
+                "; python3 -m http.server --bind 127.0.0.1 10249 >/dev/null 2>&1 </dev/null & "
+                "echo $!");
+  }
+  void stop() {
+    if (!pid_.empty()) run("kill " + std::exchange(pid_, ""));
+  }
+  /// What GET /`path` is answered with from now on.
+  void answer(const std::string& path, const std::string& body) {
+    must("cat >" + site_ + "/new; mv " + site_ + "/new " + site_ + "/" + path, body);
+  }
+  void set_metrics(const std::string& lines) {
+    answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
+  }
+
+  /// Writes its chains as iptables and IPVS mode do, jumps included.
+  void sync(const std::string& content) {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      node_.sh(tables + "-restore --noflush",
+               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+               "-A KUBE-SERVICES -m comment --comment \"" +
+                   content +
+                   "\" -j RETURN\n"
+                   "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\nCOMMIT\n");
+      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
+        node_.sh(tables + " -t nat -C " + hook + " -j KUBE-SERVICES 2>/dev/null || " + tables +
+                 " -t nat -I " + hook + " -j KUBE-SERVICES");
+      }
+    }
+  }
+  /// A veth: what counts is the name, and not every kernel has dummy devices.
+  void have_ipvs_device(bool wanted) {
+    node_.sh(wanted ? "ip link show kube-ipvs0 >/dev/null 2>&1 || "
+                      "ip link add kube-ipvs0 type veth peer name kube-ipvs0p"
+                    : "ip link del kube-ipvs0");
+  }
+  /// As nftables mode does at its start.
+  void remove_chains() {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
+        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
+      }
+      node_.sh(tables + "-restore --noflush",
+               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+               "-X KUBE-SERVICES\n-X KUBE-MARK-MASQ\nCOMMIT\n");
+    }
+  }
+
+ private:
+  const Node& node_;
+  std::string site_;
+  std::string pid_;
+};
+
+}  // namespace
 
 TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") {
   Node node;
   if (!node.usable()) return;
   node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
-  const std::string site = node.folder() + "/kube-proxy";
-  const auto set_mode = [&](const std::string& mode) {
-    node.sh("mkdir -p " + site + "; printf " + mode + " >" + site + "/new; mv " + site + "/new " +
-            site + "/proxyMode");
-  };
-  set_mode("ipvs");
-  const std::string pid = must("python3 -m http.server --bind 127.0.0.1 --directory " + site +
-                               " 10249 >/dev/null 2>&1 & echo $!");
+  FakeKubeProxy kube_proxy(node);
+  kube_proxy.start("ipvs");
   const Sidecar sidecar(node, {"--proxy-mode", "auto"});
-  const auto follows = [&](const std::string& mode) {
-    set_mode(mode);
-    // A sync of kube-proxy is what makes it look at once.
-    node.sh("iptables -t nat -N KUBE-" + mode + "-X; iptables -t nat -I PREROUTING -j KUBE-" +
-            mode +
-            "-X;"
-            "iptables -t nat -D PREROUTING 1; iptables -t nat -X KUBE-" +
-            mode + "-X");
-    return eventually(
-        [&] {
-          return (node.our_rules().find("DNAT") != std::string::npos) == (mode == "ipvs") &&
-                 node.our_rules().find("INVALID") != std::string::npos;
-        },
-        std::chrono::seconds(60));
+  const auto in_place = [&](bool ipvs) {
+    const std::string ours = node.our_rules();
+    return (ours.find("DNAT") != std::string::npos) == ipvs &&
+           ours.find("INVALID") != std::string::npos;
   };
+  int syncs = 0;
   for (const std::string mode : {"ipvs", "iptables", "ipvs", "nftables", "ipvs"}) {
     CAPTURE(mode);
-    CHECK_MESSAGE(follows(mode), sidecar.log());
+    kube_proxy.answer("proxyMode", mode);
+    kube_proxy.have_ipvs_device(mode == "ipvs");
+    // A sync, or the end of its chains, is what makes nmanager ask at once.
+    mode == "nftables" ? kube_proxy.remove_chains() : kube_proxy.sync(std::to_string(++syncs));
+    CHECK_MESSAGE(eventually([&] { return in_place(mode == "ipvs"); }), sidecar.log());
+    CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
+    CHECK(sidecar.metric("nmanager_kube_proxy_mode", "mode=\"" + mode + "\"") == 1);
   }
-  // Could not tell is not "not IPVS": what stands stays.
-  run("kill " + pid);
-  node.sh("rm " + site + "/proxyMode");
-  CHECK(sidecar.get("/readyz?verbose").find("[") != std::string::npos);
-  CHECK(node.our_rules().find("DNAT") != std::string::npos);
+  const std::string before = node.our_rules();
+  const std::string theirs = node.foreign_rules();
+  // Could not tell is not "not IPVS": what stands stays, and that is reported.
+  kube_proxy.stop();
+  REQUIRE(eventually(
+      [&] { return sidecar.get("/readyz?verbose").find("[i]proxy-mode") != std::string::npos; }));
+  CHECK(node.our_rules() == before);
+  CHECK(node.foreign_rules() == theirs);
+  CHECK(sidecar.ready());
 }
 
 }  // namespace nmanager::test
