@@ -24,6 +24,9 @@ struct SyncReport {
   std::chrono::nanoseconds duration{};   // all attempts, lock wait included
   std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
   UdpChange udp;                         // nat: what the commit changed for flows of UDP
+  /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
+  /// read.
+  std::optional<bool> kube_jumps;
 };
 
 struct SyncOptions {

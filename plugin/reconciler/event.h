@@ -1,6 +1,7 @@
 // Everything that can happen to the reconciler, and everything it can ask for; values only.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -55,15 +56,23 @@ struct KubeLooked {
   std::optional<KubeChecksum> checksum;
   std::chrono::nanoseconds checksum_cost{};
 };
-/// kube-proxy's own word on its last sync, per its metrics; nothing: could not be read.
+/// kube-proxy's own word, once.
 struct ProxySync {
-  std::optional<WallTime> last_sync;
-  std::string error;
+  bool reachable = false;     // it told its mode
+  bool metrics_read = false;  // and its metrics
+  /// In the order of kFamilies, per its metrics; with metrics_read nothing means: never synced.
+  std::array<std::optional<WallTime>, kFamilies.size()> last_sync;
+  std::string error;  // one line
+};
+/// KUBE-PROXY-CANARY stands in mangle: while it does, kube-proxy in iptables mode sees no flush.
+/// Nothing: could not be told.
+struct CanaryKnown {
+  std::optional<bool> stands;
 };
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, Tick>;
+                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, Tick>;
 
 /// Bring a table to `desired`; answered by TableSynced.
 struct SyncTable {

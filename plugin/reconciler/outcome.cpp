@@ -143,6 +143,9 @@ void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
+  if (table.id.table == Table::kNat) {
+    std::ranges::find(state.kube, table.id.family, &KubeState::family)->jumps = report.kube_jumps;
+  }
   if (report.verified) {
     take_success(state, table, std::move(report), now, actions);
   } else {

@@ -73,9 +73,14 @@ KubeProxyFiles read_kube_proxy_files(const Settings& own) {
     }
     files.missing = files.config->kubeconfig;
   }
-  const std::string beside = path.substr(0, path.rfind('/') + 1) + "kubeconfig.conf";
+  const std::string beside = kubeconfig_beside(own);
   if (exists(beside)) files.kubeconfig = beside;
   return files;
+}
+
+std::string kubeconfig_beside(const Settings& own) {
+  const std::string& path = own.kube_proxy_config.value;
+  return path.substr(0, path.rfind('/') + 1) + "kubeconfig.conf";
 }
 
 KubeProxyFiles keep_last_good(const KubeProxyFiles& previous, KubeProxyFiles fresh) {

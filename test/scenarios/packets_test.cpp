@@ -224,7 +224,7 @@ class FakeKubeProxy {
     for (const std::string tables : {"iptables", "ip6tables"}) {
       node_.sh(tables + "-restore --noflush",
                "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-               "-A KUBE-SERVICES -m comment --comment \"" +
+               "-A KUBE-SERVICES -m mark --mark 0x99 -m comment --comment \"" +
                    content +
                    "\" -j RETURN\n"
                    "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\nCOMMIT\n");
