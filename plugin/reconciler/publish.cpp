@@ -151,6 +151,7 @@ Snapshot make_snapshot(const State& state, Now now) {
     snapshot.tables.back().in_sync = in_sync(table);
   }
   for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
+  snapshot.be_liberal = state.conntrack.be_liberal;
   snapshot.api = state.api;
   snapshot.services_listed = state.store.listed();
   snapshot.services = state.store.size();

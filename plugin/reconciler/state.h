@@ -78,6 +78,7 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
+  std::vector<Prefix> node_pod_cidrs;   // of the Node object; empty: not told
   std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
   std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
   std::array<TableState, 4> tables;     // in the order of kTables

@@ -120,6 +120,8 @@ class Intake {
             " is skipped, what stood for it stays: " + bad.reason);
   }
 
+  void take(NodePodCidrs node) { state_.node_pod_cidrs = std::move(node.cidrs); }
+
   void take(ApiState api) {
     const bool listing = api.phase == ApiState::Phase::kListing;
     if (listing && state_.api.phase != ApiState::Phase::kListing) state_.undecodable_keys.clear();

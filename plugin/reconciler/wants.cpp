@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hooks/rules/families.h"
+#include "plugin/reconciler/diagnosis.h"
 
 namespace nmanager {
 
@@ -126,6 +127,7 @@ std::vector<std::string> warnings_of(const State& state) {
         "net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID, "
         "the drop rule has little to do");
   }
+  for (std::string& warning : pod_warnings(state)) warnings.push_back(std::move(warning));
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;
     warnings.push_back(to_string(table.id) + ": " +

@@ -88,10 +88,14 @@ void Neighbourhood::decide(const KernelEvidence& kernel, std::vector<Event>& eve
 
 void Neighbourhood::note_routes(const KernelEvidence& kernel) {
   route_notes_.clear();
+  if (decision_.mode != ProxyMode::kIpvs || settings_.external_cluster.value == Switch::kOff) {
+    return;  // there are no rules for pods' traffic
+  }
   for (const PodRoute& route : uncovered_routes(kernel.pod_routes, settings_.pod_cidr_ipv4.value,
                                                 settings_.pod_cidr_ipv6.value)) {
     route_notes_.push_back("the pod CIDR does not cover the pods' route " +
-                           to_string(route.prefix) + " over " + route.device);
+                           to_string(route.prefix) + " over " + route.device +
+                           ": pods there do not get the external-cluster rules");
   }
 }
 

@@ -27,7 +27,9 @@ bool SourceSlot::follow(const Settings& settings) {
 void SourceSlot::start(const ApiAccess& access) {
   access_ = access;
   gate_ = std::make_shared<Gate>();
-  source_ = make_api_client(access);
+  ApiClientOptions options;
+  options.node_name = node_name();
+  source_ = make_api_client(access, options);
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {
     const std::lock_guard lock(gate->mutex);
     if (gate->open) mailbox.post(std::move(event));

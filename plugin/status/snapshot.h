@@ -118,6 +118,7 @@ struct Snapshot {
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
   ApiState api;
+  bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
   bool services_listed = false;
   std::size_t services = 0;
   std::size_t services_with_rules = 0;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -96,7 +97,16 @@ std::string drops_part(const Snapshot& snapshot) {
     text +=
         ' ' + std::string(to_string(table.id.family)) + ' ' + std::to_string(table.invalid_drops);
   }
-  return text + '\n';
+  text += '\n';
+  if (snapshot.be_liberal) {
+    const bool kept = std::ranges::any_of(snapshot.tables, [](const TableStatus& table) {
+      return table.id.table == Table::kFilter && table.wanted;
+    });
+    text +=
+        "  net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID";
+    text += kept ? "\n" : ", so the rule is left out\n";
+  }
+  return text;
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <fstream>
 #include <optional>
-#include <utility>
 
 #include "test/scenarios/network.h"
 
@@ -53,7 +52,7 @@ class Flow {
   [[nodiscard]] std::string last() const {
     std::ifstream in(output_);
     std::string last;
-    for (std::string line; std::getline(in, line);) last = line;
+    for (std::string line; std::getline(in, line);) last = line.substr(line.find(": ") + 2);
     return last;
   }
 
@@ -156,8 +155,8 @@ TEST_CASE("UDP flows that go on follow their rules: these come, are missing, cha
   for (const Case& c : {Case{"iptables", "192.0.2.10", "10.96.0.1", "203.0.113.1"},
                         Case{"ip6tables", "2001:db8::10", "fd96::1", "fd13::1"}}) {
     CAPTURE(std::string(c.external));
-    Flow from_node(node, kScripts + "echo.py flow " + c.external + " 53 60", "");
-    Flow from_pod(node, kScripts + "echo.py flow " + c.external + " 53 60", network.in_pod(""));
+    Flow from_node(node, kScripts + "echo.py flow 60 " + c.external + ":53", "");
+    Flow from_pod(node, kScripts + "echo.py flow 60 " + c.external + ":53", network.in_pod(""));
     const auto both_see = [&](const std::string& answer) {
       const auto seen = [&] { return from_node.last() == answer && from_pod.last() == answer; };
       CHECK_MESSAGE(eventually(seen), answer << ", but node: " << from_node.last()
@@ -188,110 +187,6 @@ TEST_CASE("UDP flows that go on follow their rules: these come, are missing, cha
     node.api().services().remove("default/dns");
     both_see("none");
   }
-}
-
-namespace {
-
-/// kube-proxy as its neighbour sees it: chains in nat, and two answers over HTTP.
-class FakeKubeProxy {
- public:
-  explicit FakeKubeProxy(const Node& node) : node_(node), site_(node.folder() + "/kube-proxy") {
-    node.sh("mkdir " + site_);
-  }
-  FakeKubeProxy(const FakeKubeProxy&) = delete;
-  FakeKubeProxy& operator=(const FakeKubeProxy&) = delete;
-  ~FakeKubeProxy() { stop(); }
-
-  void start(const std::string& mode) {
-    answer("proxyMode", mode);
-    pid_ = must("cd " + site_ +
-                "; python3 -m http.server --bind 127.0.0.1 10249 >/dev/null 2>&1 </dev/null & "
-                "echo $!");
-  }
-  void stop() {
-    if (!pid_.empty()) run("kill " + std::exchange(pid_, ""));
-  }
-  /// What GET /`path` is answered with from now on.
-  void answer(const std::string& path, const std::string& body) {
-    must("cat >" + site_ + "/new; mv " + site_ + "/new " + site_ + "/" + path, body);
-  }
-  void set_metrics(const std::string& lines) {
-    answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
-  }
-
-  /// Writes its chains as iptables and IPVS mode do, jumps included.
-  void sync(const std::string& content) {
-    for (const std::string tables : {"iptables", "ip6tables"}) {
-      node_.sh(tables + "-restore --noflush",
-               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-               "-A KUBE-SERVICES -m mark --mark 0x99 -m comment --comment \"" +
-                   content +
-                   "\" -j RETURN\n"
-                   "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\nCOMMIT\n");
-      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
-        node_.sh(tables + " -t nat -C " + hook + " -j KUBE-SERVICES 2>/dev/null || " + tables +
-                 " -t nat -I " + hook + " -j KUBE-SERVICES");
-      }
-    }
-  }
-  /// A veth: what counts is the name, and not every kernel has dummy devices.
-  void have_ipvs_device(bool wanted) {
-    node_.sh(wanted ? "ip link show kube-ipvs0 >/dev/null 2>&1 || "
-                      "ip link add kube-ipvs0 type veth peer name kube-ipvs0p"
-                    : "ip link del kube-ipvs0");
-  }
-  /// As nftables mode does at its start.
-  void remove_chains() {
-    for (const std::string tables : {"iptables", "ip6tables"}) {
-      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
-        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
-      }
-      node_.sh(tables + "-restore --noflush",
-               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-               "-X KUBE-SERVICES\n-X KUBE-MARK-MASQ\nCOMMIT\n");
-    }
-  }
-
- private:
-  const Node& node_;
-  std::string site_;
-  std::string pid_;
-};
-
-}  // namespace
-
-TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") {
-  Node node;
-  if (!node.usable()) return;
-  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
-  FakeKubeProxy kube_proxy(node);
-  kube_proxy.start("ipvs");
-  const Sidecar sidecar(node, {"--proxy-mode", "auto"});
-  const auto in_place = [&](bool ipvs) {
-    const std::string ours = node.our_rules();
-    return (ours.find("DNAT") != std::string::npos) == ipvs &&
-           ours.find("INVALID") != std::string::npos;
-  };
-  int syncs = 0;
-  for (const std::string mode : {"ipvs", "iptables", "ipvs", "nftables", "ipvs"}) {
-    CAPTURE(mode);
-    kube_proxy.answer("proxyMode", mode);
-    kube_proxy.have_ipvs_device(mode == "ipvs");
-    // A sync, or the end of its chains, is what makes nmanager ask at once.
-    mode == "nftables" ? kube_proxy.remove_chains() : kube_proxy.sync(std::to_string(++syncs));
-    CHECK_MESSAGE(eventually([&] { return in_place(mode == "ipvs"); }), sidecar.log());
-    CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
-    CHECK(sidecar.metric("nmanager_kube_proxy_mode", "mode=\"" + mode + "\"") == 1);
-  }
-  const std::string before = node.our_rules();
-  const std::string theirs = node.foreign_rules();
-  // Could not tell is not "not IPVS": what stands stays, and that is reported.
-  kube_proxy.stop();
-  REQUIRE(eventually(
-      [&] { return sidecar.get("/readyz?verbose").find("[i]proxy-mode") != std::string::npos; }));
-  CHECK(node.our_rules() == before);
-  CHECK(node.foreign_rules() == theirs);
-  CHECK(sidecar.ready());
 }
 
 }  // namespace nmanager::test
