@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hooks/conntrack/udp_rules.h"
 #include "hooks/plan/plan.h"
 #include "hooks/rules/table_spec.h"
 #include "hooks/values/result.h"
@@ -38,6 +39,10 @@ struct SyncReport {
   std::chrono::nanoseconds duration{};   // all attempts, lock wait included
   std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
   std::size_t rules = 0;                 // of ours, in the backend's own terms
+  UdpChange udp;                         // nat: what the commit changed for flows of UDP
+  /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
+  /// read.
+  std::optional<bool> kube_jumps;
 };
 
 struct SyncOptions {

@@ -1,5 +1,7 @@
 #include "hooks/backend/sync.h"
 
+#include <algorithm>
+
 namespace nmanager {
 
 namespace {
@@ -15,6 +17,13 @@ std::uint64_t count_drops(const ObservedTable& observed) {
   return packets;
 }
 
+bool has_kube_jumps(const ObservedTable& observed) {
+  return std::ranges::all_of(observed.hooks, [](const auto& hook) {
+    return std::ranges::find(hook.second, HookRule::Kind::kKubeJump, &HookRule::kind) !=
+           hook.second.end();
+  });
+}
+
 /// One try; true: no further try is needed (report.verified or report.error tells how it ended).
 bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
              const std::set<ChainName>& leave, const SyncOptions& options,
@@ -26,6 +35,7 @@ bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
   }
   Transaction& transaction = **begun;
   report.invalid_drops = count_drops(transaction.observed());
+  report.kube_jumps = has_kube_jumps(transaction.observed());
   const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
   if (plan.empty()) {
     // After a failed commit this is the proof that it had come through all the same.
@@ -34,6 +44,7 @@ bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
     return true;
   }
   report.findings = plan.findings;
+  report.udp = udp_change(desired, transaction.observed(), plan);
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
   auto commit = transaction.commit(plan);
   report.committed = true;

@@ -17,6 +17,7 @@ struct PemSource {
   [[nodiscard]] bool given() const { return !file.empty() || !data.empty(); }
   /// The text as it is now; kUnavailable with the file's name when it cannot be read.
   [[nodiscard]] Result<std::string> read() const;
+  bool operator==(const PemSource&) const = default;
 };
 
 struct ApiAccess {
@@ -28,6 +29,7 @@ struct ApiAccess {
   std::string token;            // used without token_file
   PemSource client_certificate;
   PemSource client_key;
+  bool operator==(const ApiAccess&) const = default;
 };
 
 /// The whole file, at most 1 MiB.

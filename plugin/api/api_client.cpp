@@ -52,6 +52,7 @@ class ApiClient final : public ServiceSource {
       state_.last_error.clear();
       sink_(std::move(listed));
       ::malloc_trim(0);  // pages of megabytes were parsed
+      if (auto node = session_.node()) sink_(std::move(*node));
     }
     return ending;
   }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "plugin/api/api_access.h"
 #include "plugin/api/service_source.h"
@@ -15,6 +16,10 @@ struct ApiClientOptions {
   /// The server sends a bookmark a minute; longer silence means the connection is dead.
   std::chrono::milliseconds watch_silence{90'000};
   std::chrono::milliseconds list_silence{30'000};
+  /// The Node object to be asked for after each list, for a diagnosis; empty: none. That it may not
+  /// be read, or is not there, is no error.
+  std::string node_name;
+  std::chrono::milliseconds node_silence{2'000};
 };
 
 /// A thread of its own. start_http_library() must have been called.

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "plugin/services/service.h"
 
@@ -47,8 +48,13 @@ struct ApiState {
   std::uint64_t errors = 0;
 };
 
-using ApiEvent =
-    std::variant<ServicesListed, ServiceChanged, ServiceDeleted, ServiceUndecodable, ApiState>;
+/// spec.podCIDRs of this node's Node object, where it may be read.
+struct NodePodCidrs {
+  std::vector<Prefix> cidrs;
+};
+
+using ApiEvent = std::variant<ServicesListed, ServiceChanged, ServiceDeleted, ServiceUndecodable,
+                              NodePodCidrs, ApiState>;
 
 /// Called on the client's thread; must not block and must not throw.
 using ApiSink = std::function<void(ApiEvent)>;

@@ -96,7 +96,8 @@ std::optional<Ending> ApiSession::read_token(std::string& token) {
 }
 
 /// Sends the request and waits for the head; nothing: it is a 200 and the body follows.
-std::optional<Ending> ApiSession::begin(const std::string& path_and_query) {
+std::optional<Ending> ApiSession::begin(const std::string& path_and_query,
+                                        std::chrono::milliseconds silence) {
   if (auto ending = refresh_client()) return ending;
   std::string token;
   if (auto ending = read_token(token)) return ending;
@@ -107,13 +108,13 @@ std::optional<Ending> ApiSession::begin(const std::string& path_and_query) {
     to_stop_ = exchange_;
   }
   http_->get(path_and_query, token, exchange_);
-  switch (exchange_->wait(Clock::now() + options_.list_silence)) {
+  switch (exchange_->wait(Clock::now() + silence)) {
     case Exchange::Event::kHead:
       break;
     case Exchange::Event::kStopped:
       return give_up(make(Kind::kStopped, ""));
     case Exchange::Event::kTimeout:
-      return give_up(make(Kind::kUnreachable, silence_text(options_.list_silence)));
+      return give_up(make(Kind::kUnreachable, silence_text(silence)));
     default:
       return ended();
   }
@@ -156,7 +157,7 @@ Ending ApiSession::read_body(std::string& body, std::chrono::milliseconds silenc
 }
 
 Ending ApiSession::page(const std::string& query, ServicePage& page) {
-  if (auto ending = begin(std::string(kServices) + query)) return *ending;
+  if (auto ending = begin(std::string(kServices) + query, options_.list_silence)) return *ending;
   std::string body;
   Ending ending = read_body(body, options_.list_silence);
   if (ending.kind != Kind::kDone) return ending;
@@ -190,6 +191,19 @@ Ending ApiSession::list(ServicesListed& listed,
   return {Kind::kDone, "", std::nullopt, true};
 }
 
+std::optional<NodePodCidrs> ApiSession::node() {
+  if (options_.node_name.empty()) return std::nullopt;
+  // A list of one: the role system:node-proxier may list Nodes, in every version.
+  const std::string path = "/api/v1/nodes?fieldSelector=metadata.name%3D" +
+                           query_escaped(options_.node_name) + "&limit=1";
+  if (begin(path, options_.node_silence)) return std::nullopt;
+  std::string body;
+  if (read_body(body, options_.node_silence).kind != Kind::kDone) return std::nullopt;
+  auto cidrs = decode_node_pod_cidrs(std::move(body));
+  if (!cidrs) return std::nullopt;
+  return NodePodCidrs{std::move(*cidrs)};
+}
+
 Ending ApiSession::watch(std::string& resource_version, const std::function<void()>& opened,
                          const std::function<void(WatchEvent)>& take) {
   std::uniform_int_distribution<std::int64_t> spread(0, options_.watch_timeout.count());
@@ -197,7 +211,7 @@ Ending ApiSession::watch(std::string& resource_version, const std::function<void
   const std::string query =
       "&watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(timeout) +
       "&resourceVersion=" + query_escaped(resource_version);
-  if (auto ending = begin(std::string(kServices) + query)) return *ending;
+  if (auto ending = begin(std::string(kServices) + query, options_.list_silence)) return *ending;
   opened();
   return follow(resource_version, take);
 }

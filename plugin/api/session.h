@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "plugin/api/api_client.h"
@@ -26,6 +27,9 @@ class ApiSession {
   Ending watch(std::string& resource_version, const std::function<void()>& opened,
                const std::function<void(WatchEvent)>& take);
 
+  /// Of options.node_name; nothing: it could not be had.
+  std::optional<NodePodCidrs> node();
+
   /// Any thread; whatever runs ends with kStopped in well under a second.
   void stop();
 
@@ -33,7 +37,7 @@ class ApiSession {
   bool sleep(std::chrono::milliseconds delay);
 
  private:
-  std::optional<Ending> begin(const std::string& path_and_query);
+  std::optional<Ending> begin(const std::string& path_and_query, std::chrono::milliseconds silence);
   Ending page(const std::string& query, ServicePage& page);
   Ending read_body(std::string& body, std::chrono::milliseconds silence);
   Ending follow(std::string& resource_version, const std::function<void(WatchEvent)>& take);

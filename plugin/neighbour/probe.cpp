@@ -45,9 +45,11 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
 
 }  // namespace
 
-std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync() const {
-  if (!last_sync_timestamp) return std::nullopt;
-  const std::chrono::duration<double> since_1970(*last_sync_timestamp);
+std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync(Family family) const {
+  const auto& own = family == Family::kIpv4 ? last_sync_ipv4 : last_sync_ipv6;
+  const auto& told = own ? own : last_sync_timestamp;
+  if (!told) return std::nullopt;
+  const std::chrono::duration<double> since_1970(*told);
   return std::chrono::system_clock::time_point(
       std::chrono::duration_cast<std::chrono::microseconds>(since_1970));
 }

@@ -31,8 +31,8 @@ struct ProxyReport {
   std::chrono::system_clock::time_point when;
 
   [[nodiscard]] bool never_synced() const { return metrics_read && !last_sync_timestamp; }
-  /// The same moment as a time point, to the microsecond.
-  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> last_sync() const;
+  /// The family's own last sync, else the one for all, as a time point to the microsecond.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> last_sync(Family family) const;
 };
 
 /// One round of questions; blocks at most twice `limits.timeout`, less when `stop` is requested.

@@ -1,6 +1,7 @@
 // Everything that can happen to the reconciler, and everything it can ask for; values only.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -10,7 +11,7 @@
 #include <vector>
 
 #include "hooks/backend/backend.h"
-#include "hooks/conntrack/udp_targets.h"
+#include "hooks/conntrack/udp_rules.h"
 #include "hooks/values/table.h"
 #include "plugin/api/service_source.h"
 #include "plugin/settings/settings.h"
@@ -56,15 +57,23 @@ struct KubeLooked {
   std::optional<KubeChecksum> checksum;
   std::chrono::nanoseconds checksum_cost{};
 };
-/// kube-proxy's own word on its last sync, per its metrics; nothing: could not be read.
+/// kube-proxy's own word, once.
 struct ProxySync {
-  std::optional<WallTime> last_sync;
-  std::string error;
+  bool reachable = false;     // it told its mode
+  bool metrics_read = false;  // and its metrics
+  /// In the order of kFamilies, per its metrics; with metrics_read nothing means: never synced.
+  std::array<std::optional<WallTime>, kFamilies.size()> last_sync;
+  std::string error;  // one line
+};
+/// KUBE-PROXY-CANARY stands in mangle: while it does, kube-proxy in iptables mode sees no flush.
+/// Nothing: could not be told.
+struct CanaryKnown {
+  std::optional<bool> stands;
 };
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, Tick>;
+                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, Tick>;
 
 /// Bring tables to their goals; answered by one TableSynced for each.
 struct SyncTables {
@@ -80,8 +89,7 @@ struct LookAtKube {
 /// Delete the conntrack entries of UDP flows whose nat rules have come, changed or gone.
 struct ForgetUdpFlows {
   Family family = Family::kIpv4;
-  std::set<UdpTarget> targets;
-  std::optional<Prefix> pod_cidr;
+  UdpChange change;
 };
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plugin/reconciler/proxy_sync.h"
+
 namespace nmanager {
 
 namespace {
@@ -23,7 +25,8 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
                   std::vector<Action>& actions) {
   const bool was_present = kube.status.present;
   const bool changed = kube.checksum && *kube.checksum != checksum;
-  if (checksum.present && (changed || !was_present)) actions.emplace_back(AskKubeProxy{});
+  // Chains that go may be the end of a mode as well.
+  if (changed || checksum.present != was_present) actions.emplace_back(AskKubeProxy{});
   if (changed && checksum.present && was_present) ++kube.status.resyncs;
   kube.checksum = checksum;
   kube.status.checksum = checksum.sum;
@@ -70,6 +73,7 @@ void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Acti
 }
 
 void settle_resyncs(State& state, Now now) {
+  settle_changes(state, now.wall);
   for (KubeState& kube : state.kube) {
     if (!kube.resynced_at) continue;
     const bool verified = std::ranges::all_of(state.tables, [&](const TableState& table) {

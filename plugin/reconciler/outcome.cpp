@@ -58,28 +58,14 @@ void take_sync(TableState& table, const SyncReport& report, std::vector<Action>&
                                                           in_ms(report.duration)});
 }
 
-/// After a repair every flow may have begun while the rules were missing.
-void forget_flows(const State& state, TableState& table, bool repaired,
-                  std::vector<Action>& actions) {
-  if (table.id.table != Table::kNat || !table.spec) return;
-  UdpTargets now = udp_targets(*table.spec);
-  std::set<UdpTarget> targets =
-      changed_targets(repaired ? UdpTargets{} : table.udp.value_or(UdpTargets{}), now);
-  table.udp = std::move(now);
-  if (targets.empty()) return;
-  const Settings& settings = state.settings;
-  actions.emplace_back(ForgetUdpFlows{table.id.family, std::move(targets),
-                                      table.id.family == Family::kIpv4
-                                          ? settings.pod_cidr_ipv4.value
-                                          : settings.pod_cidr_ipv6.value});
-}
-
 void take_success(State& state, TableState& table, const SyncReport& report, Now now,
                   std::vector<Action>& actions) {
   table.status.rules = report.rules;
   if (report.committed) {
     table.status.commit_duration.observe(report.duration);
-    forget_flows(state, table, table.verified_digest == table.spec_digest, actions);
+    if (!report.udp.empty()) {
+      actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
+    }
     if (table.verified_digest == table.spec_digest) {
       take_repair(table, report, now, actions);
     } else {
@@ -92,7 +78,6 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
                       " is emptied but stays, a rule of somebody else jumps to it"});
     }
   }
-  if (!table.udp && table.spec) table.udp = udp_targets(*table.spec);
   if (table.status.error) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }
@@ -157,6 +142,9 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
   if (!report.plan_text.empty()) {
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
+  }
+  if (table.id.table == Table::kNat) {
+    std::ranges::find(state.kube, table.id.family, &KubeState::family)->jumps = report.kube_jumps;
   }
   if (report.verified) {
     take_success(state, table, report, now, actions);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
 
 namespace nmanager {
@@ -91,6 +92,20 @@ Check kube_check(const State& state, WallTime now) {
   return check;
 }
 
+/// Not part of readiness: the rules that stand do not depend on a kube-proxy that runs.
+Check proxy_check(const State& state) {
+  Check check{"kube-proxy", proxy_health(state) == ProxyHealth::kSynced, true,
+              proxy_health_text(state)};
+  if (!state.proxy_sync) check.detail = "not asked yet";
+  if (!check.ok) return check;
+  for (const KubeState& kube : state.kube) {
+    if (!kube.status.present || !kube.status.told_sync) continue;
+    if (!check.detail.empty()) check.detail += "; ";
+    check.detail += std::string(to_string(kube.family)) + " " + sync_in_words(kube.status);
+  }
+  return check;
+}
+
 Check api_check(const State& state) {
   Check check{"api-server", state.api.last_error.empty(), true, {}};
   check.detail = state.api.server;
@@ -113,6 +128,7 @@ std::vector<Check> checks_of(const State& state, WallTime now) {
     if (table.want != Want::kLeave) checks.push_back(table_check(table, now));
   }
   checks.push_back(kube_check(state, now));
+  checks.push_back(proxy_check(state));
   checks.push_back(mode_check(state));
   checks.push_back(api_check(state));
   return checks;
@@ -128,12 +144,15 @@ Snapshot make_snapshot(const State& state, Now now) {
   snapshot.proxy_mode =
       state.mode.mode ? std::string(to_string(*state.mode.mode)) : std::string("unknown");
   snapshot.proxy_mode_origin = state.mode.origin;
-  snapshot.proxy_last_sync = state.proxy_sync.last_sync;
+  snapshot.proxy_health = proxy_health(state);
+  snapshot.proxy_health_text = proxy_health_text(state);
+  if (state.proxy_sync) snapshot.proxy_last_sync = std::ranges::max(state.proxy_sync->last_sync);
   for (const TableState& table : state.tables) {
     snapshot.tables.push_back(table.status);
     snapshot.tables.back().in_sync = in_sync(table);
   }
   for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
+  snapshot.be_liberal = state.conntrack.be_liberal;
   snapshot.api = state.api;
   snapshot.services_listed = state.store.listed();
   snapshot.services = state.store.size();

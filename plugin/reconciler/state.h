@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "hooks/conntrack/udp_targets.h"
 #include "plugin/reconciler/backoff.h"
 #include "plugin/reconciler/event.h"
 #include "plugin/services/store.h"
@@ -43,9 +42,15 @@ struct TableState {
   std::optional<TimePoint> verified_at;
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
-  std::optional<UdpTargets> udp;  // what stands translates; nat only
-  std::uint64_t drops_seen = 0;   // packet counter of the DROP rule when last read
+  std::uint64_t drops_seen = 0;  // packet counter of the DROP rule when last read
   TableStatus status;
+};
+
+/// A moment in which something changed in a family's tables, and when all of ours was verified
+/// after it.
+struct ChangeSeen {
+  WallTime seen;
+  std::optional<WallTime> verified;
 };
 
 struct KubeState {
@@ -56,6 +61,8 @@ struct KubeState {
   bool content_due = false;  // the stamp moved, the content was not read yet
   TimePoint content_not_before{};
   std::optional<TimePoint> resynced_at;  // waits for a verification that began later
+  std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
+  std::optional<bool> jumps;             // KUBE-* jumps stand in PREROUTING and OUTPUT of nat
   KubeStatus status;
 };
 
@@ -69,9 +76,11 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
-  ProxySync proxy_sync;
-  std::array<TableState, 4> tables;  // in the order of kTables
-  std::array<KubeState, 2> kube;     // in the order of kFamilies
+  std::vector<Prefix> node_pod_cidrs;   // of the Node object; empty: not told
+  std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
+  std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
+  std::array<TableState, 4> tables;     // in the order of kTables
+  std::array<KubeState, 2> kube;        // in the order of kFamilies
   std::uint64_t undecodable = 0;
   Qualified qualified;           // counts of the last time rules were made; no addresses
   std::set<std::string> warned;  // warnings that stand and are logged

@@ -5,6 +5,7 @@
 
 #include "plugin/reconciler/kube.h"
 #include "plugin/reconciler/outcome.h"
+#include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
 
 namespace nmanager {
@@ -44,6 +45,7 @@ class Intake {
     for (KubeState& kube : state_.kube) {
       if (!change.family || kube.family == *change.family) kube.due = true;
     }
+    note_change(state_, change.family, now_.wall);
   }
 
   void operator()(ModeKnown mode) {
@@ -85,7 +87,9 @@ class Intake {
 
   void operator()(const KubeLooked& looked) { take_kube(state_, looked, now_, actions_); }
 
-  void operator()(ProxySync sync) { state_.proxy_sync = std::move(sync); }
+  void operator()(ProxySync sync) { take_proxy_sync(state_, std::move(sync)); }
+
+  void operator()(const CanaryKnown& canary) { state_.canary = canary.stands; }
 
   void operator()(const Tick&) {
     for (TableState& table : state_.tables) table.contest.look(now_.mono);
@@ -123,6 +127,8 @@ class Intake {
             " is skipped, what stood for it stays: " + bad.reason);
   }
 
+  void take(NodePodCidrs node) { state_.node_pod_cidrs = std::move(node.cidrs); }
+
   void take(ApiState api) {
     const bool listing = api.phase == ApiState::Phase::kListing;
     if (listing && state_.api.phase != ApiState::Phase::kListing) state_.undecodable_keys.clear();
@@ -151,6 +157,7 @@ class Intake {
       kube.stamp.reset();
       kube.checksum.reset();
       kube.resynced_at.reset();
+      kube.jumps.reset();
       kube.status.present = false;
     }
   }

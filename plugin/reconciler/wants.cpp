@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "hooks/rules/table_spec.h"
+#include "plugin/reconciler/diagnosis.h"
 
 namespace nmanager {
 
@@ -131,6 +132,7 @@ std::vector<std::string> warnings_of(const State& state) {
         "the drop rule has little to do");
   }
   if (!state.backend.note.empty()) warnings.push_back(state.backend.note);
+  for (std::string& warning : pod_warnings(state)) warnings.push_back(std::move(warning));
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;
     warnings.push_back(to_string(table.id) + ": " +

@@ -1,5 +1,9 @@
 #include "plugin/run/access.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -13,6 +17,18 @@ std::string variable(const char* name) {
 }
 
 }  // namespace
+
+std::string node_name() {
+  std::string name = variable("NODE_NAME");
+  if (name.empty()) {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) == 0) name = host.data();
+  }
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return name;
+}
 
 Result<ApiAccess> choose_access(const Settings& settings) {
   if (!settings.kubeconfig.value.empty()) return load_kubeconfig(settings.kubeconfig.value);

@@ -124,7 +124,7 @@ void Loop::look_at_kube(const LookAtKube& action, Events& answers) {
 }
 
 void Loop::forget_flows(const ForgetUdpFlows& action) {
-  const auto deleted = forget_udp_flows(action.family, action.targets, action.pod_cidr);
+  const auto deleted = forget_udp_flows(action.family, action.change);
   if (!deleted) {
     log_->warn("{}: UDP flows that began before a change of their rules go on the old way: {}",
                to_string(action.family), deleted.error().message);

@@ -8,13 +8,12 @@
 #include <cstdlib>
 #include <memory>
 
-#include "plugin/api/api_client.h"
 #include "plugin/api/http_client.h"
-#include "plugin/run/access.h"
 #include "plugin/run/commands.h"
 #include "plugin/run/fd.h"
 #include "plugin/run/loop.h"
 #include "plugin/run/neighbourhood.h"
+#include "plugin/run/source_slot.h"
 #include "plugin/settings/definitions.h"
 #include "plugin/settings/load.h"
 #include "plugin/settings/parse.h"
@@ -37,28 +36,41 @@ Fd stop_signals() {
   return Fd(::signalfd(-1, &set, SFD_CLOEXEC));
 }
 
-void complete(Snapshot& snapshot, const Neighbourhood& around) {
+void complete(Snapshot& snapshot, const Neighbourhood& around, const SourceSlot& source) {
   snapshot.version = NMANAGER_VERSION;
   snapshot.settings = effective_settings(around.settings());
   snapshot.proxy_version = around.kube_proxy_version().value_or("");
   for (const std::string& note : around.route_notes()) snapshot.warnings.push_back(note);
+  if (!source.problem().empty()) {
+    snapshot.warnings.push_back("access to the API server: " + source.problem());
+  }
 }
 
-/// The source stays empty, and says so, while there is no way to reach an API server: the INVALID
-/// rule does not depend on it.
-std::unique_ptr<ServiceSource> start_api(const Settings& settings, Mailbox<Event>& mailbox) {
-  const auto access = choose_access(settings);
-  if (!access) {
-    ApiState state;
-    state.phase = ApiState::Phase::kBackingOff;
-    state.last_error = access.error().message;
-    state.last_error_kind = access.error().kind;
-    mailbox.post(ApiEvent(std::move(state)));
-    return nullptr;
+/// What the operator hears of settings that kube-proxy's files have changed.
+void log_changes(const Log& log, const std::vector<SettingShown>& before,
+                 const std::vector<SettingShown>& after) {
+  for (std::size_t i = 0; i < before.size() && i < after.size(); ++i) {
+    if (before[i].value == after[i].value && before[i].origin == after[i].origin) continue;
+    log->info("setting {} is now {} ({}), was {} ({})", after[i].name,
+              after[i].value.empty() ? "-" : after[i].value, after[i].origin,
+              before[i].value.empty() ? "-" : before[i].value, before[i].origin);
   }
-  auto client = make_api_client(*access);
-  client->start([&mailbox](ApiEvent event) { mailbox.post(std::move(event)); });
-  return client;
+}
+
+/// Tells the neighbourhood's news, and has the API client follow files that have changed.
+std::vector<Event> look_around(Neighbourhood& around, SourceSlot& source, const Log& log,
+                               std::optional<bool> kube_chains) {
+  const auto before = effective_settings(around.settings());
+  auto events = around.look(kube_chains);
+  if (!around.take_access_changed()) return events;
+  log_changes(log, before, effective_settings(around.settings()));
+  const std::string problem = source.problem();
+  if (source.follow(around.settings())) {
+    log->info("the access to the API server has changed: Services are listed anew");
+  } else if (!source.problem().empty() && source.problem() != problem) {
+    log->warn("access to the API server: {}", source.problem());
+  }
+  return events;
 }
 
 int run(const Settings& own) {
@@ -83,20 +95,22 @@ int run(const Settings& own) {
   for (const std::string& note : settings.notes) log->warn("{}", note);
 
   Mailbox<Event> mailbox;
+  SourceSlot source(mailbox);
   LoopHooks hooks;
   hooks.publish = [&](Snapshot snapshot) {
-    complete(snapshot, around);
+    complete(snapshot, around, source);
     board.publish(std::make_shared<const Snapshot>(std::move(snapshot)));
   };
   hooks.beat = [&] { board.beat(std::chrono::steady_clock::now()); };
   hooks.ask_kube_proxy = [&] { around.ask_kube_proxy(); };
-  hooks.look_around = [&](std::optional<bool> kube) { return around.look(kube); };
+  hooks.look_around = [&](std::optional<bool> kube) {
+    return look_around(around, source, log, kube);
+  };
   hooks.wake_fds = around.fds();
   around.start_probe();
-  auto source = start_api(settings, mailbox);
+  (void)source.follow(settings);  // what goes wrong is in the mailbox
   Loop(settings, mailbox, log, std::move(hooks)).run(stop.get());
   log->info("stops; the rules stay");
-  source.reset();
   return kExitDone;
 }
 

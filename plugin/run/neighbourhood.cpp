@@ -9,9 +9,8 @@ namespace nmanager {
 namespace {
 
 std::vector<std::string> watched_paths(const Settings& own, const KubeProxyFiles& files) {
-  std::vector<std::string> paths{own.kube_proxy_config.value};
-  if (!files.kubeconfig.empty()) paths.push_back(files.kubeconfig);
-  return paths;
+  return {own.kube_proxy_config.value, own.kubeconfig.value, files.kubeconfig, files.missing,
+          kubeconfig_beside(own)};  // the watch leaves out empty ones
 }
 
 }  // namespace
@@ -41,16 +40,22 @@ std::vector<Event> Neighbourhood::look(std::optional<bool> kube_chains) {
   take_reports(events);
   KernelEvidence kernel = gather_kernel_evidence();
   kernel.kube_chains = kube_chains;
+  kernel.nft_table = tables_.nft_table();
   decide(kernel, events);
   note_routes(kernel);
   if (kernel.be_liberal && kernel.be_liberal != be_liberal_) {
     be_liberal_ = kernel.be_liberal;
     events.emplace_back(ConntrackKnown{*be_liberal_});
   }
+  if (const auto canary = tables_.canary(); canary != canary_) {
+    canary_ = canary;
+    events.emplace_back(CanaryKnown{canary});
+  }
   return events;
 }
 
 void Neighbourhood::read_files(std::vector<Event>& events) {
+  access_changed_ = true;
   files_ = keep_last_good(files_, read_kube_proxy_files(own_));
   files_watch_.set_paths(watched_paths(own_, files_));
   const std::string metrics_before = settings_.kube_proxy_metrics.value;
@@ -66,7 +71,11 @@ void Neighbourhood::take_reports(std::vector<Event>& events) {
   auto reports = reports_.take();
   if (reports.empty()) return;
   report_ = std::move(reports.back());
-  events.emplace_back(ProxySync{report_.last_sync(), report_.error});
+  events.emplace_back(
+      ProxySync{report_.reachable,
+                report_.metrics_read,
+                {report_.last_sync(Family::kIpv4), report_.last_sync(Family::kIpv6)},
+                report_.error});
 }
 
 void Neighbourhood::decide(const KernelEvidence& kernel, std::vector<Event>& events) {
@@ -79,10 +88,14 @@ void Neighbourhood::decide(const KernelEvidence& kernel, std::vector<Event>& eve
 
 void Neighbourhood::note_routes(const KernelEvidence& kernel) {
   route_notes_.clear();
+  if (decision_.mode != ProxyMode::kIpvs || settings_.external_cluster.value == Switch::kOff) {
+    return;  // there are no rules for pods' traffic
+  }
   for (const PodRoute& route : uncovered_routes(kernel.pod_routes, settings_.pod_cidr_ipv4.value,
                                                 settings_.pod_cidr_ipv6.value)) {
     route_notes_.push_back("the pod CIDR does not cover the pods' route " +
-                           to_string(route.prefix) + " over " + route.device);
+                           to_string(route.prefix) + " over " + route.device +
+                           ": pods there do not get the external-cluster rules");
   }
 }
 

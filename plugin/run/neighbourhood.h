@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "plugin/neighbour/decide_mode.h"
@@ -13,6 +14,7 @@
 #include "plugin/neighbour/probe.h"
 #include "plugin/reconciler/event.h"
 #include "plugin/run/mailbox.h"
+#include "plugin/run/table_evidence.h"
 #include "plugin/settings/merge.h"
 
 namespace nmanager {
@@ -36,6 +38,9 @@ class Neighbourhood {
   /// `kube_chains`: KUBE-SERVICES stands in a nat table of the variant in use.
   [[nodiscard]] std::vector<Event> look(std::optional<bool> kube_chains);
 
+  /// A file that tells how to reach the API server, or may, has changed since the last call.
+  [[nodiscard]] bool take_access_changed() { return std::exchange(access_changed_, false); }
+
   /// Pods' routes on this node that the pod CIDRs do not cover, one line each.
   [[nodiscard]] const std::vector<std::string>& route_notes() const { return route_notes_; }
   [[nodiscard]] const std::optional<std::string>& kube_proxy_version() const {
@@ -55,6 +60,9 @@ class Neighbourhood {
   ProxyReport report_;
   ModeDecision decision_;
   std::optional<bool> be_liberal_;
+  std::optional<bool> canary_;
+  bool access_changed_ = false;
+  TableEvidence tables_;
   std::vector<std::string> route_notes_;
   Mailbox<ProxyReport> reports_;
   std::unique_ptr<KubeProxyProbe> probe_;  // last: it posts to reports_

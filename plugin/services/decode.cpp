@@ -290,6 +290,34 @@ Result<WatchEvent> decode_watch_line(std::string text) {
   return event;
 }
 
+Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string text) {
+  json::Document document(std::move(text));
+  if (const auto problem = document.problem()) return bad_input("list of Nodes: " + *problem);
+  const Value& root = document.root();
+  if (!root.IsObject() || json::text(root, "kind") != "NodeList") {
+    return bad_input("not a list of Nodes");
+  }
+  const Value* nodes = json::find(root, "items");
+  if (nodes == nullptr || !nodes->IsArray() || nodes->Empty() || !(*nodes)[0].IsObject()) {
+    return bad_input("a list without a Node");
+  }
+  std::vector<Prefix> cidrs;
+  const auto add = [&](std::string_view cidr) {
+    if (const auto block = Prefix::parse(cidr)) cidrs.push_back(*block);
+  };
+  const Value* spec = json::find((*nodes)[0], "spec");
+  if (spec == nullptr || !spec->IsObject()) return cidrs;
+  const Value* all = json::find(*spec, "podCIDRs");
+  if (all == nullptr || !all->IsArray()) {
+    add(json::text(*spec, "podCIDR"));
+    return cidrs;
+  }
+  for (const Value& one : all->GetArray()) {
+    if (one.IsString()) add(json::view(one));
+  }
+  return cidrs;
+}
+
 std::string decode_status_message(std::string text) {
   const std::string start = json::printable(text);
   json::Document document(std::move(text));

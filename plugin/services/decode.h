@@ -54,6 +54,10 @@ struct WatchEvent {
 /// One line of a watch. kBadInput: not a watch event; the stream cannot be trusted any more.
 [[nodiscard]] Result<WatchEvent> decode_watch_line(std::string json);
 
+/// spec.podCIDRs (or podCIDR) of the first Node of a list. kBadInput: not a list of Nodes, or an
+/// empty one; what is no block is left out.
+[[nodiscard]] Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string json);
+
 /// A Status object as answered with an error code; a short text when it is none.
 [[nodiscard]] std::string decode_status_message(std::string json);
 

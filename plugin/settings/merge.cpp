@@ -48,18 +48,6 @@ void fill_from(const KubeProxyConfig& config, Settings& settings) {
   settings.detect_local_mode = config.detect_local_mode;
 }
 
-/// kube-proxy may tell pods otherwise than by cluster CIDR; we cannot.
-void note_local_detection(const KubeProxyConfig& config, Settings& settings) {
-  if (config.detect_local_mode.empty() || config.detect_local_mode == "ClusterCIDR") return;
-  const bool known = settings.pod_cidr_ipv4.value || settings.pod_cidr_ipv6.value;
-  settings.notes.push_back(
-      "kube-proxy tells pods by detectLocalMode " + config.detect_local_mode +
-      ", the rules for pods' traffic by pod CIDR: " +
-      (known
-           ? "make sure that POD_CIDR_IPV4 / POD_CIDR_IPV6 (or clusterCIDR) cover this node's pods"
-           : "set POD_CIDR_IPV4 / POD_CIDR_IPV6 to have them"));
-}
-
 }  // namespace
 
 KubeProxyFiles read_kube_proxy_files(const Settings& own) {
@@ -73,9 +61,14 @@ KubeProxyFiles read_kube_proxy_files(const Settings& own) {
     }
     files.missing = files.config->kubeconfig;
   }
-  const std::string beside = path.substr(0, path.rfind('/') + 1) + "kubeconfig.conf";
+  const std::string beside = kubeconfig_beside(own);
   if (exists(beside)) files.kubeconfig = beside;
   return files;
+}
+
+std::string kubeconfig_beside(const Settings& own) {
+  const std::string& path = own.kube_proxy_config.value;
+  return path.substr(0, path.rfind('/') + 1) + "kubeconfig.conf";
 }
 
 KubeProxyFiles keep_last_good(const KubeProxyFiles& previous, KubeProxyFiles fresh) {
@@ -93,7 +86,6 @@ Settings merge_kube_proxy_files(const Settings& own, const KubeProxyFiles& files
       settings.notes.push_back(own.kube_proxy_config.value + ": " + problem);
     }
     fill_from(*files.config, settings);
-    note_local_detection(*files.config, settings);
   } else {
     settings.notes.push_back("nothing is taken from kube-proxy's configuration: " +
                              files.config.error().message);

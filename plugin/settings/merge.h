@@ -24,6 +24,10 @@ struct KubeProxyFiles {
 /// that the configuration names, else kubeconfig.conf beside it. Never fails.
 [[nodiscard]] KubeProxyFiles read_kube_proxy_files(const Settings& own);
 
+/// Where kube-proxy's kubeconfig is looked for when its configuration does not name one that
+/// exists.
+[[nodiscard]] std::string kubeconfig_beside(const Settings& own);
+
 /// `fresh`; but a configuration that cannot be read any more does not take back what it said.
 [[nodiscard]] KubeProxyFiles keep_last_good(const KubeProxyFiles& previous, KubeProxyFiles fresh);
 

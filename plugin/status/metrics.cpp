@@ -149,6 +149,9 @@ void add_kube(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
                     "When kube-proxy's chains were last seen to have changed.");
   auto lag = gauge("nmanager_kube_resync_verified_lag_seconds",
                    "From the last resync seen to the end of the verification after it.");
+  auto told =
+      gauge("nmanager_kube_proxy_sync_verified_lag_seconds",
+            "From the end of kube-proxy's last sync, by its own word, to our verification.");
   for (const KubeStatus& kube : snapshot.kube) {
     const Labels labels{{"family", family_label(kube.family)}};
     present.add(kube.present ? 1 : 0, labels);
@@ -157,11 +160,19 @@ void add_kube(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
     if (kube.verified_after) {
       lag.add(std::chrono::duration<double>(kube.verify_lag).count(), labels);
     }
+    if (kube.present && kube.told_verified) {
+      told.add(std::chrono::duration<double>(*kube.told_verified).count(), labels);
+    }
   }
-  for (Builder* one : {&present, &resyncs, &last, &lag}) one->into(all);
+  for (Builder* one : {&present, &resyncs, &last, &lag, &told}) one->into(all);
   gauge("nmanager_kube_proxy_mode", "1 with the mode that kube-proxy runs in.")
       .add(1, {{"mode", snapshot.proxy_mode}})
       .into(all);
+  auto health = gauge("nmanager_kube_proxy_state", "1 with the state that kube-proxy is in.");
+  for (const ProxyHealth one : kProxyHealths) {
+    health.add(one == snapshot.proxy_health ? 1 : 0, {{"state", std::string(to_string(one))}});
+  }
+  health.into(all);
   if (snapshot.proxy_last_sync) {
     gauge("nmanager_kube_proxy_last_sync_timestamp_seconds",
           "kube-proxy's own word on its last sync.")

@@ -29,7 +29,4 @@ struct ProcessStats {
 /// Prometheus text format 0.0.4.
 [[nodiscard]] std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process);
 
-/// ISO 8601 in UTC with milliseconds.
-[[nodiscard]] std::string utc(WallTime time);
-
 }  // namespace nmanager

@@ -63,7 +63,31 @@ struct KubeStatus {
   std::optional<WallTime> last_resync;     // when we saw it move
   std::optional<WallTime> verified_after;  // when ours was verified after it
   std::chrono::nanoseconds verify_lag{};
+  std::optional<WallTime> told_sync;  // the end of its last sync, by its own word
+  /// From there (or from our start, when that was later) until ours was verified; nothing: not yet.
+  std::optional<std::chrono::nanoseconds> told_verified;
 };
+
+/// How the neighbour is, by all that is known of it.
+enum class ProxyHealth : std::uint8_t {
+  kNotAsked,
+  kSynced,
+  kNotStarted,         // it does not answer, and none of its chains stand
+  kDown,               // it does not answer while its chains stand
+  kNeverSynced,        // it answers, and has not synced since it started
+  kMetricsUnreadable,  // it answers, but its metrics tell nothing
+  kJumpsGone,          // its chains stand, and nothing leads to them
+};
+inline constexpr std::array kProxyHealths{
+    ProxyHealth::kNotAsked, ProxyHealth::kSynced,      ProxyHealth::kNotStarted,
+    ProxyHealth::kDown,     ProxyHealth::kNeverSynced, ProxyHealth::kMetricsUnreadable,
+    ProxyHealth::kJumpsGone};
+[[nodiscard]] std::string_view to_string(ProxyHealth health);  // "not_asked", ...
+
+/// "its sync at 2026-01-02T03:04:05.678Z was verified 3 ms later"; `told_sync` is set.
+[[nodiscard]] std::string sync_in_words(const KubeStatus& kube);
+/// ISO 8601 in UTC with milliseconds: "2026-01-02T03:04:05.678Z".
+[[nodiscard]] std::string utc(WallTime time);
 
 /// One line of /readyz?verbose.
 struct Check {
@@ -88,10 +112,13 @@ struct Snapshot {
   std::string proxy_mode;  // "ipvs", "iptables", "nftables", "unknown"
   std::string proxy_mode_origin;
   std::optional<WallTime> proxy_last_sync;  // kube-proxy's own word, per its metrics
-  std::string proxy_version;                // "v1.36.2"; empty: not told
+  ProxyHealth proxy_health = ProxyHealth::kNotAsked;
+  std::string proxy_health_text;  // in words
+  std::string proxy_version;      // "v1.36.2"; empty: not told
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
   ApiState api;
+  bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
   bool services_listed = false;
   std::size_t services = 0;
   std::size_t services_with_rules = 0;

@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 
 #include "plugin/status/render.h"
 
@@ -47,7 +47,9 @@ std::string kube_line(const KubeStatus& kube, WallTime now) {
   if (!kube.present) return text + "no KUBE-SERVICES chain in nat\n";
   text += "its chains changed " + ago(kube.last_resync, now);
   if (kube.verified_after) text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
-  return text + ", " + std::to_string(kube.resyncs) + " resyncs seen\n";
+  text += ", " + std::to_string(kube.resyncs) + " resyncs seen\n";
+  if (kube.told_sync) text += "    by its own word: " + sync_in_words(kube) + '\n';
+  return text;
 }
 
 std::string kube_proxy_part(const Snapshot& snapshot, WallTime now) {
@@ -55,9 +57,7 @@ std::string kube_proxy_part(const Snapshot& snapshot, WallTime now) {
   if (!snapshot.proxy_mode_origin.empty()) text += " (told by " + snapshot.proxy_mode_origin + ')';
   if (!snapshot.proxy_version.empty()) text += ", version " + snapshot.proxy_version;
   text += '\n';
-  if (snapshot.proxy_last_sync) {
-    text += "  its own word: last sync at " + ago(snapshot.proxy_last_sync, now) + '\n';
-  }
+  if (!snapshot.proxy_health_text.empty()) text += "  " + snapshot.proxy_health_text + '\n';
   for (const KubeStatus& kube : snapshot.kube) text += kube_line(kube, now);
   if (snapshot.proxy_mode == "ipvs") {  // KEP-5495
     text +=
@@ -97,25 +97,19 @@ std::string drops_part(const Snapshot& snapshot) {
     text +=
         ' ' + std::string(to_string(table.id.family)) + ' ' + std::to_string(table.invalid_drops);
   }
-  return text + '\n';
+  text += '\n';
+  if (snapshot.be_liberal) {
+    const bool kept = std::ranges::any_of(snapshot.tables, [](const TableStatus& table) {
+      return table.id.table == Table::kFilter && table.wanted;
+    });
+    text +=
+        "  net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID";
+    text += kept ? "\n" : ", so the rule is left out\n";
+  }
+  return text;
 }
 
 }  // namespace
-
-std::string utc(WallTime time) {
-  const std::time_t seconds =
-      std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
-  const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(
-                        time - std::chrono::floor<std::chrono::seconds>(time))
-                        .count();
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(rest));
-  return buffer;
-}
 
 std::string render_status(const Snapshot& snapshot, WallTime now) {
   std::string text = snapshot.ready() ? "ready\n" : "not ready\n";

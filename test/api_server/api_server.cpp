@@ -82,6 +82,11 @@ void ApiServer::fail_next(Fault fault) {
   shared_->faults.push_back(std::move(fault));
 }
 
+void ApiServer::set_nodes(std::string json) {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->nodes = std::move(json);
+}
+
 void ApiServer::set_token(std::string token) {
   const std::lock_guard lock(shared_->mutex);
   shared_->token = std::move(token);

@@ -68,6 +68,8 @@ class ApiServer {
   /// For the next request that it is meant for; several queue up.
   void fail_next(Fault fault);
   void set_token(std::string token);
+  /// What a list of Nodes is answered with; empty: 404.
+  void set_nodes(std::string json);
   /// Ends every open watch as the server does at its time-out.
   void end_watches();
   /// Closes (or resets) every connection.

@@ -137,12 +137,16 @@ class Connection {
 
   void answer(const Request& request) {
     std::string token;
+    std::string nodes;
     {
       const std::lock_guard lock(shared_.mutex);
       token = shared_.token;
+      nodes = shared_.nodes;
     }
     if (!token.empty() && request.seen.authorization != "Bearer " + token) {
       send_whole(401, "", status_object(401, "Unauthorized", "Unauthorized"));
+    } else if (!nodes.empty() && request.seen.target.starts_with("/api/v1/nodes?")) {
+      send_whole(200, "", nodes);
     } else if (!request.seen.target.starts_with("/api/v1/services?") &&
                request.seen.target != "/api/v1/services") {
       send_whole(404, "", status_object(404, "NotFound", "not found"));

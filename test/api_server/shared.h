@@ -35,6 +35,7 @@ struct ApiServer::Shared {
   std::map<std::uint64_t, int> sockets;  // open connections
   std::vector<std::thread> threads;
   std::string token;
+  std::string nodes;
 };
 
 /// Serves one connection until it ends or the server stops. Never throws.

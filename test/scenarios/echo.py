@@ -2,9 +2,13 @@
 """Who answers, and as whom does it see us?
 
   echo.py serve ADDRESS PORT...                answers every TCP connection and UDP packet with
-                                               "FROM SOURCE at ADDRESS"
+                                               "FROM SOURCE at ADDRESS", and sends back what comes
+                                               after that on a connection
   echo.py ask tcp|udp ADDRESS PORT             prints the answer; exit code 1: none within a second
-  echo.py keep-asking ADDRESS PORT SECONDS     one UDP flow until it is answered
+  echo.py flow SECONDS ADDRESS:PORT...         a UDP flow to each; a line "ADDRESS: ANSWER" whenever the
+                                               answer is another one
+  echo.py hold tcp:ADDRESS:PORT...             connections, all at once, used until standard input ends;
+                                               prints "up" first, at the end a line for each: held or lost
   echo.py ask-all SECONDS tcp|udp:ADDRESS:PORT...   a line for each, all at once
 """
 import concurrent.futures
@@ -32,7 +36,16 @@ def serve(address, ports):
             if listeners[ready] == "tcp":
                 connection, source = ready.accept()
                 connection.sendall(f"FROM {source[0]} at {address}\n".encode())
-                connection.close()
+                listeners[connection] = "connection"
+            elif listeners[ready] == "connection":
+                try:
+                    data = ready.recv(100)
+                    ready.sendall(data)
+                except OSError:
+                    data = b""
+                if not data:
+                    del listeners[ready]
+                    ready.close()
             else:
                 _, source = ready.recvfrom(100)
                 ready.sendto(f"FROM {source[0]} at {address}\n".encode(), source)
@@ -58,20 +71,57 @@ def answer_of(protocol, address, port, seconds):
         return f"none: {error}"
 
 
-def keep_asking(address, port, seconds):
-    """One flow: a packet every 50 ms from one port, until there is an answer."""
+def flow(seconds, target):
+    """A packet every 50 ms from one port. "none": there was no answer for a second."""
+    address, port = target.rsplit(":", 1)
     client = socket.socket(family_of(address), socket.SOCK_DGRAM)
     client.settimeout(0.05)
-    client.connect((address, port))
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    client.connect((address, int(port)))
+    told = None
+    start = answered = time.monotonic()
+    while time.monotonic() < start + seconds:
+        answer = None
         try:
             client.send(b"?")
-            print(client.recv(200).decode().strip())
-            return 0
+            answer = client.recv(200).decode().strip()
+            answered = time.monotonic()
         except OSError:
-            pass
-    return 1
+            if time.monotonic() > answered + 1:
+                answer = "none"
+        time.sleep(0.05)  # a refusal comes at once
+        if answer and answer != told:
+            print(f"{address}: {answer}\n", end="", flush=True)
+            told = answer
+
+
+def flows(seconds, targets):
+    with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
+        list(pool.map(lambda target: flow(seconds, target), targets))
+    return 0
+
+
+def hold(targets):
+    held = {}
+    for target in targets:
+        address, port = target.split(":", 1)[1].rsplit(":", 1)
+        connection = socket.create_connection((address, int(port)), timeout=5)
+        connection.recv(200)  # FROM
+        held[target] = connection
+    print("up", flush=True)
+    lost = {}
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        for target, connection in held.items():
+            if target in lost:
+                continue
+            try:
+                connection.sendall(b"!")
+                if connection.recv(1) != b"!":
+                    lost[target] = "closed"
+            except OSError as error:
+                lost[target] = str(error)
+    for target in targets:
+        print(f"lost {target}: {lost[target]}" if target in lost else f"held {target}")
+    return 1 if lost else 0
 
 
 def ask_all(seconds, targets):
@@ -89,8 +139,10 @@ def ask_all(seconds, targets):
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], [int(port) for port in sys.argv[3:]])
-    if sys.argv[1] == "keep-asking":
-        sys.exit(keep_asking(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    if sys.argv[1] == "flow":
+        sys.exit(flows(float(sys.argv[2]), sys.argv[3:]))
+    if sys.argv[1] == "hold":
+        sys.exit(hold(sys.argv[2:]))
     if sys.argv[1] == "ask-all":
         sys.exit(ask_all(float(sys.argv[2]), sys.argv[3:]))
     sys.exit(ask(sys.argv[2], sys.argv[3], int(sys.argv[4])))

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <optional>
 
 #include "test/scenarios/network.h"
 
@@ -36,6 +38,28 @@ void add_service_network(const Node& node, const Network& network) {
     node.sh(tables + " -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE");
   }
 }
+
+/// A program in the background that prints lines; ends with this object.
+class Flow {
+ public:
+  Flow(const Node& node, const std::string& command, const std::string& where)
+      : output_(node.folder() + "/flow" + (where.empty() ? "-node" : "-pod")),
+        pid_(must(where + command + " >" + output_ + " 2>/dev/null </dev/null & echo -n $!")) {}
+  Flow(const Flow&) = delete;
+  Flow& operator=(const Flow&) = delete;
+  ~Flow() { run("kill " + pid_); }
+
+  [[nodiscard]] std::string last() const {
+    std::ifstream in(output_);
+    std::string last;
+    for (std::string line; std::getline(in, line);) last = line.substr(line.find(": ") + 2);
+    return last;
+  }
+
+ private:
+  std::string output_;
+  std::string pid_;
+};
 
 }  // namespace
 
@@ -106,79 +130,63 @@ TEST_CASE("problem 2: external addresses from a pod and from the node, and nothi
   CHECK(run(network.outside(ask("tcp", "192.0.2.10", 80))).exit_code == 1);
 }
 
-TEST_CASE(
-    "a UDP flow that began before its rules is translated when they come, and when they change") {
+TEST_CASE("UDP flows that go on follow their rules: these come, are missing, change and go") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
   add_service_network(node, network);
-  network.start_outside(kScripts + "echo.py serve 10.96.0.10 53");
-  network.start_outside(kScripts + "echo.py serve fd96::10 53");
-  const Sidecar sidecar(node);
-  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  for (const std::string cluster : {"10.96.0.10", "10.96.0.11", "fd96::10", "fd96::11"}) {
+    node.sh(network.outside("ip addr replace " + cluster + (cluster[0] == 'f' ? "/128" : "/32") +
+                            " dev lo" + (cluster[0] == 'f' ? " nodad" : "")));
+    network.start_outside(kScripts + "echo.py serve " + cluster + " 53");
+  }
+  std::optional<Sidecar> sidecar;
+  const auto start = [&] {
+    sidecar.emplace(node);
+    REQUIRE_MESSAGE(eventually([&] { return sidecar->settled(); }), sidecar->log());
+  };
+  start();
   struct Case {
+    const char* tables;
     const char* external;
-    const char* cluster;
-    const char* answer;
+    const char* cluster;  // without its last digit
+    const char* node;     // as whom the flows are seen
   };
-  for (const Case& c : {Case{"192.0.2.10", "10.96.0.10", "FROM 203.0.113.1 at 10.96.0.10\n"},
-                        Case{"2001:db8::10", "fd96::10", "FROM fd13::1 at fd96::10\n"}}) {
+  for (const Case& c : {Case{"iptables", "192.0.2.10", "10.96.0.1", "203.0.113.1"},
+                        Case{"ip6tables", "2001:db8::10", "fd96::1", "fd13::1"}}) {
     CAPTURE(std::string(c.external));
-    const std::string flow =
-        kScripts + "echo.py keep-asking " + c.external + " 53 20 >" + node.folder() + "/";
-    must("(" + flow + "node) & (" + network.in_pod(flow + "pod") + ") & :");
-    REQUIRE(eventually([&] {
-      const std::string flows =
-          run("conntrack -L -p udp -f ipv4 2>&1; conntrack -L -p udp -f ipv6 2>&1").output;
-      return std::ranges::count(flows, '\n') >= 2 &&
-             flows.find(c.external) != flows.rfind(c.external);
-    }));
-    node.api().services().put(to_json({"dns", {c.cluster}, {c.external}, {"UDP:53"}}));
-    for (const char* from : {"node", "pod"}) {
-      CAPTURE(std::string(from));
-      CHECK(
-          eventually([&] { return run("cat " + node.folder() + "/" + from).output == c.answer; }));
-    }
+    Flow from_node(node, kScripts + "echo.py flow 60 " + c.external + ":53", "");
+    Flow from_pod(node, kScripts + "echo.py flow 60 " + c.external + ":53", network.in_pod(""));
+    const auto both_see = [&](const std::string& answer) {
+      const auto seen = [&] { return from_node.last() == answer && from_pod.last() == answer; };
+      CHECK_MESSAGE(eventually(seen), answer << ", but node: " << from_node.last()
+                                             << ", pod: " << from_pod.last() << "\n"
+                                             << run("conntrack -L -p udp 2>&1").output
+                                             << (sidecar ? sidecar->log() : ""));
+    };
+    const auto from = [&](const char* digit) {
+      return std::string("FROM ") + c.node + " at " + c.cluster + digit;
+    };
+    const auto serve = [&](const char* digit) {
+      node.api().services().put(
+          to_json({"dns", {std::string(c.cluster) + digit}, {c.external}, {"UDP:53"}}));
+    };
+    both_see("none");
+    serve("0");
+    both_see(from("0"));
+    // Nobody repairs, and a flow begins without its rules: it leaves the old way with them.
+    sidecar.reset();
+    node.sh(std::string(c.tables) + " -t nat -F NMANAGER_EX_CLUS_OUTPUT; " + c.tables +
+            " -t nat -F NMANAGER_EX_CLUS_PREROUTING; conntrack -D -p udp -d " + c.external +
+            " -f " + (c.external[0] == '2' ? "ipv6" : "ipv4"));
+    both_see("none");
+    start();
+    both_see(from("0"));
+    serve("1");
+    both_see(from("1"));
+    node.api().services().remove("default/dns");
+    both_see("none");
   }
-}
-
-TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") {
-  Node node;
-  if (!node.usable()) return;
-  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
-  const std::string site = node.folder() + "/kube-proxy";
-  const auto set_mode = [&](const std::string& mode) {
-    node.sh("mkdir -p " + site + "; printf " + mode + " >" + site + "/new; mv " + site + "/new " +
-            site + "/proxyMode");
-  };
-  set_mode("ipvs");
-  const std::string pid = must("python3 -m http.server --bind 127.0.0.1 --directory " + site +
-                               " 10249 >/dev/null 2>&1 & echo $!");
-  const Sidecar sidecar(node, {"--proxy-mode", "auto"});
-  const auto follows = [&](const std::string& mode) {
-    set_mode(mode);
-    // A sync of kube-proxy is what makes it look at once.
-    node.sh("iptables -t nat -N KUBE-" + mode + "-X; iptables -t nat -I PREROUTING -j KUBE-" +
-            mode +
-            "-X;"
-            "iptables -t nat -D PREROUTING 1; iptables -t nat -X KUBE-" +
-            mode + "-X");
-    return eventually(
-        [&] {
-          return (node.our_rules().find("DNAT") != std::string::npos) == (mode == "ipvs") &&
-                 node.our_rules().find("INVALID") != std::string::npos;
-        },
-        std::chrono::seconds(60));
-  };
-  for (const std::string mode : {"ipvs", "iptables", "ipvs", "nftables", "ipvs"}) {
-    CAPTURE(mode);
-    CHECK_MESSAGE(follows(mode), sidecar.log());
-  }
-  // Could not tell is not "not IPVS": what stands stays.
-  run("kill " + pid);
-  node.sh("rm " + site + "/proxyMode");
-  CHECK(sidecar.get("/readyz?verbose").find("[") != std::string::npos);
-  CHECK(node.our_rules().find("DNAT") != std::string::npos);
 }
 
 }  // namespace nmanager::test

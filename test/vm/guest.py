@@ -20,14 +20,21 @@ ECHO = ROOT / "test/scenarios/echo.py"
 PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path("/tmp")
+PATIENCE = 20  # seconds; emulated, a Python program takes some of them to start
 counts = {"passed": 0, "failed": 0}
+running = []  # of the proof that runs
 
 # protocol, external address, port, cluster address; the last one is not in the recording (no UDP over IPv6 there).
 PATHS = [("tcp", "10.19.20.202", 80, "10.99.176.26"),
          ("udp", "10.19.22.64", 53, "10.106.46.191"),
          ("tcp", "fddd::63", 80, "fd00:10:96::647a"),
          ("udp", "fddd::64", 53, "fd00:10:96::aaaa")]
+UDP_PATHS = [path for path in PATHS if path[0] == "udp"]
+TCP_PATHS = [path for path in PATHS if path[0] == "tcp"]
+# nmanager's backend, and the variant of iptables that kube-proxy uses beside it.
+BACKENDS = {"iptables-nft": "nft", "iptables-legacy": "legacy"}
 CLOSED = ("tcp", "10.19.22.66", 80, "10.96.203.223")  # loadBalancerSourceRanges: 203.0.113.0/24
+PODS_OF_N1 = ("FROM 10.244.1.", "FROM fd44:1:")
 ENDPOINT = {4: "10.244.2.2", 6: "fd44:2::2"}
 
 
@@ -46,6 +53,19 @@ def sh(command, text=None, may_fail=False):
 
 def within(namespace, command, text=None, may_fail=False):
     return sh(f"ip netns exec {namespace} {command}", text, may_fail)
+
+
+def start(namespace, *command, **streams):
+    """In the background, until end(); what is left running by a failed proof is ended after it."""
+    process = subprocess.Popen(["ip", "netns", "exec", namespace, *command], **streams)
+    running.append(process)
+    return process
+
+
+def end(process):
+    process.terminate()
+    process.wait()
+    running.remove(process)
 
 
 def family(address):
@@ -106,13 +126,15 @@ def set_up_kube_proxy(version, variant):
         within("n1", f"ipset add {name} {address},udp:53")
     restore_rules(version, variant)
     within("n1", "ipvsadm -R", (recording / "ipvsadm-save.txt").read_text())
+    commands = ["set -e"]
     for protocol, external, port, cluster in PATHS + [CLOSED]:
         flag = "-t" if protocol == "tcp" else "-u"
         for address, has_endpoint in ((cluster, True), (external, version != "1.20")):
             where = f"{bracketed(address)}:{port}"
-            within("n1", f"ipvsadm -A {flag} {where} -s rr", may_fail=True)
+            commands.append(f"ipvsadm -A {flag} {where} -s rr 2>/dev/null || true")  # recorded, but for one path
             if has_endpoint:
-                within("n1", f"ipvsadm -a {flag} {where} -r {bracketed(ENDPOINT[family(address)])}:{port} -m")
+                commands.append(f"ipvsadm -a {flag} {where} -r {bracketed(ENDPOINT[family(address)])}:{port} -m")
+    within("n1", "bash", "\n".join(commands))
 
 
 def restore_rules(version, variant):
@@ -130,9 +152,16 @@ def tear_down(variant):
     within("n1", "conntrack -F", may_fail=True)
 
 
-def ask(namespace, paths):
-    targets = " ".join(f"{p}:{e}:{port}" for p, e, port, _ in paths)
-    return within(namespace, f"{ECHO} ask-all 2 {targets}").splitlines()
+def ask(namespaces, paths):
+    """By namespace: the answer on each path."""
+    targets = [f"{p}:{e}:{port}" for p, e, port, _ in paths]
+    asking = {name: start(name, str(ECHO), "ask-all", "2", *targets, stdout=subprocess.PIPE, text=True)
+              for name in namespaces}
+    answers = {}
+    for name, process in asking.items():
+        answers[name] = process.communicate()[0].splitlines()
+        running.remove(process)
+    return answers
 
 
 def works(answers):
@@ -156,58 +185,143 @@ def start_api():
     time.sleep(1)  # the recorded watch is served
 
 
+class Flows:
+    """A UDP flow on each path that goes on, from one namespace; what they are answered."""
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+        self.output = WORK / f"flows-{namespace}"
+        targets = [f"{external}:{port}" for _, external, port, _ in UDP_PATHS]
+        with open(self.output, "w") as output:
+            self.process = start(namespace, str(ECHO), "flow", "120", *targets, stdout=output)
+
+    def answers(self):
+        """By path, oldest first."""
+        lines = self.output.read_text().splitlines()
+        return [[line.removeprefix(external + ": ") for line in lines if line.startswith(external + ": ")]
+                for _, external, _, _ in UDP_PATHS]
+
+    def wait(self, condition):
+        """True: the last answer of each has come to meet the condition."""
+        until = time.monotonic() + PATIENCE
+        while not all(answers and condition(answers[-1]) for answers in self.answers()):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def stop(self):
+        end(self.process)
+
+
+class Held:
+    """TCP connections that are used until the end, from one namespace."""
+
+    def __init__(self, namespace, paths):
+        self.process = start(namespace, str(ECHO), "hold", *[f"{p}:{e}:{port}" for p, e, port, _ in paths],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.up = self.process.stdout.readline() == "up\n"
+
+    def end(self):
+        """What was lost."""
+        output, _ = self.process.communicate("")
+        running.remove(self.process)
+        return [line for line in output.splitlines() if not line.startswith("held")] + ([] if self.up else ["not up"])
+
+
 class Sidecar:
-    def __init__(self, variant):
-        self.log = open(WORK / "log", "w+")
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", "n1", str(PROGRAM), "run", "--backend", f"iptables-{variant}", "--proxy-mode", "ipvs",
-             "--pod-cidr-ipv4", "10.244.0.0/16", "--pod-cidr-ipv6", "fd44::/16", "--kubeconfig", str(WORK / "kubeconfig")],
-            stderr=self.log)
+    def __init__(self, backend):
+        self.log = WORK / "log"
+        with open(self.log, "w") as log:
+            self.process = start("n1", str(PROGRAM), "run", "--backend", backend, "--proxy-mode", "ipvs",
+                                 "--pod-cidr-ipv4", "10.244.0.0/16", "--pod-cidr-ipv6", "fd44::/16",
+                                 "--kubeconfig", str(WORK / "kubeconfig"), stderr=log)
 
     def wait_ready(self):
         for _ in range(150):
             if within("n1", "curl -s -m 2 http://127.0.0.1:10261/readyz", may_fail=True) == "ok":
                 return True
             time.sleep(0.1)
-        self.log.seek(0)
-        print(self.log.read())
+        print(self.log.read_text())
         return False
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        end(self.process)
 
 
-def prove(version, variant):
-    label = f"kube-proxy {version}, {variant}"
+def resync(version, variant):
+    """As kube-proxy does when its jumps are missing: they go on top of ours, and its chains are written anew."""
+    for tables in ("iptables", "ip6tables"):
+        for hook in ("PREROUTING", "OUTPUT"):
+            jump = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+            within("n1", f"{tables}-{variant} -w -t nat -D {hook} {jump}")
+            within("n1", f"{tables}-{variant} -w -t nat -I {hook} 1 {jump}")
+        saved = (RECORDINGS / f"ipvs-{version}" / f"{tables}-save.txt").read_text().splitlines()
+        nat = saved[saved.index("*nat"):]
+        nat = nat[:nat.index("COMMIT")]
+        chains = [line for line in nat if line.startswith((":KUBE-", "-A KUBE-"))]
+        within("n1", f"{tables}-{variant}-restore -w --noflush", "\n".join(["*nat"] + chains + ["COMMIT", ""]))
+
+
+def traces(variant):
+    """Everything in which something of ours may be left."""
+    return within("n1", f"iptables-{variant}-save; ip netns exec n1 ip6tables-{variant}-save; "
+                        "ip netns exec n1 nft list tables")
+
+
+def prove_resync(version, variant, sidecar, label):
+    held = {name: Held(name, TCP_PATHS) for name in ("c1", "n1")}
+    begun = [Flows(name) for name in ("c1", "n1")]
+    for flows in begun:
+        check(flows.wait(lambda answer: answer.startswith("FROM")), f"{label}: begun before a resync, from {flows.namespace}")
+    for _ in range(2):
+        resync(version, variant)
+        check(sidecar.wait_ready(), f"{label}: ready after a resync")
+    after = ask(("c1", "n1"), PATHS)
+    for name in ("c1", "n1"):
+        check(works(after[name]) == [True] * 4, f"{label}: after a resync, from {name}: {after[name]}")
+        lost = held[name].end()
+        check(not lost, f"{label}: lost by a resync, from {name}: {lost}")
+    for flows in begun:
+        undisturbed = all(len(answers) == 1 for answers in flows.answers())
+        check(undisturbed, f"{label}: disturbed by a resync, from {flows.namespace}: {flows.answers()}")
+        flows.stop()
+
+
+def prove(version, backend):
+    variant = BACKENDS[backend]
+    label = f"kube-proxy {version}, {backend}"
     set_up_kube_proxy(version, variant)
-    before = {name: ask(name, PATHS) for name in ("c1", "n1", "out")}
+    before = ask(("c1", "n1", "out"), PATHS)
     check(works(before["n1"]) == [False] * 4, f"{label}: without, from the node: {before['n1']}")
     pods = [False] * 4 if version == "1.20" else [True] * 4
     check(works(before["c1"]) == pods, f"{label}: without, from the pod: {before['c1']}")
+    # Flows that begin without the rules, and go on.
+    stale = [Flows(name) for name in ("c1", "n1")]
+    outside = Flows("out")
+    for flows in stale + [outside]:
+        check(flows.wait(lambda answer: True), f"{label}: flows have begun from {flows.namespace}")
+    as_before = outside.answers()
 
-    sidecar = Sidecar(variant)
+    sidecar = Sidecar(backend)
     check(sidecar.wait_ready(), f"{label}: ready")
+    after = ask(("c1", "n1", "out"), PATHS)
     for name in ("c1", "n1"):
-        answers = ask(name, PATHS)
-        check(works(answers) == [True] * 4, f"{label}: with nmanager, from {name}: {answers}")
-    check(works(ask("out", PATHS)) == works(before["out"]), f"{label}: from outside as before")
-    check(works(ask("c1", [CLOSED])) == [False], f"{label}: source ranges stay closed")
+        check(works(after[name]) == [True] * 4, f"{label}: with nmanager, from {name}: {after[name]}")
+    check(works(after["out"]) == works(before["out"]), f"{label}: from outside as before: {after['out']}")
+    check(works(ask(("c1",), [CLOSED])["c1"]) == [False], f"{label}: source ranges stay closed")
+    # Pods are masqueraded, so that a flow that was answered before is now seen as the node.
+    for flows in stale:
+        follows = flows.wait(lambda answer: answer.startswith("FROM") and not answer.startswith(PODS_OF_N1))
+        check(follows, f"{label}: flows from before their rules follow them, from {flows.namespace}: {flows.answers()}")
+    check(outside.answers() == as_before, f"{label}: flows from outside are not disturbed: {outside.answers()}")
+    for flows in stale + [outside]:
+        flows.stop()
 
-    # A resync that puts kube-proxy's jumps on top of ours.
-    for tables in ("iptables", "ip6tables"):
-        for hook in ("PREROUTING", "OUTPUT"):
-            jump = f'-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
-            within("n1", f"{tables}-{variant} -w -t nat -D {hook} {jump}")
-            within("n1", f"{tables}-{variant} -w -t nat -I {hook} 1 {jump}")
-    check(sidecar.wait_ready(), f"{label}: ready after a resync")
-    for name in ("c1", "n1"):
-        answers = ask(name, PATHS)
-        check(works(answers) == [True] * 4, f"{label}: after a resync, from {name}: {answers}")
+    prove_resync(version, variant, sidecar, label)
     sidecar.stop()
-    within("n1", f"{PROGRAM} cleanup --backend iptables-{variant}")
-    check("NMANAGER" not in within("n1", f"iptables-{variant}-save; ip netns exec n1 ip6tables-{variant}-save"),
-          f"{label}: cleanup")
+    within("n1", f"{PROGRAM} cleanup --backend {backend}")
+    check("nmanager" not in traces(variant).lower(), f"{label}: cleanup")
     tear_down(variant)
     print(f"{label}: done at {time.monotonic():.0f} s", flush=True)
 
@@ -216,13 +330,16 @@ def main():
     sh("modprobe -a ip_vs ip_vs_rr dummy veth ip_set nf_conntrack")
     build_network()
     start_api()
-    for variant in ("nft", "legacy"):
+    for backend, variant in BACKENDS.items():
         for version in ("1.20", "1.36"):
             try:
-                prove(version, variant)
+                prove(version, backend)
             except Exception as error:  # one combination that cannot be set up does not cost the others
-                check(False, f"kube-proxy {version}, {variant}: {error}")
+                check(False, f"kube-proxy {version}, {backend}: {error}")
+                for process in list(running):
+                    end(process)
                 tear_down(variant)
+    print(f"the machine has run for {time.monotonic():.0f} s", flush=True)
     print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped", flush=True)
 
 

@@ -340,4 +340,33 @@ TEST_CASE("an object that cannot be decoded costs only itself") {
   CHECK(undecodable[1].key == "default/worse");
 }
 
+TEST_CASE("this node's podCIDRs are asked for after the list, and need not be had") {
+  start_library_once();
+  ApiServer server;
+  fill(server.services(), 1);
+  ApiClientOptions options = impatient();
+  options.node_name = "node-a.example";
+  const auto asked = [&] {
+    return std::ranges::any_of(server.requests(), [](const SeenRequest& request) {
+      return request.target == "/api/v1/nodes?fieldSelector=metadata.name%3Dnode-a.example&limit=1";
+    });
+  };
+  {
+    Follower follower;
+    const auto client = make_api_client(access_to(server), options);
+    client->start(follower.sink());
+    REQUIRE(follower.wait_for([](const Known& known) { return known.api.watches > 0; }));
+    CHECK(asked());
+    CHECK(follower.known().errors.empty());  // 404
+    CHECK(follower.known().node.empty());
+  }
+  server.set_nodes(R"({"kind":"NodeList","items":[{"spec":{"podCIDRs":["10.244.3.0/24"]}}]})");
+  Follower follower;
+  const auto client = make_api_client(access_to(server), options);
+  client->start(follower.sink());
+  CHECK(follower.wait_for([](const Known& known) {
+    return known.node == std::vector{*Prefix::parse("10.244.3.0/24")};
+  }));
+}
+
 }  // namespace nmanager::test

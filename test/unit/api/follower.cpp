@@ -25,6 +25,8 @@ void Follower::take(ApiEvent event) {
     known_.services.erase(deleted->key);
   } else if (auto* bad = std::get_if<ServiceUndecodable>(&event)) {
     known_.undecodable.push_back(std::move(*bad));
+  } else if (auto* node = std::get_if<NodePodCidrs>(&event)) {
+    known_.node = std::move(node->cidrs);
   } else if (auto* state = std::get_if<ApiState>(&event)) {
     if (state->phase == ApiState::Phase::kBackingOff) {
       known_.errors.push_back(state->last_error);

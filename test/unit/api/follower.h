@@ -21,6 +21,7 @@ class Follower {
     std::map<std::string, Service> services;
     std::vector<ServiceUndecodable> undecodable;
     int lists = 0;
+    std::vector<Prefix> node;
     ApiState api;
     std::vector<std::string> errors;  // every message told, in order
     std::vector<std::chrono::milliseconds> delays;

@@ -77,8 +77,8 @@ TEST_CASE("a whole report") {
   CHECK(report.last_sync_timestamp == 1.795427042285994e9);
   CHECK(report.last_sync_ipv4 == report.last_sync_timestamp);
   CHECK(report.version == "v1.36.2");
-  REQUIRE(report.last_sync());
-  const auto since = report.last_sync()->time_since_epoch();
+  REQUIRE(report.last_sync(Family::kIpv4));
+  const auto since = report.last_sync(Family::kIpv4)->time_since_epoch();
   CHECK(std::chrono::duration_cast<milliseconds>(since).count() == 1795427042285);
 }
 

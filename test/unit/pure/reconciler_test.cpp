@@ -163,7 +163,7 @@ class Rig {
       lines.push_back(line->text);
     } else if (std::holds_alternative<TrimMemory>(action)) {
       ++trims;
-    } else {
+    } else if (std::holds_alternative<AskKubeProxy>(action)) {
       ++asked;
     }
   }

@@ -1,0 +1,138 @@
+#include "plugin/reconciler/proxy_sync.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nmanager {
+
+namespace {
+
+constexpr std::size_t kMostChanges = 16;
+
+bool all_verified(const State& state, Family family) {
+  return std::ranges::all_of(state.tables, [&](const TableState& table) {
+    if (table.id.family != family || table.want == Want::kLeave) return true;
+    return table.status.in_sync && !table.changed_at && table.verified_at;
+  });
+}
+
+/// The change of the sync that ended at `told`: the last one until then. Nothing: none was seen
+/// since the sync before.
+const ChangeSeen* change_of(const KubeState& kube, WallTime told, std::optional<WallTime> before) {
+  const ChangeSeen* found = nullptr;
+  for (const ChangeSeen& change : kube.changes) {
+    if (change.seen <= told && (!before || change.seen > *before)) found = &change;
+  }
+  return found;
+}
+
+/// A sync that was not held against anything yet.
+void take_told(State& state, KubeState& kube, WallTime told) {
+  const auto before = std::exchange(kube.status.told_sync, told);
+  if (before == told) return;
+  kube.status.told_verified.reset();
+  const ChangeSeen* const change = change_of(kube, told, before);
+  if (change != nullptr) {
+    if (!change->verified) return;  // settle_changes() will tell
+    kube.status.told_verified = std::max(*change->verified - told, WallTime::duration::zero());
+    return;
+  }
+  // No change was seen for it: a look from now on is what verifies it.
+  for (TableState& table : state.tables) {
+    if (table.id.family == kube.family) table.due = true;
+  }
+}
+
+bool any_present(const State& state) {
+  return std::ranges::any_of(state.kube, [](const KubeState& kube) { return kube.status.present; });
+}
+
+bool jumps_gone(const State& state) {
+  return std::ranges::any_of(state.kube, [](const KubeState& kube) {
+    return kube.status.present && kube.jumps == std::optional(false);
+  });
+}
+
+std::string jumps_gone_text(const State& state) {
+  std::string text =
+      "its KUBE-* chains stand, but no jump leads to them from PREROUTING and OUTPUT of nat: "
+      "Services do not work on this node. ";
+  if (state.mode.mode == ProxyMode::kIptables && state.canary.value_or(false)) {
+    return text +
+           "kube-proxy does not notice, since KUBE-PROXY-CANARY stands in mangle, for up to an "
+           "hour "
+           "(kubernetes/kubernetes#129128): restart it, or delete that chain, which makes it sync";
+  }
+  return text + "kube-proxy puts them back at its next full sync, within a minute as a rule";
+}
+
+}  // namespace
+
+void take_proxy_sync(State& state, ProxySync sync) {
+  for (std::size_t i = 0; i < state.kube.size(); ++i) {
+    if (sync.last_sync[i]) take_told(state, state.kube[i], *sync.last_sync[i]);
+    if (sync.metrics_read && !sync.last_sync[i]) {
+      state.kube[i].status.told_sync.reset();
+      state.kube[i].status.told_verified.reset();
+    }
+  }
+  state.proxy_sync = std::move(sync);
+}
+
+void note_change(State& state, std::optional<Family> family, WallTime now) {
+  for (KubeState& kube : state.kube) {
+    if (family && kube.family != *family) continue;
+    if (!kube.changes.empty() && !kube.changes.back().verified) continue;
+    if (kube.changes.size() >= kMostChanges) kube.changes.erase(kube.changes.begin());
+    kube.changes.push_back({now, std::nullopt});
+  }
+}
+
+void settle_changes(State& state, WallTime now) {
+  for (KubeState& kube : state.kube) {
+    if (!all_verified(state, kube.family)) continue;
+    if (!kube.changes.empty() && !kube.changes.back().verified) kube.changes.back().verified = now;
+    if (!kube.status.told_sync || kube.status.told_verified) continue;
+    const WallTime from = std::max(*kube.status.told_sync, state.started_at);
+    kube.status.told_verified = std::max(now - from, WallTime::duration::zero());
+  }
+}
+
+ProxyHealth proxy_health(const State& state) {
+  // In nftables mode it keeps no chains that anything could lead to.
+  if (state.mode.mode != ProxyMode::kNftables && jumps_gone(state)) return ProxyHealth::kJumpsGone;
+  if (!state.proxy_sync) return ProxyHealth::kNotAsked;
+  if (!state.proxy_sync->reachable) {
+    return any_present(state) ? ProxyHealth::kDown : ProxyHealth::kNotStarted;
+  }
+  if (!state.proxy_sync->metrics_read) return ProxyHealth::kMetricsUnreadable;
+  const bool synced = std::ranges::any_of(state.proxy_sync->last_sync,
+                                          [](const auto& time) { return time.has_value(); });
+  return synced ? ProxyHealth::kSynced : ProxyHealth::kNeverSynced;
+}
+
+std::string proxy_health_text(const State& state) {
+  const std::string error = state.proxy_sync ? state.proxy_sync->error : std::string();
+  switch (proxy_health(state)) {
+    case ProxyHealth::kNotAsked:
+    case ProxyHealth::kSynced:
+      return {};
+    case ProxyHealth::kNotStarted:
+      return "it gives no usable answer and none of its chains stand: it has not started yet (" +
+             error + ")";
+    case ProxyHealth::kDown:
+      return "it gives no usable answer while its chains stand: it is down, or listens elsewhere "
+             "(" +
+             error + ")";
+    case ProxyHealth::kNeverSynced:
+      return any_present(state) ? "it has not synced since it started; the chains are of before"
+                                : "it has not synced since it started";
+    case ProxyHealth::kMetricsUnreadable:
+      return "it answers, but when it synced last cannot be read (" + error + ")";
+    case ProxyHealth::kJumpsGone:
+      return jumps_gone_text(state);
+  }
+  return {};
+}
+
+}  // namespace nmanager

@@ -1,0 +1,28 @@
+// kube-proxy's own word, held against what was seen in the kernel. Pure.
+//
+// kube-proxy tells when its last sync ended, but only when asked, up to seconds later. What was
+// seen meanwhile is kept: moments in which something changed, and when all of ours was verified
+// after each. A sync is verified when what it changed last was.
+#pragma once
+
+#include <string>
+
+#include "plugin/reconciler/event.h"
+#include "plugin/reconciler/state.h"
+
+namespace nmanager {
+
+void take_proxy_sync(State& state, ProxySync sync);
+
+/// Something may have changed in the family's tables; nothing: in any.
+void note_change(State& state, std::optional<Family> family, WallTime now);
+
+/// To be called when a table was verified.
+void settle_changes(State& state, WallTime now);
+
+[[nodiscard]] ProxyHealth proxy_health(const State& state);
+
+/// The same in words, for people; empty for kSynced and kNotAsked.
+[[nodiscard]] std::string proxy_health_text(const State& state);
+
+}  // namespace nmanager

@@ -1,0 +1,366 @@
+// kube-proxy as a neighbour: its mode, its own word, its files, and whatever goes wrong with them.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "test/scenarios/node.h"
+#include "test/unit/neighbour/scripted_server.h"
+
+namespace nmanager::test {
+namespace {
+
+/// kube-proxy as its neighbour sees it: chains in nat, and two answers over HTTP.
+class FakeKubeProxy {
+ public:
+  explicit FakeKubeProxy(const Node& node) : node_(node), site_(node.folder() + "/kube-proxy") {
+    node.sh("mkdir " + site_);
+  }
+  FakeKubeProxy(const FakeKubeProxy&) = delete;
+  FakeKubeProxy& operator=(const FakeKubeProxy&) = delete;
+  ~FakeKubeProxy() { stop(); }
+
+  void start(const std::string& mode) {
+    answer("proxyMode", mode);
+    pid_ = must("cd " + site_ +
+                "; python3 -m http.server --bind 127.0.0.1 10249 >/dev/null 2>&1 </dev/null & "
+                "echo $!");
+  }
+  void stop() {
+    if (!pid_.empty()) run("kill " + std::exchange(pid_, ""));
+  }
+  /// What GET /`path` is answered with from now on.
+  void answer(const std::string& path, const std::string& body) {
+    must("cat >" + site_ + "/new; mv " + site_ + "/new " + site_ + "/" + path, body);
+  }
+  void set_metrics(const std::string& lines) {
+    answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
+  }
+
+  /// Only the jumps to its chains go.
+  void remove_jumps() {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
+        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
+      }
+    }
+  }
+
+  /// Writes its chains as iptables and IPVS mode do, jumps included.
+  void sync(const std::string& content) {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      node_.sh(tables + "-restore --noflush",
+               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+               "-A KUBE-SERVICES -m mark --mark 0x99 -m comment --comment \"" +
+                   content +
+                   "\" -j RETURN\n"
+                   "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\nCOMMIT\n");
+      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
+        node_.sh(tables + " -t nat -C " + hook + " -j KUBE-SERVICES 2>/dev/null || " + tables +
+                 " -t nat -I " + hook + " -j KUBE-SERVICES");
+      }
+    }
+  }
+  /// A veth: what counts is the name, and not every kernel has dummy devices.
+  void have_ipvs_device(bool wanted) {
+    node_.sh(wanted ? "ip link show kube-ipvs0 >/dev/null 2>&1 || "
+                      "ip link add kube-ipvs0 type veth peer name kube-ipvs0p"
+                    : "ip link del kube-ipvs0");
+  }
+  /// As nftables mode does at its start.
+  void remove_chains() {
+    for (const std::string tables : {"iptables", "ip6tables"}) {
+      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
+        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
+      }
+      node_.sh(tables + "-restore --noflush",
+               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+               "-X KUBE-SERVICES\n-X KUBE-MARK-MASQ\nCOMMIT\n");
+    }
+  }
+
+ private:
+  const Node& node_;
+  std::string site_;
+  std::string pid_;
+};
+
+/// kube-proxy's files as the kubelet writes a ConfigMap volume: all are swapped at once, by a
+/// symlink.
+class ConfigMap {
+ public:
+  explicit ConfigMap(const Node& node) : folder_(node.folder() + "/var") {
+    std::filesystem::create_directory(folder_);
+  }
+  [[nodiscard]] std::string path(const std::string& file) const { return folder_ / file; }
+
+  void write(const std::string& config, const std::string& kubeconfig) {
+    const std::string version = "..version-" + std::to_string(++versions_);
+    std::filesystem::create_directory(folder_ / version);
+    std::ofstream(folder_ / version / "config.conf") << config;
+    std::ofstream(folder_ / version / "kubeconfig.conf") << kubeconfig;
+    std::filesystem::create_directory_symlink(version, folder_ / "..data_tmp");
+    std::filesystem::rename(folder_ / "..data_tmp", folder_ / "..data");
+    for (const char* file : {"config.conf", "kubeconfig.conf"}) {
+      if (!std::filesystem::is_symlink(folder_ / file)) {
+        std::filesystem::create_symlink(std::filesystem::path("..data") / file, folder_ / file);
+      }
+    }
+  }
+
+ private:
+  std::filesystem::path folder_;
+  int versions_ = 0;
+};
+
+std::string config_of(const std::string& more) {
+  return "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n" + more;
+}
+
+std::string kubeconfig_of(const ApiServer& server) {
+  return "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
+         "clusters: [{name: c, cluster: {server: '" +
+         server.url() + "'}}]\n";
+}
+
+/// Runs with what kube-proxy's files say, and nothing else.
+std::vector<std::string> by_files(const ConfigMap& files) {
+  return {"--kube-proxy-config", files.path("config.conf"),
+          "--kubeconfig",        "",
+          "--proxy-mode",        "auto",
+          "--pod-cidr-ipv4",     "",
+          "--pod-cidr-ipv6",     ""};
+}
+
+bool has_rule(const Node& node, const std::string& part) {
+  return node.our_rules().find(part) != std::string::npos;
+}
+
+bool shows(const Sidecar& sidecar, const std::string& path, const std::string& part) {
+  return sidecar.get(path).find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") {
+  Node node;
+  if (!node.usable()) return;
+  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
+  FakeKubeProxy kube_proxy(node);
+  kube_proxy.start("ipvs");
+  const Sidecar sidecar(node, {"--proxy-mode", "auto"});
+  const auto in_place = [&](bool ipvs) {
+    const std::string ours = node.our_rules();
+    return (ours.find("DNAT") != std::string::npos) == ipvs &&
+           ours.find("INVALID") != std::string::npos;
+  };
+  int syncs = 0;
+  for (const std::string mode : {"ipvs", "iptables", "ipvs", "nftables", "ipvs"}) {
+    CAPTURE(mode);
+    kube_proxy.answer("proxyMode", mode);
+    kube_proxy.have_ipvs_device(mode == "ipvs");
+    // A sync, or the end of its chains, is what makes nmanager ask at once.
+    mode == "nftables" ? kube_proxy.remove_chains() : kube_proxy.sync(std::to_string(++syncs));
+    const std::string theirs = node.foreign_rules();
+    CHECK_MESSAGE(eventually([&] { return in_place(mode == "ipvs"); }), sidecar.log());
+    CHECK(node.foreign_rules() == theirs);
+    CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
+    CHECK(sidecar.metric("nmanager_kube_proxy_mode", "mode=\"" + mode + "\"") == 1);
+  }
+  const std::string before = node.our_rules();
+  const std::string theirs = node.foreign_rules();
+  // Could not tell is not "not IPVS": what stands stays, and that is reported.
+  kube_proxy.stop();
+  REQUIRE(eventually(
+      [&] { return sidecar.get("/readyz?verbose").find("[i]proxy-mode") != std::string::npos; }));
+  CHECK(node.our_rules() == before);
+  CHECK(node.foreign_rules() == theirs);
+  CHECK(sidecar.ready());
+}
+
+TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {
+  Node node;
+  if (!node.usable()) return;
+  node.api().services().put(to_json({"one", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
+  ApiServer other;
+  other.services().put(to_json({"two", {"10.96.0.20"}, {"192.0.2.20"}, {"TCP:80"}}));
+  const std::string ipvs = "mode: ipvs\nclusterCIDR: 10.244.0.0/16\n";
+  ConfigMap files(node);
+  files.write(config_of(ipvs), kubeconfig_of(node.api()));
+  const Sidecar sidecar(node, by_files(files));
+  REQUIRE_MESSAGE(eventually([&] { return has_rule(node, "192.0.2.10"); }), sidecar.log());
+  CHECK(has_rule(node, "-s 10.244.0.0/16 -d 192.0.2.10"));
+  CHECK(shows(sidecar, "/status", "pod-cidr-ipv4 = 10.244.0.0/16 (kube-proxy config)"));
+  CHECK(sidecar.log().find("pod-cidr-ipv4=10.244.0.0/16 (kube-proxy config)") != std::string::npos);
+  CHECK(sidecar.log().find("log-level=info (default)") != std::string::npos);
+
+  files.write(config_of("mode: ipvs\nclusterCIDR: 10.1.0.0/16\nmetricsBindAddress: 127.0.0.1:1\n"),
+              kubeconfig_of(node.api()));
+  CHECK(eventually([&] { return has_rule(node, "-s 10.1.0.0/16 -d 192.0.2.10"); }));
+  CHECK_FALSE(has_rule(node, "10.244.0.0/16"));
+  CHECK(eventually([&] { return shows(sidecar, "/readyz?verbose", "127.0.0.1:1/proxyMode"); }));
+  CHECK(sidecar.log().find(
+            "pod-cidr-ipv4 is now 10.1.0.0/16 (kube-proxy config), was 10.244.0.0/16") !=
+        std::string::npos);
+  CHECK(sidecar.metric("nmanager_api_lists_total") == 1);  // the API client went on
+
+  // Half written: told, and the client that runs goes on.
+  files.write(config_of(ipvs), "current-context: c\ncontexts: [{name: c, cont");
+  CHECK(
+      eventually([&] { return shows(sidecar, "/readyz?verbose", "access to the API server: "); }));
+  node.api().services().put(to_json({"three", {"10.96.0.30"}, {"192.0.2.30"}, {"TCP:80"}}));
+  CHECK(eventually([&] { return has_rule(node, "192.0.2.30"); }));
+
+  // Another server: its list replaces everything, and nothing of the old one comes after it.
+  files.write(config_of(ipvs), kubeconfig_of(other));
+  CHECK_MESSAGE(eventually([&] { return has_rule(node, "192.0.2.20"); }), sidecar.log());
+  CHECK_FALSE(has_rule(node, "192.0.2.10"));
+  const std::string connections =
+      "ss -Htn state established dport = :" + std::to_string(node.api().port());
+  CHECK_MESSAGE(eventually([&] { return must(connections).empty(); }), must(connections));
+  node.api().services().put(to_json({"late", {"10.96.0.40"}, {"192.0.2.40"}, {"TCP:80"}}));
+  other.services().put(to_json({"four", {"10.96.0.50"}, {"192.0.2.50"}, {"TCP:80"}}));
+  CHECK(eventually([&] { return has_rule(node, "192.0.2.50"); }));
+  CHECK_FALSE(has_rule(node, "192.0.2.40"));
+  CHECK_FALSE(shows(sidecar, "/readyz?verbose", "access to the API server: "));
+  CHECK(shows(sidecar, "/status", other.url()));
+}
+
+TEST_CASE("files that come late, and files that are none") {
+  Node node;
+  if (!node.usable()) return;
+  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
+  ConfigMap files(node);
+  const Sidecar sidecar(node, by_files(files));
+  // Missing: nothing is known, the INVALID rule stands all the same.
+  REQUIRE_MESSAGE(eventually([&] { return has_rule(node, "INVALID"); }), sidecar.log());
+  CHECK(eventually([&] { return shows(sidecar, "/readyz?verbose", "config.conf: No such file"); }));
+  const std::string good = config_of("mode: ipvs\nclusterCIDR: 10.244.0.0/16\n");
+  files.write(good, kubeconfig_of(node.api()));
+  REQUIRE_MESSAGE(eventually([&] { return has_rule(node, "192.0.2.10"); }), sidecar.log());
+  const std::string rules = node.our_rules();
+  for (const std::string& bad :
+       {std::string(), std::string("kind: KubeProxyConfiguration\nmode: [ip"),
+        std::string("\0\xff", 2), good.substr(0, good.find("kind")), std::string(200'000, 'x'),
+        std::string("- a\n- b\n")}) {
+    CAPTURE(bad.substr(0, 40));
+    files.write(bad, kubeconfig_of(node.api()));
+    CHECK(eventually([&] {
+      return shows(sidecar, "/readyz?verbose",
+                   "kube-proxy's configuration cannot be read any more");
+    }));
+    CHECK(node.our_rules() == rules);
+    files.write(good, kubeconfig_of(node.api()));
+    CHECK(
+        eventually([&] { return !shows(sidecar, "/readyz?verbose", "cannot be read any more"); }));
+  }
+  CHECK(node.our_rules() == rules);
+  CHECK(sidecar.alive());
+}
+
+TEST_CASE("whatever kube-proxy's endpoint answers: one line, no crash, no wrong rule") {
+  Node node;
+  if (!node.usable()) return;
+  node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
+  struct Case {
+    const char* what;
+    Reply reply;
+    const char* told;
+  };
+  for (const Case& c :
+       {Case{"hangs", {"", 1, true}, "no answer within"},
+        Case{"garbage", {"\x01\x02 garbage\r\n\r\n"}, "does not speak HTTP"},
+        Case{"another word", ok("userspace\nipvs"), "is no mode"},
+        Case{"10 MB", ok(std::string(10 << 20, 'i')), "answers with more than"},
+        Case{"10 MB without a length",
+             {"HTTP/1.1 200 OK\r\n\r\n" + std::string(1 << 20, 'i'), 10},
+             "answers with more than"},
+        Case{"500", {"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"}, "status 500"}}) {
+    CAPTURE(std::string(c.what));
+    const ScriptedServer server([&](std::string_view) { return c.reply; });
+    const Sidecar sidecar(
+        node, {"--proxy-mode", "auto", "--kube-proxy-metrics", to_string(server.endpoint())});
+    CHECK(eventually([&] { return shows(sidecar, "/readyz?verbose", c.told); }));
+    const std::string text = sidecar.get("/readyz?verbose");
+    CHECK_MESSAGE(text.find("[i]kube-proxy failed: ") != std::string::npos, text);
+    CHECK(text.find('\x01') == std::string::npos);
+    CHECK(has_rule(node, "INVALID"));
+    CHECK_FALSE(has_rule(node, "DNAT"));
+    CHECK(sidecar.alive());
+  }
+}
+
+TEST_CASE("kube-proxy's own word: synced, down, never synced, unreadable, jumps gone") {
+  Node node;
+  if (!node.usable()) return;
+  FakeKubeProxy kube_proxy(node);
+  kube_proxy.start("iptables");
+  const auto synced_now = [&] {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    kube_proxy.set_metrics("kubeproxy_sync_proxy_rules_last_timestamp_seconds " +
+                           std::to_string(std::chrono::duration<double>(now).count()) + "\n");
+  };
+  kube_proxy.set_metrics("");
+  const Sidecar sidecar(node, {"--proxy-mode", "auto"});
+  const auto state_is = [&](const std::string& state, const std::string& words) {
+    const bool found = eventually(
+        [&] {
+          return sidecar.metric("nmanager_kube_proxy_state", "state=\"" + state + "\"") == 1 &&
+                 shows(sidecar, "/readyz?verbose", words) && shows(sidecar, "/status", words);
+        },
+        std::chrono::seconds(30));
+    CHECK_MESSAGE(found, state << ": " << sidecar.get("/readyz?verbose"));
+  };
+  state_is("never_synced", "it has not synced since it started");
+  CHECK_FALSE(sidecar.ready());
+  kube_proxy.sync("1");
+  synced_now();
+  state_is("synced", "was verified ");
+  CHECK(eventually([&] { return sidecar.ready(); }));
+  const auto lag = sidecar.metric("nmanager_kube_proxy_sync_verified_lag_seconds", "ipv4");
+  REQUIRE(lag.has_value());
+  CHECK(*lag >= 0);
+  CHECK(*lag < 15);
+
+  node.sh("iptables -t mangle -N KUBE-PROXY-CANARY");
+  kube_proxy.remove_jumps();
+  state_is("jumps_gone", "kubernetes/kubernetes#129128");
+  node.sh("iptables -t mangle -X KUBE-PROXY-CANARY");
+  state_is("jumps_gone", "at its next full sync");
+  kube_proxy.sync("2");
+  synced_now();
+  state_is("synced", "was verified ");
+
+  kube_proxy.answer("metrics", "go_goroutines 7\n");
+  kube_proxy.sync("3");  // makes it ask
+  state_is("metrics_unreadable", "no metrics of a kube-proxy");
+  kube_proxy.stop();
+  kube_proxy.sync("4");
+  state_is("down", "while its chains stand");
+  CHECK(sidecar.ready());  // what stands does not depend on it
+  kube_proxy.remove_chains();
+  state_is("not_started", "it has not started yet");
+}
+
+TEST_CASE("a pod CIDR that does not cover this node's pods is told") {
+  Node node;
+  if (!node.usable()) return;
+  node.api().set_nodes(
+      R"({"kind":"NodeList","items":[{"spec":{"podCIDRs":["10.99.3.0/24","fd44:0:0:3::/64"]}}]})");
+  node.sh(
+      "ip link add cni0 type veth peer name eth7; ip link set cni0 up; ip link set eth7 up;"
+      "ip addr add 10.98.0.1/24 dev cni0");
+  const Sidecar sidecar(node);
+  for (const std::string& note :
+       {std::string("the pod CIDR 10.244.0.0/16 does not cover this node's podCIDR 10.99.3.0/24"),
+        std::string("does not cover the pods' route 10.98.0.0/24 over cni0")}) {
+    CHECK_MESSAGE(eventually([&] { return shows(sidecar, "/status", note); }),
+                  sidecar.get("/status"));
+  }
+  CHECK_FALSE(shows(sidecar, "/status", "fd44:0:0:3::/64"));
+}
+
+}  // namespace nmanager::test

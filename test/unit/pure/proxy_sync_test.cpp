@@ -1,0 +1,190 @@
+// kube-proxy's own word against what was seen.
+#include "plugin/reconciler/proxy_sync.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "plugin/reconciler/publish.h"
+#include "plugin/reconciler/step.h"
+
+namespace nmanager::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What a state sees of one family, moment by moment; times are milliseconds since its start.
+class Story {
+ public:
+  Story() {
+    for (TableState& table : state.tables) table.want = Want::kRules;
+    for (KubeState& kube : state.kube) kube.status.present = true;
+    state.mode.mode = ProxyMode::kIptables;
+  }
+
+  [[nodiscard]] static WallTime at(int ms) {
+    return WallTime(1000h) + std::chrono::milliseconds(ms);
+  }
+  void change(int ms) {
+    note_change(state, std::nullopt, at(ms));
+    for (TableState& table : state.tables) table.status.in_sync = false;
+  }
+  void verify(int ms) {
+    for (TableState& table : state.tables) {
+      table.status.in_sync = true;
+      table.verified_at = TimePoint(1000h) + std::chrono::milliseconds(ms);
+      table.due = false;
+    }
+    settle_changes(state, at(ms));
+  }
+  void told(std::optional<int> ms) {
+    ProxySync sync;
+    sync.reachable = sync.metrics_read = true;
+    if (ms) sync.last_sync = {at(*ms), at(*ms)};
+    take_proxy_sync(state, std::move(sync));
+  }
+  /// Milliseconds from the told sync to its verification; -1: not verified yet.
+  [[nodiscard]] int lag() const {
+    const auto& verified = state.kube.front().status.told_verified;
+    if (!verified) return -1;
+    return static_cast<int>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(*verified).count());
+  }
+  [[nodiscard]] bool looks_again() const {
+    return std::ranges::all_of(state.tables, &TableState::due);
+  }
+  [[nodiscard]] Check check() const {
+    const auto checks = make_snapshot(state, {TimePoint(1000h), at(60'000)}).checks;
+    return *std::ranges::find(checks, "kube-proxy", &Check::name);
+  }
+
+  State state = initial_state(Settings{}, {TimePoint(1000h), WallTime(1000h)});
+};
+
+}  // namespace
+
+TEST_CASE("a sync is verified when its last change is, however late kube-proxy tells of it") {
+  Story story;
+  story.change(100);
+  story.verify(103);
+  story.told(105);  // its word comes after its rules
+  CHECK(story.lag() == 0);
+  CHECK_FALSE(story.looks_again());
+
+  story.change(200);  // its first write
+  story.verify(203);
+  story.change(204);  // its last one
+  story.verify(212);
+  story.change(900);  // somebody else, before kube-proxy was asked
+  story.verify(990);
+  story.told(205);
+  CHECK(story.lag() == 7);
+  CHECK(story.check().ok);
+  CHECK(story.check().detail.find("was verified 7 ms later") != std::string::npos);
+
+  // Told before it is verified.
+  story.change(1500);
+  story.told(1501);
+  CHECK(story.lag() == -1);
+  CHECK(story.check().detail.find("is not verified yet") != std::string::npos);
+  story.verify(1520);
+  CHECK(story.lag() == 19);
+  story.told(1501);  // the same word again
+  CHECK(story.lag() == 19);
+}
+
+TEST_CASE("a sync of which nothing was seen is verified by a look of its own") {
+  Story story;
+  story.change(100);
+  story.verify(103);
+  story.told(105);
+  story.told(30'000);
+  CHECK(story.lag() == -1);
+  CHECK(story.looks_again());
+  story.verify(30'400);
+  CHECK(story.lag() == 400);
+  // One that was over before we started counts from our start.
+  Story late;
+  late.told(-3'600'000);
+  CHECK(late.looks_again());
+  late.verify(40);
+  CHECK(late.lag() == 40);
+}
+
+TEST_CASE("more changes than are kept, and two in one") {
+  Story story;
+  for (int i = 0; i < 100; ++i) {
+    story.change(i * 10);
+    story.verify(i * 10 + 2);
+  }
+  CHECK(story.state.kube.front().changes.size() == 16);
+  story.told(991);
+  CHECK(story.lag() == 1);
+  story.change(2000);
+  story.change(2005);  // while the first is not verified
+  story.verify(2010);
+  story.told(2006);
+  CHECK(story.lag() == 4);
+}
+
+TEST_CASE("how the neighbour is, told apart and in words") {
+  struct Case {
+    ProxyHealth health;
+    bool present;
+    std::optional<ProxySync> sync;
+    std::optional<bool> jumps;
+    std::optional<bool> canary;
+    const char* words;
+  };
+  const ProxySync away{false, false, {}, "http://127.0.0.1:10249/proxyMode: refused"};
+  const ProxySync silent{true, false, {}, "/metrics: no answer"};
+  const ProxySync fresh{true, true, {}, ""};
+  const ProxySync synced{true, true, {Story::at(5), std::nullopt}, ""};
+  for (const Case& c : {
+           Case{ProxyHealth::kNotAsked, true, {}, true, true, "not asked yet"},
+           Case{ProxyHealth::kSynced, true, synced, true, true, ""},
+           Case{ProxyHealth::kSynced, true, synced, {}, {}, ""},
+           Case{ProxyHealth::kDown, true, away, true, true, "while its chains stand"},
+           Case{ProxyHealth::kNotStarted, false, away, {}, false, "not started yet"},
+           Case{ProxyHealth::kNeverSynced, true, fresh, true, true, "the chains are of before"},
+           Case{ProxyHealth::kNeverSynced, false, fresh, {}, false, "not synced since it started"},
+           Case{ProxyHealth::kMetricsUnreadable, true, silent, true, true, "/metrics: no answer"},
+           Case{ProxyHealth::kJumpsGone, true, synced, false, true, "kubernetes#129128"},
+           Case{ProxyHealth::kJumpsGone, true, synced, false, false, "at its next full sync"},
+           Case{ProxyHealth::kJumpsGone, true, away, false, true, "no jump leads to them"},
+           Case{ProxyHealth::kSynced, false, synced, false, true, ""},
+       }) {
+    CAPTURE(std::string(to_string(c.health)));
+    CAPTURE(std::string(c.words));
+    Story story;
+    for (KubeState& kube : story.state.kube) {
+      kube.status.present = c.present;
+      kube.jumps = c.jumps;
+    }
+    story.state.canary = c.canary;
+    if (c.sync) take_proxy_sync(story.state, *c.sync);
+    CHECK(proxy_health(story.state) == c.health);
+    const Check check = story.check();
+    CHECK(check.informational);
+    CHECK(check.ok == (c.health == ProxyHealth::kSynced));
+    CHECK_MESSAGE(check.detail.find(c.words) != std::string::npos, check.detail);
+    CHECK(check.detail.find('\n') == std::string::npos);
+  }
+}
+
+TEST_CASE("in nftables mode nothing has to lead to chains") {
+  Story story;
+  story.state.mode.mode = ProxyMode::kNftables;
+  for (KubeState& kube : story.state.kube) kube.jumps = false;
+  story.told(5);
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+}
+
+TEST_CASE("every state has a name of its own") {
+  std::set<std::string_view> names;
+  for (const ProxyHealth one : kProxyHealths) names.insert(to_string(one));
+  CHECK(names.size() == kProxyHealths.size());
+  CHECK_FALSE(names.contains("?"));
+}
+
+}  // namespace nmanager::test
