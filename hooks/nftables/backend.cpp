@@ -97,6 +97,8 @@ class Nftables final : public Backend {
     return chain_exists(session_->netlink(), family, "kube-proxy", "services");
   }
 
+  /// As seen in iptables-nft's tables; nothing where kube-proxy has none there.
+  std::optional<bool> kube_jumps(TableId nat);
   Wanted render(std::span<const Goal> goals);
   std::vector<SyncReport> sync_together(std::span<const Goal> goals, const SyncOptions& options);
   Attempt attempt(const Wanted& wanted, const SyncOptions& options, Plan& plan, SyncReport& outcome,
@@ -110,6 +112,19 @@ class Nftables final : public Backend {
   std::shared_ptr<Session> session_;
   std::map<TableId, Rendered> rendered_;
 };
+
+std::optional<bool> Nftables::kube_jumps(TableId nat) {
+  const auto kube =
+      chain_exists(session_->netlink(), nat.family, to_string(nat.table), "KUBE-SERVICES");
+  if (!kube || !*kube) return std::nullopt;
+  for (const Hook hook : {Hook::kPrerouting, Hook::kOutput}) {
+    const auto rules = read_hook(session_->netlink(), nat, hook);
+    if (!rules) return std::nullopt;
+    const auto jump = std::ranges::find(*rules, HookRule::Kind::kKubeJump, &HookRule::kind);
+    if (jump == rules->end()) return false;
+  }
+  return true;
+}
 
 Wanted Nftables::render(std::span<const Goal> goals) {
   Wanted wanted;
@@ -148,6 +163,8 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
     if (report.committed) report.findings = findings->second;
     if (!report.committed) report.plan_text.clear();
     report.invalid_drops = count_drops(observed, goal.id);
+    if (report.committed) report.udp = udp_change(goal.id, wanted, observed, plan);
+    if (goal.id.table == Table::kNat) report.kube_jumps = kube_jumps(goal.id);
     report.rules = rendered_[goal.id].size;
     reports.push_back(std::move(report));
   }

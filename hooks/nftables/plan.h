@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hooks/conntrack/udp_rules.h"
 #include "hooks/nftables/ruleset.h"
 #include "hooks/plan/observed.h"
 #include "hooks/plan/plan.h"
@@ -93,5 +94,9 @@ using Wanted = std::map<TableId, std::shared_ptr<const Ruleset>>;  // never null
 /// Parts that `wanted` does not name are left as they stand. Chains and sets of nobody in our table
 /// are taken out. A table in which nothing would be left is deleted.
 [[nodiscard]] Plan make_plan(const Wanted& wanted, const Observed& observed);
+
+/// What `plan`, made from the other two, changes for flows of UDP to external addresses of `part`.
+[[nodiscard]] UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observed,
+                                   const Plan& plan);
 
 }  // namespace nmanager::nftables

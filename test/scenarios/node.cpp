@@ -10,6 +10,8 @@
 #include <sstream>
 #include <thread>
 
+#include "test/support/nft_listing.h"
+
 namespace nmanager::test {
 
 namespace {
@@ -37,9 +39,31 @@ std::string without_busy_counters(const std::string& line) {
 
 }  // namespace
 
+std::string backend() {
+  const char* const name = std::getenv("TEST_BACKEND");
+  return name != nullptr ? name : "iptables-legacy";
+}
+
+bool native() {
+  return backend() == "nftables";
+}
+
 std::string variant() {
-  const char* const name = std::getenv("TEST_VARIANT");
-  return name != nullptr ? name : "legacy";
+  return backend() == "iptables-legacy" ? "legacy" : "nft";
+}
+
+bool senseless_natively(const char* word) {
+  if (native()) MESSAGE((std::string("nftables: ") + word));
+  return native();
+}
+
+bool translate(const std::string& rules) {
+  return rules.find(native() ? "dnat " : "-j DNAT") != std::string::npos;
+}
+
+bool drop_invalid(const std::string& rules) {
+  return rules.find(native() ? "ct state invalid jump" : "--ctstate INVALID -j DROP") !=
+         std::string::npos;
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience) {
@@ -114,6 +138,7 @@ std::string saved(const Node& node, const Keep& keep) {
 }  // namespace
 
 std::string Node::our_rules() const {
+  if (native()) return listing_by_line(run("nft list table inet nmanager 2>/dev/null").output);
   std::istringstream lines(saved(*this, is_ours));
   std::string result;
   for (std::string line; std::getline(lines, line);) {
@@ -127,8 +152,21 @@ std::string Node::foreign_rules() const {
   return saved(*this, [](const std::string& line) { return !is_ours(line); });
 }
 
+void Node::flush(const std::string& table, const std::string& chain) const {
+  sh(native() ? "nft flush chain inet nmanager " + chain : "iptables -t " + table + " -F " + chain);
+}
+
 std::string Node::misplaced() const {
   std::string wrong;
+  if (native()) {
+    const std::string chains = our_rules();
+    for (const std::string base : {"type filter hook input priority filter; policy accept;",
+                                   "type nat hook prerouting priority dstnat - 1; policy accept;",
+                                   "type nat hook output priority -101; policy accept;"}) {
+      if (chains.find(base) == std::string::npos) wrong += "no " + base + "\n";
+    }
+    return wrong;
+  }
   for (const std::string tables : {"iptables", "ip6tables"}) {
     for (const std::string where :
          {"filter INPUT NMANAGER_INPUT", "nat PREROUTING NMANAGER_PREROUTING",
@@ -153,10 +191,8 @@ std::string Node::misplaced() const {
 }
 
 std::vector<std::string> base_flags(const Node& node) {
-  return {"--backend",       "iptables-" + variant(),
-          "--kubeconfig",    node.folder() + "/kubeconfig",
-          "--proxy-mode",    "ipvs",
-          "--pod-cidr-ipv4", "10.244.0.0/16",
+  return {"--backend",       backend(),  "--kubeconfig",    node.folder() + "/kubeconfig",
+          "--proxy-mode",    "ipvs",     "--pod-cidr-ipv4", "10.244.0.0/16",
           "--pod-cidr-ipv6", "fd44::/48"};
 }
 

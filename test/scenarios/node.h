@@ -15,8 +15,15 @@
 
 namespace nmanager::test {
 
-/// "legacy" or "nft"; the whole list of scenarios runs once for each ($TEST_VARIANT).
+/// What --backend is told: "iptables-legacy", "iptables-nft" or "nftables"; the whole list of
+/// scenarios runs once for each ($TEST_BACKEND).
+[[nodiscard]] std::string backend();
+/// Our chains stand in a table of their own.
+[[nodiscard]] bool native();
+/// The variant of iptables that everybody else uses on the node: "legacy" or "nft".
 [[nodiscard]] std::string variant();
+/// True, with the word printed, where the scenario makes no sense for a native table.
+[[nodiscard]] bool senseless_natively(const char* word);
 
 /// Asks again and again until the answer is yes; false: not within `patience`.
 bool eventually(const std::function<bool()>& condition,
@@ -47,11 +54,14 @@ class Node {
   /// those of the variant.
   std::string sh(const std::string& command, const std::string& input = {}) const;
   /// Lines of iptables-save -c and ip6tables-save -c that are ours, or that are not; counters
-  /// of base chains and of jumps to KUBE-* are left out.
+  /// of base chains and of jumps to KUBE-* are left out. Natively, what is ours is the listing of
+  /// our table.
   [[nodiscard]] std::string our_rules() const;
   [[nodiscard]] std::string foreign_rules() const;
   /// Exactly one jump of each hook, in front of every KUBE-* jump there; else what is wrong.
   [[nodiscard]] std::string misplaced() const;
+  /// Empties a chain of ours in a table of IPv4, or in our own.
+  void flush(const std::string& table, const std::string& chain) const;
 
  private:
   NetNamespace namespace_;
@@ -87,6 +97,10 @@ class Sidecar {
   std::string log_;
   pid_t pid_ = -1;
 };
+
+/// True when the rules translate external addresses, and when they drop INVALID packets.
+[[nodiscard]] bool translate(const std::string& rules);
+[[nodiscard]] bool drop_invalid(const std::string& rules);
 
 /// What every sidecar of these tests is told, unless its own flags say otherwise: names and values.
 [[nodiscard]] std::vector<std::string> base_flags(const Node& node);

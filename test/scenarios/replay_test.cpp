@@ -102,7 +102,9 @@ TEST_CASE("kube-proxy in iptables mode: start, syncs, flushes, reload, restart")
   }
   CHECK(phases >= 10);
   CHECK(sidecar.metric("nmanager_kube_resyncs_total").value_or(0) >= 5);
-  CHECK(sidecar.metric("nmanager_table_repairs_total").value_or(0) >= 3);
+  // Nothing that happens in iptables' tables displaces a table of its own.
+  const double repairs = sidecar.metric("nmanager_table_repairs_total").value_or(0);
+  CHECK((native() ? repairs == 0 : repairs >= 3));
 }
 
 TEST_CASE("kube-proxy in IPVS mode: 1.20 and 1.36") {

@@ -2,9 +2,9 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <regex>
 #include <sstream>
+
+#include "test/support/nft_listing.h"
 
 namespace nmanager::test {
 
@@ -53,47 +53,12 @@ Outcome sync(Backend& backend, const std::vector<Goal>& goals) {
   return outcome;
 }
 
-namespace {
-
-/// "elements = { b, a }": the kernel shows them in the order of a hash with a random seed.
-std::string with_sorted_elements(std::string text) {
-  static const std::string kStart = "elements = {";
-  for (auto at = text.find(kStart); at != std::string::npos; at = text.find(kStart, at + 1)) {
-    const auto first = at + kStart.size();
-    const auto end = text.find('}', first);
-    std::string list = std::regex_replace(text.substr(first, end - first), std::regex("\\s+"), " ");
-    std::vector<std::string> elements;
-    for (std::size_t comma = 0; comma != std::string::npos;) {
-      const std::size_t next = list.find(',', comma);
-      elements.push_back(list.substr(comma, next - comma));
-      if (elements.back().starts_with(' ')) elements.back().erase(0, 1);
-      if (elements.back().ends_with(' ')) elements.back().pop_back();
-      comma = next == std::string::npos ? next : next + 1;
-    }
-    std::ranges::sort(elements);
-    list = " ";
-    for (const std::string& element : elements) list += element + ", ";
-    text.replace(first, end - first, list);
-  }
-  return text;
-}
-
-}  // namespace
-
 std::string listed() {
-  const std::string text = with_sorted_elements(run("nft list table inet nmanager").output);
-  return std::regex_replace(text, std::regex("counter packets [0-9]+ bytes [0-9]+"), "counter");
+  return normal_listing(run("nft list table inet nmanager").output);
 }
 
-std::set<std::string> content() {
-  std::istringstream text(listed());
-  std::set<std::string> lines;
-  std::string chain;
-  for (std::string line; std::getline(text, line);) {
-    if (line.find("chain ") != std::string::npos || line.find("set ") == 1) chain = line;
-    if (line.size() > 2) lines.insert(chain + line);
-  }
-  return lines;
+std::string content() {
+  return listing_by_line(run("nft list table inet nmanager").output);
 }
 
 }  // namespace nmanager::test

@@ -40,6 +40,6 @@ Outcome sync(Backend& backend, const std::vector<Goal>& goals);
 /// `nft list table inet nmanager`, without counters, elements sorted.
 std::string listed();
 /// The same, line by line with the chain it stands in: order across rules and chains left out.
-std::set<std::string> content();
+std::string content();
 
 }  // namespace nmanager::test

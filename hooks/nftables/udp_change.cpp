@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <iterator>
+
+#include "hooks/nftables/plan.h"
+
+namespace nmanager::nftables {
+
+namespace {
+
+/// Whose traffic the part's chains translate: the source prefix of pods, and the node itself.
+struct Halves {
+  bool pods = false;
+  std::optional<Prefix> pod_cidr;
+};
+
+Halves halves_of(const Ruleset& ruleset) {
+  Halves halves;
+  for (const auto& [name, rules] : ruleset.chains) {
+    for (const Rule& rule : rules) {
+      if (!std::holds_alternative<Translate>(rule.verdict) || rule.source_is_local) continue;
+      halves.pods = true;
+      halves.pod_cidr = rule.source;
+    }
+  }
+  return halves;
+}
+
+void add_element(const Element& element, const Halves& halves, UdpRules& rules) {
+  if (element.protocol != Protocol::kUdp && element.protocol != Protocol::kAny) return;
+  const bool any_port = element.protocol == Protocol::kAny;
+  const PortRange ports = any_port ? PortRange{0, 65535} : PortRange{element.port, element.port};
+  rules.insert({element.external, ports, std::nullopt, true, element.to});
+  if (halves.pods) {
+    rules.insert({element.external, ports, halves.pod_cidr, false, element.to});
+  }
+}
+
+bool translates(const std::string& chain) {
+  const auto base = base_of(ChainName(chain));
+  return (base && base->type == Table::kNat) || chain.starts_with("NMANAGER_EX_CLUS_");
+}
+
+/// Rules were missing or are new, so that none of the elements was obeyed as it is now.
+bool way_changes(const Plan& plan) {
+  return plan.create_table || plan.replace_table || plan.wake_table ||
+         std::ranges::any_of(plan.chains,
+                             [](const ChainPlan& chain) {
+                               return chain.make != Make::kDelete && translates(chain.chain);
+                             }) ||
+         std::ranges::any_of(plan.rules,
+                             [](const RuleEdits& edits) { return translates(edits.chain); });
+}
+
+}  // namespace
+
+UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observed,
+                     const Plan& plan) {
+  UdpChange change;
+  const auto ruleset = wanted.find(part);
+  if (part.table != Table::kNat || ruleset == wanted.end()) return change;
+  // Rules that are taken out as a whole: whose they were is not known any more, so anybody's.
+  const Halves halves =
+      ruleset->second->chains.empty() ? Halves{true, std::nullopt} : halves_of(*ruleset->second);
+  const auto add_all = [&](const Elements& elements, UdpRules& rules) {
+    for (const Element& element : elements) add_element(element, halves, rules);
+  };
+  for (const auto& [name, set] : observed.sets) {
+    const auto id = set_of(name);
+    if (!id || part_of(*id) != part || id->kind != SetKind::kCluster) continue;
+    const bool stays = ruleset->second->sets.contains(*id);
+    if (!stays || plan.delete_table) add_all(*set.elements, change.before);
+  }
+  for (const SetPlan& set : plan.sets) {
+    if (!set.id || part_of(*set.id) != part || set.id->kind != SetKind::kCluster) continue;
+    add_all(set.add, change.after);
+    add_all(set.remove, change.before);
+  }
+  if (way_changes(plan)) {
+    for (const auto& [id, elements] : ruleset->second->sets) {
+      if (id.kind == SetKind::kCluster) add_all(*elements, change.after);
+    }
+  }
+  return change;
+}
+
+}  // namespace nmanager::nftables
