@@ -14,7 +14,7 @@ api_server=build/release/nmanager-test-apiserver
 [[ -x $program && -x $api_server ]] || fail "build/release is not built"
 
 need=()
-for package in qemu-system-x86 busybox-static kmod ipvsadm ipset iproute2 python3 cpio; do
+for package in qemu-system-x86 busybox-static kmod ipvsadm ipset iptables nftables conntrack iproute2 curl python3 cpio; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || need+=("$package")
 done
 if ((${#need[@]})); then
