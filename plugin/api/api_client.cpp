@@ -14,7 +14,7 @@ namespace {
 class ApiClient final : public ServiceSource {
  public:
   ApiClient(const ApiAccess& access, ApiClientOptions options)
-      : session_(access, options), schedule_(std::random_device{}()) {
+      : session_(access, std::move(options)), schedule_(std::random_device{}()) {
     state_.server = access.server;
   }
 
@@ -112,11 +112,11 @@ class ApiClient final : public ServiceSource {
 }  // namespace
 
 std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClientOptions options) {
-  return std::make_unique<ApiClient>(access, options);
+  return std::make_unique<ApiClient>(access, std::move(options));
 }
 
 Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions options) {
-  ApiSession session(access, options);
+  ApiSession session(access, std::move(options));
   ServicesListed listed;
   const Ending ending = session.list(listed, [](const Undecodable&) {});
   if (ending.kind == Ending::Kind::kDone) return listed;

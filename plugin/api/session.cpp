@@ -54,7 +54,7 @@ std::string silence_text(std::chrono::milliseconds silence) {
 }  // namespace
 
 ApiSession::ApiSession(ApiAccess access, ApiClientOptions options)
-    : access_(std::move(access)), options_(options), random_(std::random_device{}()) {}
+    : access_(std::move(access)), options_(std::move(options)), random_(std::random_device{}()) {}
 
 void ApiSession::stop() {
   const std::lock_guard lock(stop_mutex_);

@@ -98,6 +98,17 @@ void settle_changes(State& state, WallTime now) {
   }
 }
 
+void tell_health(State& state, std::vector<Action>& actions) {
+  const ProxyHealth health = proxy_health(state);
+  if (std::exchange(state.health_told, health) == health || health == ProxyHealth::kNotAsked) {
+    return;
+  }
+  const bool well = health == ProxyHealth::kSynced;
+  actions.emplace_back(LogLine{well ? LogLine::Level::kInfo : LogLine::Level::kWarning,
+                               "kube-proxy: " + (well ? std::string("it answers, and has synced")
+                                                      : proxy_health_text(state))});
+}
+
 ProxyHealth proxy_health(const State& state) {
   // In nftables mode it keeps no chains that anything could lead to.
   if (state.mode.mode != ProxyMode::kNftables && jumps_gone(state)) return ProxyHealth::kJumpsGone;

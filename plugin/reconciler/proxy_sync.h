@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "plugin/reconciler/event.h"
 #include "plugin/reconciler/state.h"
@@ -19,6 +20,9 @@ void note_change(State& state, std::optional<Family> family, WallTime now);
 
 /// To be called when a table was verified.
 void settle_changes(State& state, WallTime now);
+
+/// A log line when its health is another one than was told last.
+void tell_health(State& state, std::vector<Action>& actions);
 
 [[nodiscard]] ProxyHealth proxy_health(const State& state);
 

@@ -79,8 +79,9 @@ struct State {
   std::vector<Prefix> node_pod_cidrs;   // of the Node object; empty: not told
   std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
   std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
-  std::array<TableState, 4> tables;     // in the order of kTables
-  std::array<KubeState, 2> kube;        // in the order of kFamilies
+  ProxyHealth health_told = ProxyHealth::kNotAsked;
+  std::array<TableState, 4> tables;  // in the order of kTables
+  std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
   Qualified qualified;           // counts of the last time rules were made; no addresses
   std::set<std::string> warned;  // warnings that stand and are logged

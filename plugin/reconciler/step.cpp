@@ -249,6 +249,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now) {
   look_again(state, now.mono);
   update_wants(state);
   log_warnings(state, actions);
+  tell_health(state, actions);
   collect(state, now.mono, actions);
   drop_unused(state, now.mono, actions);
   return actions;

@@ -29,7 +29,7 @@ void SourceSlot::start(const ApiAccess& access) {
   gate_ = std::make_shared<Gate>();
   ApiClientOptions options;
   options.node_name = node_name();
-  source_ = make_api_client(access, options);
+  source_ = make_api_client(access, std::move(options));
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {
     const std::lock_guard lock(gate->mutex);
     if (gate->open) mailbox.post(std::move(event));

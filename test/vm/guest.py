@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "test/fixtures/kube-proxy"
-ECHO = ROOT / "test/scenarios/echo.py"
+ECHO = ["python3", "-IS", str(ROOT / "test/scenarios/echo.py")]
 PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path("/tmp")
@@ -101,7 +101,7 @@ def build_network():
         within(name, "ip link add kube-ipvs0 type dummy")
     within("n1", "sysctl -qw net.ipv4.vs.conntrack=1 net.ipv4.vs.expire_nodest_conn=1")
     for address in ENDPOINT.values():
-        server = subprocess.Popen(["ip", "netns", "exec", "s1", str(ECHO), "serve", address, "80", "53"],
+        server = subprocess.Popen(["ip", "netns", "exec", "s1", *ECHO, "serve", address, "80", "53"],
                                   stdout=subprocess.PIPE, text=True)
         server.stdout.readline()
 
@@ -118,8 +118,8 @@ def set_up_kube_proxy(version, variant):
     """n1 as recorded from that kube-proxy, n2 with the addresses."""
     recording = RECORDINGS / f"ipvs-{version}"
     for name in ("n1", "n2"):
-        within(name, "ip addr flush dev kube-ipvs0")
-        sh("\n".join(f"ip -n {name} addr add {a} dev kube-ipvs0" for a in addresses(recording)))
+        sh(f"ip -n {name} addr flush dev kube-ipvs0")
+        sh(f"ip -n {name} -batch -", "\n".join(f"addr add {a} dev kube-ipvs0" for a in addresses(recording)) + "\n")
     within("n1", "ipset restore", (recording / "ipset-save.txt").read_text())
     for name in ("KUBE-6-CLUSTER-IP", "KUBE-6-LOAD-BALANCER", "KUBE-6-LOAD-BALANCER-LOCAL"):
         address = PATHS[3][3] if "CLUSTER" in name else PATHS[3][1]
@@ -155,7 +155,7 @@ def tear_down(variant):
 def ask(namespaces, paths):
     """By namespace: the answer on each path."""
     targets = [f"{p}:{e}:{port}" for p, e, port, _ in paths]
-    asking = {name: start(name, str(ECHO), "ask-all", "2", *targets, stdout=subprocess.PIPE, text=True)
+    asking = {name: start(name, *ECHO, "ask-all", "2", *targets, stdout=subprocess.PIPE, text=True)
               for name in namespaces}
     answers = {}
     for name, process in asking.items():
@@ -193,7 +193,7 @@ class Flows:
         self.output = WORK / f"flows-{namespace}"
         targets = [f"{external}:{port}" for _, external, port, _ in UDP_PATHS]
         with open(self.output, "w") as output:
-            self.process = start(namespace, str(ECHO), "flow", "120", *targets, stdout=output)
+            self.process = start(namespace, *ECHO, "flow", "120", *targets, stdout=output)
 
     def answers(self):
         """By path, oldest first."""
@@ -218,7 +218,7 @@ class Held:
     """TCP connections that are used until the end, from one namespace."""
 
     def __init__(self, namespace, paths):
-        self.process = start(namespace, str(ECHO), "hold", *[f"{p}:{e}:{port}" for p, e, port, _ in paths],
+        self.process = start(namespace, *ECHO, "hold", *[f"{p}:{e}:{port}" for p, e, port, _ in paths],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.up = self.process.stdout.readline() == "up\n"
 
@@ -252,15 +252,12 @@ class Sidecar:
 def resync(version, variant):
     """As kube-proxy does when its jumps are missing: they go on top of ours, and its chains are written anew."""
     for tables in ("iptables", "ip6tables"):
-        for hook in ("PREROUTING", "OUTPUT"):
-            jump = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
-            within("n1", f"{tables}-{variant} -w -t nat -D {hook} {jump}")
-            within("n1", f"{tables}-{variant} -w -t nat -I {hook} 1 {jump}")
         saved = (RECORDINGS / f"ipvs-{version}" / f"{tables}-save.txt").read_text().splitlines()
         nat = saved[saved.index("*nat"):]
-        nat = nat[:nat.index("COMMIT")]
-        chains = [line for line in nat if line.startswith((":KUBE-", "-A KUBE-"))]
-        within("n1", f"{tables}-{variant}-restore -w --noflush", "\n".join(["*nat"] + chains + ["COMMIT", ""]))
+        chains = [line for line in nat[:nat.index("COMMIT")] if line.startswith((":KUBE-", "-A KUBE-"))]
+        jump = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+        jumps = [f"{edit} {jump}" for hook in ("PREROUTING", "OUTPUT") for edit in (f"-D {hook}", f"-I {hook} 1")]
+        within("n1", f"{tables}-{variant}-restore -w --noflush", "\n".join(["*nat", *chains, *jumps, "COMMIT", ""]))
 
 
 def traces(variant):

@@ -14,7 +14,7 @@ api_server=build/release/nmanager-test-apiserver
 [[ -x $program && -x $api_server ]] || fail "build/release is not built"
 
 need=()
-for package in qemu-system-x86 busybox-static kmod ipvsadm ipset iproute2 python3 cpio; do
+for package in qemu-system-x86 busybox-static kmod ipvsadm ipset iptables nftables conntrack iproute2 curl python3 cpio; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || need+=("$package")
 done
 if ((${#need[@]})); then
@@ -68,6 +68,6 @@ chmod +x "$root/init"
 timeout 290 qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1536 -nographic -no-reboot -nodefaults -serial stdio \
   -kernel "$vm/kernel/boot/vmlinuz-$version" -initrd "$vm/initrd" \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
-  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null 2>&1 | tr -d '\r' | tee "$vm/log"
+  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null 2>&1 | sed -u 's/\r//g' | tee "$vm/log"
 grep -qE '^[0-9]+ passed, [0-9]+ failed' "$vm/log" || fail "the machine gave no result; see build/vm/log"
 tail -n 1 <(grep -E '^[0-9]+ passed' "$vm/log") | grep -q ', 0 failed'

@@ -172,6 +172,24 @@ TEST_CASE("how the neighbour is, told apart and in words") {
   }
 }
 
+TEST_CASE("a change of its health is logged once") {
+  Story story;
+  const auto lines = [&] {
+    std::vector<Action> actions;
+    tell_health(story.state, actions);
+    std::string text;
+    for (const Action& action : actions) text += std::get<LogLine>(action).text + '\n';
+    return text;
+  };
+  CHECK(lines().empty());
+  story.told(5);
+  CHECK(lines() == "kube-proxy: it answers, and has synced\n");
+  CHECK(lines().empty());
+  take_proxy_sync(story.state, {false, false, {}, "refused"});
+  CHECK(lines().find("it is down") != std::string::npos);
+  CHECK(lines().empty());
+}
+
 TEST_CASE("in nftables mode nothing has to lead to chains") {
   Story story;
   story.state.mode.mode = ProxyMode::kNftables;

@@ -47,7 +47,10 @@ TEST_CASE("status tells people everything") {
   for (const char* part :
        {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"", "IPv6 77",
         "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
-        "HTTP 403", "removed in 1.43", "something to know", "backend = auto (default)"}) {
+        "HTTP 403", "removed in 1.43", "when it synced last cannot be read",
+        "by its own word: its sync at 2026-09-21T14:18:11.000Z was verified 7 ms later",
+        "nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID\n",
+        "something to know", "backend = auto (default)"}) {
     CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
   }
 }
@@ -81,6 +84,9 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
         "nmanager_table_commit_duration_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"10\"} "
         "0\n",
         "nmanager_services 10\n", "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n",
+        "nmanager_kube_proxy_state{state=\"metrics_unreadable\"} 1\n",
+        "nmanager_kube_proxy_state{state=\"down\"} 0\n",
+        "nmanager_kube_proxy_sync_verified_lag_seconds{family=\"ipv4\"} 0.007\n",
         "process_resident_memory_bytes 3\n", "process_threads 6\n"}) {
     CHECK_MESSAGE(contains(text, line), line);
   }

@@ -15,6 +15,9 @@ inline Snapshot sample_snapshot() {
   snapshot.proxy_mode = "ipvs";
   snapshot.proxy_mode_origin = "kube-proxy";
   snapshot.proxy_last_sync = snapshot.made_at - std::chrono::seconds(9);
+  snapshot.proxy_health = ProxyHealth::kMetricsUnreadable;
+  snapshot.proxy_health_text = "it answers, but when it synced last cannot be read";
+  snapshot.be_liberal = true;
   TableStatus nat;
   nat.id = {Family::kIpv4, Table::kNat};
   nat.wanted = nat.in_sync = true;
@@ -36,6 +39,8 @@ inline Snapshot sample_snapshot() {
   kube.present = true;
   kube.resyncs = 4;
   kube.last_resync = snapshot.made_at;
+  kube.told_sync = snapshot.proxy_last_sync;
+  kube.told_verified = milliseconds(7);
   snapshot.kube = {kube};
   snapshot.api.server = "https://10.96.0.1:443";
   snapshot.api.last_error = "HTTP 403: forbidden";
