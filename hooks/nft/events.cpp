@@ -33,6 +33,7 @@ constexpr std::chrono::milliseconds kReportTime{100};
 constexpr std::size_t kMaxChanges = 16;
 
 std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table) {
+  if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return std::nullopt;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
   for (const TableId id : kTables) {
     if (generic->nfgen_family == nf_family(id.family) && table == to_string(id.table)) return id;
@@ -95,12 +96,8 @@ void Events::receive() {
     if (size >= 0) {
       ++counts_.datagrams;
       if (static_cast<std::size_t>(size) > buffer_.size()) lose();
-      auto left = static_cast<int>(std::min(static_cast<std::size_t>(size), buffer_.size()));
-      const auto* message = reinterpret_cast<const nlmsghdr*>(buffer_.data());
-      while (mnl_nlmsg_ok(message, left)) {
-        handle(*message);
-        message = mnl_nlmsg_next(message, &left);
-      }
+      for_each_message(buffer_.data(), std::min(static_cast<std::size_t>(size), buffer_.size()),
+                       [this](const nlmsghdr& message) { handle(message); });
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return;
     } else if (errno == ENOBUFS) {

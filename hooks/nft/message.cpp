@@ -45,6 +45,17 @@ Message& Message::be64(int attribute, std::uint64_t value) {
   return *this;
 }
 
+const nlmsghdr* message_at(const char* bytes, std::size_t size) {
+  if (size < sizeof(nlmsghdr)) return nullptr;
+  const auto* const message = reinterpret_cast<const nlmsghdr*>(bytes);
+  const bool whole = message->nlmsg_len >= sizeof(nlmsghdr) && message->nlmsg_len <= size;
+  return whole ? message : nullptr;
+}
+
+std::size_t stride(const nlmsghdr& message) {
+  return NLMSG_ALIGN(std::size_t{message.nlmsg_len});
+}
+
 Attributes::Attributes(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   end_ = static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message));
