@@ -50,6 +50,10 @@ constexpr Attribute kTarget[] = {{NFTA_TARGET_NAME, Kind::kText},
                                  {NFTA_TARGET_REV, Kind::kU32},
                                  {NFTA_TARGET_INFO, Kind::kBytes}};
 
+constexpr Attribute kData[] = {{NFTA_DATA_VALUE, Kind::kBytes}, {NFTA_DATA_VERDICT, Kind::kBytes}};
+constexpr Attribute kVerdict[] = {{NFTA_VERDICT_CODE, Kind::kU32},
+                                  {NFTA_VERDICT_CHAIN, Kind::kText}};
+constexpr Attribute kExpression[] = {{NFTA_EXPR_NAME, Kind::kText}, {NFTA_EXPR_DATA, Kind::kBytes}};
 constexpr Attribute kRule[] = {
     {NFTA_RULE_TABLE, Kind::kText},   {NFTA_RULE_CHAIN, Kind::kText},
     {NFTA_RULE_HANDLE, Kind::kU64},   {NFTA_RULE_EXPRESSIONS, Kind::kBytes},
@@ -70,18 +74,19 @@ bool is_text(const nlattr& attribute) {
   return size > 1 && bytes[size - 1] == '\0' && bytes[0] != '\0';
 }
 
+bool all_known(const Attributes& attributes, std::span<const Attribute> known);
+
 /// A value, or a verdict that says where it jumps to.
 bool is_data(const nlattr& attribute) {
   const Attributes data(attribute);
+  if (!all_known(data, kData)) return false;
   const nlattr* const verdict = data.find(NFTA_DATA_VERDICT);
   if (verdict == nullptr) return data.find(NFTA_DATA_VALUE) != nullptr;
   const Attributes parts(*verdict);
-  const nlattr* const code = parts.find(NFTA_VERDICT_CODE);
-  if (code == nullptr || mnl_attr_get_payload_len(code) != sizeof(std::uint32_t)) return false;
-  const nlattr* const chain = parts.find(NFTA_VERDICT_CHAIN);
-  const auto number = static_cast<int>(parts.be32(NFTA_VERDICT_CODE));
-  const bool jumps = number == NFT_JUMP || number == NFT_GOTO;
-  return chain == nullptr ? !jumps : is_text(*chain);
+  const auto code = static_cast<int>(parts.be32(NFTA_VERDICT_CODE));
+  const bool jumps = code == NFT_JUMP || code == NFT_GOTO;
+  return all_known(parts, kVerdict) && parts.find(NFTA_VERDICT_CODE) != nullptr &&
+         (!jumps || parts.find(NFTA_VERDICT_CHAIN) != nullptr);
 }
 
 bool is_of_kind(const nlattr& attribute, Kind kind) {
@@ -100,21 +105,27 @@ bool is_of_kind(const nlattr& attribute, Kind kind) {
   return false;
 }
 
+/// Each of them once at most: libnftnl takes the last one, our own readers the first.
 bool all_known(const Attributes& attributes, std::span<const Attribute> known) {
   bool all = true;
+  std::uint64_t seen = 0;  // a bit for each type; the known ones are small numbers
   attributes.for_each([&](const nlattr& attribute) {
-    const auto found = std::ranges::find(known, mnl_attr_get_type(&attribute), &Attribute::type);
+    const int type = mnl_attr_get_type(&attribute);
+    const auto found = std::ranges::find(known, type, &Attribute::type);
     all = all && found != known.end() && is_of_kind(attribute, found->kind);
+    if (!all) return;
+    const std::uint64_t bit = std::uint64_t{1} << type;
+    all = (seen & bit) == 0;
+    seen |= bit;
   });
   return all;
 }
 
 bool is_known(const nlattr& element) {
   const Attributes expression(element);
-  const nlattr* const name = expression.find(NFTA_EXPR_NAME);
   const nlattr* const data = expression.find(NFTA_EXPR_DATA);
-  if (mnl_attr_get_type(&element) != NFTA_LIST_ELEM || name == nullptr || data == nullptr ||
-      !is_text(*name)) {
+  if (mnl_attr_get_type(&element) != NFTA_LIST_ELEM || !all_known(expression, kExpression) ||
+      data == nullptr) {
     return false;
   }
   const auto* const known =
