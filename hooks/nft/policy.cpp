@@ -15,7 +15,7 @@ namespace nmanager {
 
 namespace {
 
-enum class Kind : std::uint8_t { kU32, kU64, kText, kBytes, kData };
+enum class Kind : std::uint8_t { kU32, kU64, kText, kBytes, kNest, kData };
 
 struct Attribute {
   int type = 0;
@@ -50,13 +50,13 @@ constexpr Attribute kTarget[] = {{NFTA_TARGET_NAME, Kind::kText},
                                  {NFTA_TARGET_REV, Kind::kU32},
                                  {NFTA_TARGET_INFO, Kind::kBytes}};
 
-constexpr Attribute kData[] = {{NFTA_DATA_VALUE, Kind::kBytes}, {NFTA_DATA_VERDICT, Kind::kBytes}};
+constexpr Attribute kData[] = {{NFTA_DATA_VALUE, Kind::kBytes}, {NFTA_DATA_VERDICT, Kind::kNest}};
 constexpr Attribute kVerdict[] = {{NFTA_VERDICT_CODE, Kind::kU32},
                                   {NFTA_VERDICT_CHAIN, Kind::kText}};
-constexpr Attribute kExpression[] = {{NFTA_EXPR_NAME, Kind::kText}, {NFTA_EXPR_DATA, Kind::kBytes}};
+constexpr Attribute kExpression[] = {{NFTA_EXPR_NAME, Kind::kText}, {NFTA_EXPR_DATA, Kind::kNest}};
 constexpr Attribute kRule[] = {
     {NFTA_RULE_TABLE, Kind::kText},   {NFTA_RULE_CHAIN, Kind::kText},
-    {NFTA_RULE_HANDLE, Kind::kU64},   {NFTA_RULE_EXPRESSIONS, Kind::kBytes},
+    {NFTA_RULE_HANDLE, Kind::kU64},   {NFTA_RULE_EXPRESSIONS, Kind::kNest},
     {NFTA_RULE_POSITION, Kind::kU64}, {NFTA_RULE_PAD, Kind::kBytes}};
 
 struct Expression {
@@ -99,6 +99,8 @@ bool is_of_kind(const nlattr& attribute, Kind kind) {
       return is_text(attribute);
     case Kind::kBytes:
       return true;
+    case Kind::kNest:
+      return mnl_attr_get_payload_len(&attribute) >= MNL_ATTR_HDRLEN;
     case Kind::kData:
       return is_data(attribute);
   }
