@@ -126,7 +126,9 @@ TEST_CASE(
     CAPTURE(std::string(c.external));
     const std::string flow =
         kScripts + "echo.py keep-asking " + c.external + " 53 20 >" + node.folder() + "/";
-    must("(" + flow + "node) & (" + network.in_pod(flow + "pod") + ") & :");
+    // must() waits for whoever holds its output.
+    must("(" + flow + "node) >/dev/null 2>&1 & (" + network.in_pod(flow + "pod") +
+         ") >/dev/null 2>&1 & :");
     REQUIRE(eventually([&] {
       const std::string flows =
           run("conntrack -L -p udp -f ipv4 2>&1; conntrack -L -p udp -f ipv6 2>&1").output;
@@ -159,10 +161,8 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
     set_mode(mode);
     // A sync of kube-proxy is what makes it look at once.
     node.sh("iptables -t nat -N KUBE-" + mode + "-X; iptables -t nat -I PREROUTING -j KUBE-" +
-            mode +
-            "-X;"
-            "iptables -t nat -D PREROUTING 1; iptables -t nat -X KUBE-" +
-            mode + "-X");
+            mode + "-X; iptables -t nat -D PREROUTING -j KUBE-" + mode +
+            "-X; iptables -t nat -X KUBE-" + mode + "-X");
     return eventually(
         [&] {
           return (node.our_rules().find("DNAT") != std::string::npos) == (mode == "ipvs") &&
