@@ -9,6 +9,7 @@
 #include "hooks/nft/codec.h"
 #include "hooks/nft/layout.h"
 #include "hooks/nft/message.h"
+#include "hooks/nft/policy.h"
 #include "hooks/xt/xt.h"
 
 namespace nmanager {
@@ -317,8 +318,9 @@ ObservedRule decode_rule(Family family, const nlmsghdr& message) {
   const Attributes attributes(message);
   observed.ref = attributes.be64(NFTA_RULE_HANDLE);
   observed.packets = packets_of(message);
-  // iptables-nft puts nothing there for the rules we write; nft would show it as a comment.
-  if (attributes.find(NFTA_RULE_USERDATA) != nullptr) return observed;
+  // User data is not among what we write either: iptables-nft puts nothing there for such rules,
+  // and nft would show it as a comment.
+  if (!is_like_ours(message)) return observed;
   const NftnlPtr<nftnl_rule> rule(made_or_throw(nftnl_rule_alloc()));
   // An expression that libnftnl does not know is none that we write.
   if (nftnl_rule_nlmsg_parse(&message, rule.get()) != 0) return observed;

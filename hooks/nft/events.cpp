@@ -84,12 +84,8 @@ void Events::receive() {
     if (size >= 0) {
       ++counts_.datagrams;
       if (static_cast<std::size_t>(size) > buffer_.size()) lose();
-      auto left = static_cast<int>(std::min(static_cast<std::size_t>(size), buffer_.size()));
-      const auto* message = reinterpret_cast<const nlmsghdr*>(buffer_.data());
-      while (mnl_nlmsg_ok(message, left)) {
-        handle(*message);
-        message = mnl_nlmsg_next(message, &left);
-      }
+      for_each_message(buffer_.data(), std::min(static_cast<std::size_t>(size), buffer_.size()),
+                       [this](const nlmsghdr& message) { handle(message); });
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return;
     } else if (errno == ENOBUFS) {

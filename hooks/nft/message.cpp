@@ -63,6 +63,17 @@ std::span<const std::uint8_t> payload_of(const nlattr& attribute) {
           mnl_attr_get_payload_len(&attribute)};
 }
 
+const nlmsghdr* message_at(const char* bytes, std::size_t size) {
+  if (size < sizeof(nlmsghdr)) return nullptr;
+  const auto* const message = reinterpret_cast<const nlmsghdr*>(bytes);
+  const bool whole = message->nlmsg_len >= sizeof(nlmsghdr) && message->nlmsg_len <= size;
+  return whole ? message : nullptr;
+}
+
+std::size_t stride(const nlmsghdr& message) {
+  return NLMSG_ALIGN(std::size_t{message.nlmsg_len});
+}
+
 Attributes::Attributes(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   end_ = static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message));

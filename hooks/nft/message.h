@@ -1,6 +1,7 @@
 // One nf_tables netlink request, built in place.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,23 @@ class Message {
  private:
   alignas(8) std::array<char, kRoom> room_;  // not zeroed: libmnl zeroes what it pads
 };
+
+/// The message at the front of `bytes`; nullptr unless all of it is there. libmnl's own check takes
+/// a length above 2 GiB for a small one.
+[[nodiscard]] const nlmsghdr* message_at(const char* bytes, std::size_t size);
+/// From its beginning to that of the next one.
+[[nodiscard]] std::size_t stride(const nlmsghdr& message);
+
+/// Calls `each` for every message in what was received, in order. `bytes` are aligned.
+template <class Each>
+void for_each_message(const char* bytes, std::size_t size, Each each) {
+  while (const nlmsghdr* const message = message_at(bytes, size)) {
+    each(*message);
+    const std::size_t step = std::min(stride(*message), size);
+    bytes += step;
+    size -= step;
+  }
+}
 
 /// The attributes of a received message, found one by one; a message has few.
 class Attributes {

@@ -42,16 +42,6 @@ int done_code(const nlmsghdr& message) {
   return -*static_cast<const int*>(mnl_nlmsg_get_payload(&message));
 }
 
-template <class Each>
-void for_each_message(char* bytes, std::size_t size, Each each) {
-  auto left = static_cast<int>(size);
-  auto* message = reinterpret_cast<nlmsghdr*>(bytes);
-  while (mnl_nlmsg_ok(message, left)) {
-    each(*message);
-    message = mnl_nlmsg_next(message, &left);
-  }
-}
-
 }  // namespace
 
 int UniqueFd::release() {

@@ -31,6 +31,7 @@ Status Session::open() {
 }
 
 void Session::touched(const nlmsghdr& message) {
+  if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
   const Attributes attributes(message);
   // The attribute of the table has one number in all messages.

@@ -39,6 +39,9 @@ Document::Document(std::string text) : text_(std::move(text)) {
     problem_ = "nested deeper than " + std::to_string(kMaxDepth);
     return;
   }
+  // Its check of a character of several bytes looks at all of them, also behind the end of a text
+  // that was cut within one.
+  text_.append(4, '\0');
   constexpr unsigned kFlags =
       rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag;
   document_.ParseInsitu<kFlags>(text_.data());

@@ -9,8 +9,8 @@ namespace nmanager::test {
 /// with a random seed.
 std::string normal_listing(std::string text);
 
-/// The same, each line with the chain or set it stands in, sorted: the order of chains, and of rules
-/// in them, is left out.
+/// The same, each line with the chain or set it stands in, sorted: the order of chains, and of
+/// rules in them, is left out.
 std::string listing_by_line(std::string text);
 
 }  // namespace nmanager::test

@@ -99,6 +99,10 @@ TEST_CASE("what is wrong is named, all of it at once") {
            {kubeconfig(good, "{client-certificate: x}"), {"go together"}},
            {kubeconfig("{server: x, certificate-authority-data: '?!?'}", "{exec: {}}"),
             {"not base64", "server is not", "exec"}},
+           {kubeconfig("{server: 'https://h', certificate-authority-data: '===='}", "{}"),
+            {"not base64"}},
+           {kubeconfig("{server: 'https://h', certificate-authority-data: 'Y=Jj'}", "{}"),
+            {"not base64"}},
            {kubeconfig("{server: 'https://h', proxy-url: 'http://p'}", "{}"), {"proxy-url"}},
        }) {
     CAPTURE(c.text);
