@@ -68,6 +68,9 @@ class Backend {
 
   [[nodiscard]] virtual Result<KubeStamp> kube_stamp(Family family) = 0;
   [[nodiscard]] virtual Result<KubeChecksum> kube_checksum(Family family) = 0;
+
+  /// Time spent waiting for the lock since it was made; nothing: it takes none.
+  [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> lock_waited() const { return {}; }
 };
 
 /// Something changed, or may have, in the tables.

@@ -54,12 +54,14 @@ SyncReport sync_table(Backend& backend, TableId id, const DesiredTable& desired,
                       const std::set<ChainName>& leave, const SyncOptions& options) {
   SyncReport report;
   const auto start = std::chrono::steady_clock::now();
+  const auto waited_before = backend.lock_waited();
   bool done = false;
   while (!done && report.attempts < options.max_attempts) {
     ++report.attempts;
     done = attempt(backend, id, desired, leave, options, report);
   }
   report.duration = std::chrono::steady_clock::now() - start;
+  if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;
 }
 

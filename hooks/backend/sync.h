@@ -21,7 +21,8 @@ struct SyncReport {
   std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
   std::optional<Error> error;            // set unless verified
   std::chrono::nanoseconds duration{};   // all attempts, lock wait included
-  std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
+  std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
+  std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
 };
 
 struct SyncOptions {

@@ -158,6 +158,7 @@ void take_outcome(State& state, TableSynced synced, Now now, std::vector<Action>
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
+  if (report.lock_wait) table.status.lock_wait.observe(*report.lock_wait);
   if (report.verified) {
     take_success(state, table, std::move(report), now, actions);
   } else {
