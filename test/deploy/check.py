@@ -180,8 +180,12 @@ def check_against_program(program):
     if not check(listen and variables and flags and commands, "--help tells flags, variables and where it listens"):
         return
     paths = [path for pattern in ("patches/*", "deploy/**/*") for path in ROOT.glob(pattern)]
+    name = r"((?:RULE|POD_CIDR|NMANAGER|EXTERNAL_CLUSTER)_[A-Z0-9_]*[A-Z0-9])"
     for path in (p for p in paths if p.suffix in (".yaml", ".md") or p.name == "remove.sh"):
-        for variable in re.findall(r"\b((?:RULE|POD_CIDR|NMANAGER|EXTERNAL_CLUSTER)_[A-Z0-9_]*[A-Z0-9])\b(?!_?\*)", path.read_text()):
+        # Chains begin with NMANAGER_ too; a variable is set, or named alone.
+        where = rf"\b{name}\b(?!_?\*)" if path.suffix == ".yaml" else rf"\b{name}=|`{name}`"
+        for match in re.finditer(where, path.read_text()):
+            variable = next(filter(None, match.groups()))
             check(variable in variables, f"{path.relative_to(ROOT)}: no variable {variable}")
     settings = documents((ROOT / "deploy/standalone/settings.yaml").read_text())[0]["data"]
     check(set(settings) <= variables, f"settings.yaml: {sorted(set(settings) - variables)}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds deploy/Dockerfile as it is, with buildah, against a Debian 12 base made by mmdebstrap (no registry is asked),
-# and runs the image: test/image/check.py. Base, layers and compiler cache stay in build/image, so that a second run is
+# and runs the image: test/image/check.py. Base and compiler cache stay in build/image, so that a second run is
 # quick. The last line is "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,10 +44,10 @@ if ! image inspect --type image "$base_name" >/dev/null 2>&1; then
 fi
 
 SECONDS=0
-image bud --layers --pull-never --build-arg "BASE=$base_name" -f deploy/Dockerfile -t localhost/nmanager:test . \
+image bud --pull-never --build-arg "BASE=$base_name" -f deploy/Dockerfile -t localhost/nmanager:test . \
   >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; fail "buildah cannot build deploy/Dockerfile"; }
 echo "deploy/Dockerfile built in $SECONDS s"
-# Layers of builds that are past.
+# The image of the build before.
 image rmi --prune >/dev/null 2>&1
 
 container=$(image from --pull-never localhost/nmanager:test)
