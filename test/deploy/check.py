@@ -207,6 +207,19 @@ def check_against_program(program):
     check(variables - {"POD_CIDR_IPV6"} <= set(re.findall(r"[A-Z0-9_]{5,}", table)), "README.md's variables")
 
 
+def check_try_out():
+    """deploy/try.sh shows what README.md says that it shows."""
+    for variant in ("nft", "legacy"):
+        result = subprocess.run([ROOT / "deploy/try.sh", variant], capture_output=True, text=True)
+        label = f"deploy/try.sh {variant}"
+        if not check(result.returncode == 0, f"{label}: {result.stdout[-500:]}{result.stderr[-500:]}"):
+            continue
+        shown, _, after = result.stdout.partition("cleanup takes all of it away")
+        for part in ("\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
+            check(part in shown, f"{label} does not show {part!r}")
+        check("KUBE-SERVICES" in after and "NMANAGER" not in after, f"{label}: cleanup")
+
+
 def check_standalone_alone(rendered):
     """What a node-critical agent needs that brings its own account."""
     spec = daemonset(rendered, "nmanager")["spec"]["template"]["spec"]
@@ -246,6 +259,7 @@ def main():
             check_commands(kubectl, variation)
     if arguments.program:
         check_against_program(arguments.program)
+        check_try_out()
     else:
         skip("the program is not built")
     # What kube-proxy's own account may do: as bound by kubeadm, to the role that Kubernetes defines.

@@ -92,6 +92,12 @@ def check_files(root, base_root):
     check(".text" in symbols and ".symtab" not in symbols and ".debug_info" not in symbols, "the program is stripped")
 
 
+def check_dockerfile():
+    lines = [line for line in (ROOT / "deploy/Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    tied = [line for line in lines if re.search(r"amd64|x86.?64|arm64|aarch64|--platform", line)]
+    check(not tied, f"deploy/Dockerfile is tied to an architecture: {tied}")
+
+
 def check_labels(image, base_name, version):
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in image["Labels"].items()}
     check(labels.get("title") == "nmanager", "label title")
@@ -310,6 +316,7 @@ def main():
     image = json.loads(pathlib.Path(arguments.image).read_text())["OCIv1"]["config"]
     spec = patched_container()
 
+    check_dockerfile()
     check_files(arguments.root, arguments.base_root)
     needed = set()
     for variant in ("nft", "legacy"):
