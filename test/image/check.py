@@ -218,8 +218,9 @@ def check_confinement(container, capabilities, label):
     """What the kernel says of the running process."""
     pid = container.pid()
     status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-    numbers = {"NET_ADMIN": 12, "NET_RAW": 13}  # linux/capability.h
-    mask = sum(1 << numbers[name] for name in capabilities)
+    header = pathlib.Path("/usr/include/linux/capability.h").read_text()
+    numbers = dict(re.findall(r"^#define CAP_(\w+)\s+(\d+)$", header, re.M))
+    mask = sum(1 << int(numbers[name]) for name in capabilities)
     for kind in ("CapPrm", "CapEff", "CapBnd"):
         check(int(status[kind], 16) == mask, f"{label}: {kind} is {status[kind]}")
     check(int(status["CapAmb"], 16) == 0, f"{label}: CapAmb is {status['CapAmb']}")

@@ -52,9 +52,10 @@ image rmi --prune >/dev/null 2>&1
 
 container=$(image from --pull-never localhost/nmanager:test)
 base_container=$(image from --pull-never "$base_name")
-trap 'image rm "$container" "$base_container" >/dev/null' EXIT
+# The storage mounts its folder on itself, and leaves that behind.
+trap 'image rm "$container" "$base_container" >/dev/null; umount "$work/storage/overlay" 2>/dev/null' EXIT
 image inspect --type image localhost/nmanager:test >"$work/image.json" || fail "inspect"
-timeout --kill-after=10 600 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "$base_name" --api-server "$api_server" \
+timeout --kill-after=10 300 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "$base_name" --api-server "$api_server" \
   --root "$(image mount "$container")" --base-root "$(image mount "$base_container")"
 code=$?
 ((code < 124)) || fail "the checks hang: what they wait for does not come"
