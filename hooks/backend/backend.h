@@ -37,9 +37,10 @@ struct SyncReport {
   std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
   std::optional<Error> error;            // set unless verified
   std::chrono::nanoseconds duration{};   // all attempts, lock wait included
-  std::uint64_t invalid_drops = 0;       // packets counted by the DROP rule, as observed
-  std::size_t rules = 0;                 // of ours, in the backend's own terms
-  UdpChange udp;                         // nat: what the commit changed for flows of UDP
+  std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
+  std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
+  std::size_t rules = 0;            // of ours, in the backend's own terms
+  UdpChange udp;                    // nat: what the commit changed for flows of UDP
   /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
   /// read.
   std::optional<bool> kube_jumps;
@@ -88,6 +89,9 @@ class Backend {
 
   [[nodiscard]] virtual Result<KubeStamp> kube_stamp(Family family) = 0;
   [[nodiscard]] virtual Result<KubeChecksum> kube_checksum(Family family) = 0;
+
+  /// Time spent waiting for the lock since it was made; nothing: it takes none.
+  [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> lock_waited() const { return {}; }
 
   /// Drops what was kept only to be faster next time.
   virtual void trim() {}

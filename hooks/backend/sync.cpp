@@ -66,12 +66,14 @@ SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& des
                       const ChainDigests* expected) {
   SyncReport report;
   const auto start = std::chrono::steady_clock::now();
+  const auto waited_before = backend.lock_waited();
   bool done = false;
   while (!done && report.attempts < options.max_attempts) {
     ++report.attempts;
     done = attempt(backend, id, desired, leave, options, expected, report);
   }
   report.duration = std::chrono::steady_clock::now() - start;
+  if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;
 }
 

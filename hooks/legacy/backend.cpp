@@ -111,6 +111,10 @@ class LegacyBackend final : public ChainBackend {
     return sum;
   }
 
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> lock_waited() const override {
+    return lock_.waited();
+  }
+
  private:
   [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id,
                                                            const ChainDigests* expected) {

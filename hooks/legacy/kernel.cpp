@@ -134,8 +134,10 @@ Result<TableSocket> TableSocket::open(Family family) {
   if (errno == EAFNOSUPPORT) {
     return Error{ErrorKind::kUnsupported, "iptables-legacy: the kernel has no " + what};
   }
-  const ErrorKind kind = errno == EPERM ? ErrorKind::kDenied : ErrorKind::kUnavailable;
-  return Error{kind, "iptables-legacy: raw " + what + " socket: " + std::strerror(errno)};
+  const bool denied = errno == EPERM;
+  return Error{denied ? ErrorKind::kDenied : ErrorKind::kUnavailable,
+               "iptables-legacy: raw " + what + " socket: " + std::strerror(errno) +
+                   (denied ? " (CAP_NET_RAW is needed)" : "")};
 }
 
 TableSocket::TableSocket(TableSocket&& other) noexcept

@@ -54,12 +54,23 @@ XtablesLock::~XtablesLock() {
 }
 
 Result<XtablesLock::Guard> XtablesLock::acquire() {
+  if (guards_ == 0) {
+    const auto start = std::chrono::steady_clock::now();
+    const Status locked = wait_for_lock();
+    waited_ += std::chrono::steady_clock::now() - start;
+    if (!locked) return locked.error();
+  }
+  ++guards_;
+  return Guard(*this);
+}
+
+Status XtablesLock::wait_for_lock() {
   const auto deadline = std::chrono::steady_clock::now() + wait_;
   auto pause = kFirstPause;
-  while (guards_ == 0) {
+  while (true) {
     const auto got = attempt();
     if (!got) return got.error();
-    if (*got == Attempt::kLocked) break;
+    if (*got == Attempt::kLocked) return {};
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) {
       return Error{ErrorKind::kRetry, "lock " + path_ + " busy for longer than " +
@@ -69,8 +80,6 @@ Result<XtablesLock::Guard> XtablesLock::acquire() {
         std::min<std::chrono::steady_clock::duration>(pause, deadline - now));
     pause = std::min(pause * 2, kLongestPause);
   }
-  ++guards_;
-  return Guard(*this);
 }
 
 Result<XtablesLock::Attempt> XtablesLock::attempt() {

@@ -36,9 +36,13 @@ class XtablesLock {
   /// kUnavailable when the file can neither be opened nor made.
   [[nodiscard]] Result<Guard> acquire();
 
+  /// Time spent in acquire() so far, in vain or not.
+  [[nodiscard]] std::chrono::nanoseconds waited() const { return waited_; }
+
  private:
   enum class Attempt { kLocked, kBusy };
 
+  [[nodiscard]] Status wait_for_lock();
   [[nodiscard]] Result<Attempt> attempt();
   [[nodiscard]] Status open();
   [[nodiscard]] bool is_current() const;
@@ -50,6 +54,7 @@ class XtablesLock {
   std::chrono::milliseconds wait_;
   int fd_ = -1;
   int guards_ = 0;
+  std::chrono::nanoseconds waited_{};
 };
 
 }  // namespace nmanager::legacy

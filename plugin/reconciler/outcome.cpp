@@ -146,6 +146,7 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
   if (table.id.table == Table::kNat) {
     std::ranges::find(state.kube, table.id.family, &KubeState::family)->jumps = report.kube_jumps;
   }
+  if (report.lock_wait) table.status.lock_wait.observe(*report.lock_wait);
   if (report.verified) {
     take_success(state, table, report, now, actions);
   } else {

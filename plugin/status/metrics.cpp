@@ -4,6 +4,7 @@
 #include <sstream>
 #include <utility>
 
+#include "plugin/services/qualify.h"
 #include "plugin/status/render.h"
 
 namespace nmanager {
@@ -81,6 +82,20 @@ Labels labels_of(const TableStatus& table) {
           {"table", std::string(to_string(table.id.table))}};
 }
 
+// A label value that has not come up yet stands there with 0: rates see its first increase.
+
+std::map<Cause, std::uint64_t> with_all_causes(std::map<Cause, std::uint64_t> counts) {
+  for (int i = 0; i <= static_cast<int>(Cause::kElementForeign); ++i) counts[static_cast<Cause>(i)];
+  return counts;
+}
+
+std::map<std::string, std::size_t> with_all_reasons(std::map<std::string, std::size_t> counts) {
+  for (int i = 0; i <= static_cast<int>(SkipReason::kConflict); ++i) {
+    counts[std::string(to_string(static_cast<SkipReason>(i)))];
+  }
+  return counts;
+}
+
 void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   auto syncs =
       counter("nmanager_table_syncs_total", "Commits made because the desired rules had changed.");
@@ -104,7 +119,7 @@ void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all
                 {{"family", family_label(table.id.family)}});
     }
     labels.emplace_back("cause", "");
-    for (const auto& [cause, count] : table.repairs_by_cause) {
+    for (const auto& [cause, count] : with_all_causes(table.repairs_by_cause)) {
       labels.back().second = std::string(to_string(cause));
       causes.add(static_cast<double>(count), labels);
     }
@@ -126,6 +141,8 @@ void add_table_gauges(const Snapshot& snapshot, std::vector<MetricFamily>& all) 
                            "Duration of reading and writing a table, lock wait included.");
   auto latency = histogram("nmanager_table_repair_latency_seconds",
                            "From the moment a change was seen to the end of its repair.");
+  auto lock_wait = histogram("nmanager_table_lock_wait_seconds",
+                             "Wait for the xtables lock (iptables-legacy), by look or write.");
   for (const TableStatus& table : snapshot.tables) {
     const Labels labels = labels_of(table);
     wanted.add(table.wanted ? 1 : 0, labels);
@@ -135,8 +152,10 @@ void add_table_gauges(const Snapshot& snapshot, std::vector<MetricFamily>& all) 
     if (table.verified_at) verified.add(seconds_since_epoch(*table.verified_at), labels);
     commits.add(table.commit_duration, labels);
     latency.add(table.repair_latency, labels);
+    lock_wait.add(table.lock_wait, labels);
   }
-  for (Builder* one : {&wanted, &in_sync, &rules, &contested, &verified, &commits, &latency}) {
+  for (Builder* one :
+       {&wanted, &in_sync, &rules, &contested, &verified, &commits, &latency, &lock_wait}) {
     one->into(all);
   }
 }
@@ -196,7 +215,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
       .into(all);
   auto skipped =
       gauge("nmanager_services_skipped", "Services or addresses without rules, by reason.");
-  for (const auto& [reason, count] : snapshot.skipped) {
+  for (const auto& [reason, count] : with_all_reasons(snapshot.skipped)) {
     skipped.add(static_cast<double>(count), {{"reason", reason}});
   }
   skipped.into(all);

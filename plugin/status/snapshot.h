@@ -50,7 +50,8 @@ struct TableStatus {
   std::uint64_t verifications = 0;
   std::uint64_t failures = 0;
   Histogram commit_duration;
-  Histogram repair_latency;         // change seen -> repaired
+  Histogram repair_latency;  // change seen -> repaired
+  Histogram lock_wait;       // for the xtables lock, by look or write; none: no lock is taken
   std::uint64_t invalid_drops = 0;  // filter: packets dropped by the INVALID rule
 };
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "hooks/backend/sync.h"
 #include "test/unit/legacy/sandbox.h"
 
 namespace nmanager::test {
@@ -91,6 +92,25 @@ TEST_CASE("a busy lock is waited for, up to the bound, and its holder is named")
   CHECK(message.find(sandbox.lock_file()) != std::string::npos);
   CHECK(message.find("process " + std::to_string(getpid())) != std::string::npos);
   CHECK(message.find("nmanager_unit_") != std::string::npos);
+}
+
+TEST_CASE("the wait for the lock is told apart from the work under it") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  LegacyOptions options = sandbox.options();
+  options.lock_wait = milliseconds(30);
+  const auto backend = make_legacy_backend(options);
+  const TableId id{Family::kIpv4, Table::kNat};
+  const SyncReport at_once = sync_table(*backend, id, {}, {}, {});
+  REQUIRE(at_once.lock_wait);
+  CHECK(*at_once.lock_wait < at_once.duration);
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  const SyncReport waited = sync_table(*backend, id, {}, {}, {});
+  CHECK(!waited.verified);
+  REQUIRE(waited.lock_wait);
+  CHECK(*waited.lock_wait >= milliseconds(30));  // this one's only, not the sum
+  CHECK(*waited.lock_wait <= waited.duration);
 }
 
 TEST_CASE("a lock that comes free within the bound is taken") {

@@ -427,7 +427,7 @@ TEST_CASE("what cannot be read is told by name") {
   };
   const std::vector<Case> cases = {
       {"no family", {Call::kSocket, AF_INET, EAFNOSUPPORT}, ErrorKind::kUnsupported, "no IPv4"},
-      {"no right", {Call::kSocket, AF_INET, EPERM}, ErrorKind::kDenied, "raw IPv4 socket"},
+      {"no right", {Call::kSocket, AF_INET, EPERM}, ErrorKind::kDenied, "CAP_NET_RAW"},
       {"no files", {Call::kSocket, AF_INET, EMFILE}, ErrorKind::kUnavailable, "raw IPv4 socket"},
       {"no module",
        {Call::kGetsockopt, IPT_SO_GET_INFO, ENOPROTOOPT},

@@ -83,11 +83,16 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
         "1\n",
         "nmanager_table_commit_duration_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"10\"} "
         "0\n",
-        "nmanager_services 10\n", "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n",
         "nmanager_kube_proxy_state{state=\"metrics_unreadable\"} 1\n",
         "nmanager_kube_proxy_state{state=\"down\"} 0\n",
         "nmanager_kube_proxy_sync_verified_lag_seconds{family=\"ipv4\"} 0.007\n",
-        "process_resident_memory_bytes 3\n", "process_threads 6\n"}) {
+        "nmanager_table_lock_wait_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"0.025\"} 1\n",
+        "nmanager_table_lock_wait_seconds_count{family=\"ipv6\",table=\"filter\"} 0\n",
+        "nmanager_table_repair_causes_total{family=\"ipv6\",table=\"filter\",cause=\"rule_order\"} "
+        "0\n",
+        "nmanager_services_skipped{reason=\"conflict\"} 0\n", "nmanager_services 10\n",
+        "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n", "process_resident_memory_bytes 3\n",
+        "process_threads 6\n"}) {
     CHECK_MESSAGE(contains(text, line), line);
   }
 }

@@ -29,6 +29,7 @@ inline Snapshot sample_snapshot() {
   nat.repair_latency.observe(milliseconds(1));
   nat.repair_latency.observe(milliseconds(3));
   nat.commit_duration.observe(milliseconds(30'000));
+  nat.lock_wait.observe(milliseconds(20));
   TableStatus filter;
   filter.id = {Family::kIpv6, Table::kFilter};
   filter.wanted = true;

@@ -1,0 +1,129 @@
+"""One container of a pod spec, run by crun as a kubelet's runtime would: image's entry point, read-only root, the
+capabilities and the seccomp profile (RuntimeDefault) that the manifest asks for."""
+import json
+import pathlib
+import platform
+import subprocess
+import tempfile
+import time
+import uuid
+
+DEFAULT_SECCOMP = pathlib.Path("/usr/share/containers/seccomp.json")  # golang-github-containers-common
+GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
+
+# What runtimes hide in every container that is not privileged (OCI runtime tools' defaults).
+MASKED = ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+          "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"]
+READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+
+def seccomp_profile(capabilities):
+    """The file's conditions (capabilities, architecture) resolved, as a runtime does before it hands it to crun."""
+    profile = json.loads(DEFAULT_SECCOMP.read_text())
+    machine = platform.machine()
+    wanted = {"caps": set(capabilities), "arches": {GO_ARCHITECTURE[machine]}}
+    rules = []
+    for rule in profile["syscalls"]:
+        includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+        if any(not wanted[kind] & set(values) for kind, values in includes.items() if kind in wanted):
+            continue
+        if any(wanted[kind] & set(values) for kind, values in excludes.items() if kind in wanted):
+            continue
+        one = {"names": rule["names"], "action": rule["action"], "args": rule.get("args") or []}
+        if "errnoRet" in rule:
+            one["errnoRet"] = rule["errnoRet"]
+        rules.append(one)
+    native = "SCMP_ARCH_" + machine.upper()
+    architectures = [native] + [a for m in profile["archMap"] if m["architecture"] == native for a in m["subArchitectures"]]
+    return {"defaultAction": profile["defaultAction"], "defaultErrnoRet": profile["defaultErrnoRet"],
+            "architectures": architectures, "syscalls": rules}
+
+
+def runtime_config(spec, image, root, network_namespace, volumes, arguments):
+    """OCI runtime configuration of the container `spec` (Kubernetes); `volumes`: name -> path here."""
+    security = spec["securityContext"]
+    assert security["capabilities"]["drop"] == ["ALL"] and security["privileged"] is False
+    capabilities = ["CAP_" + name for name in security["capabilities"]["add"]]
+    mounts = [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+    ]
+    for mount in spec["volumeMounts"]:
+        mounts.append({"destination": mount["mountPath"], "type": "none", "source": str(volumes[mount["name"]]),
+                       "options": ["rbind", "ro" if mount["readOnly"] else "rw"]})
+    # The account, which the API server's admission mounts into every container.
+    mounts.append({"destination": "/var/run/secrets/kubernetes.io/serviceaccount", "type": "none",
+                   "source": str(volumes["account"]), "options": ["rbind", "ro"]})
+    config = {
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": security["runAsUser"], "gid": security["runAsGroup"]},
+            "args": image["Entrypoint"] + arguments,
+            "env": image["Env"],
+            "cwd": "/",
+            "noNewPrivileges": not security["allowPrivilegeEscalation"],
+            # Nothing in the ambient set: exec gives root what is in the bounding set.
+            "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
+        },
+        "root": {"path": str(root), "readonly": security["readOnlyRootFilesystem"]},
+        "mounts": mounts,
+        "linux": {
+            "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"},
+                           {"type": "network", "path": network_namespace}],
+            "maskedPaths": MASKED,
+            "readonlyPaths": READ_ONLY,
+        },
+    }
+    if security["seccompProfile"]["type"] == "RuntimeDefault":
+        config["linux"]["seccomp"] = seccomp_profile(capabilities)
+    return config
+
+
+class Container:
+    """Starts with the object; stop() sends SIGTERM and tells the exit code."""
+
+    def __init__(self, config):
+        self.name = f"nmanager-test-{uuid.uuid4().hex[:12]}"
+        self.folder = tempfile.TemporaryDirectory()
+        bundle = pathlib.Path(self.folder.name)
+        (bundle / "config.json").write_text(json.dumps(config))
+        self.log_path = bundle / "log"
+        # No cgroups, and none to be seen: crun refuses a machine that has both versions.
+        self.crun = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec crun "$@"', "crun",
+                     "--root", str(bundle / "state"), "--cgroup-manager=disabled"]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(self.crun + ["run", "--bundle", str(bundle), self.name], stdout=log, stderr=log)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def pid(self):
+        """Of the program, as seen from here; None: not started (any more)."""
+        state = subprocess.run(self.crun + ["state", self.name], capture_output=True, text=True)
+        return json.loads(state.stdout).get("pid") if state.returncode == 0 else None
+
+    def wait_until(self, condition):
+        """True when it holds; False when the program has ended before."""
+        while not condition():
+            if not self.alive():
+                return False
+            time.sleep(0.02)
+        return True
+
+    def wait(self):
+        return self.process.wait()
+
+    def stop(self):
+        if self.alive():
+            subprocess.run(self.crun + ["kill", self.name, "TERM"], capture_output=True)
+        return self.wait()
+
+    def close(self):
+        if self.alive():
+            subprocess.run(self.crun + ["delete", "--force", self.name], capture_output=True)
+            self.wait()
+        self.folder.cleanup()
