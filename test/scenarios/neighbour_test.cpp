@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "test/scenarios/node.h"
+#include "test/scenarios/network.h"
 #include "test/unit/neighbour/scripted_server.h"
 
 namespace nmanager::test {
@@ -183,6 +183,53 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
   CHECK(node.our_rules() == before);
   CHECK(node.foreign_rules() == theirs);
   CHECK(sidecar.ready());
+}
+
+TEST_CASE("kube-proxy moves to nftables mode and back, and no connection is reset meanwhile") {
+  if (variant() == "legacy") return;  // kube-proxy's nftables mode needs nf_tables
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  FakeKubeProxy kube_proxy(node);
+  kube_proxy.start("iptables");
+  kube_proxy.sync("first");
+  const Sidecar sidecar(node, {"--backend", "auto", "--proxy-mode", "auto"});
+  const auto kept_by = [&](const std::string& name) {
+    return shows(sidecar, "/readyz?verbose", "[+]backend ok: " + name);
+  };
+  REQUIRE_MESSAGE(eventually([&] { return kept_by("iptables-nft") && sidecar.settled(); }),
+                  sidecar.log());
+  int port = 7100;
+  for (const std::string mode : {"nftables", "iptables", "nftables"}) {
+    CAPTURE(mode);
+    const std::string name = mode == "nftables" ? "nftables" : "iptables-nft";
+    kube_proxy.answer("proxyMode", mode);
+    if (mode == "nftables") {
+      node.sh("nft -f -",
+              "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
+              "prerouting priority -100\njump services\n}\n}\n");
+      kube_proxy.remove_chains();
+    } else {
+      node.sh("nft delete table ip kube-proxy");
+      kube_proxy.sync(std::to_string(port));
+    }
+    bool moved = false;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(40);
+    while (!moved && std::chrono::steady_clock::now() < until) {
+      moved = kept_by(name) && sidecar.settled();
+      for (const std::string address : {"203.0.113.2", "fd13::2"}) {
+        CHECK_MESSAGE(network.connection_with_forged_segment(address, ++port) == 0, sidecar.log());
+      }
+    }
+    CHECK_MESSAGE(moved, sidecar.get("/readyz?verbose"));
+    // One of the two, and only one.
+    CHECK(eventually([&] {
+      const bool table = run("nft list table inet nmanager").exit_code == 0;
+      const bool chains = run("iptables-nft -S NMANAGER_INPUT").exit_code == 0;
+      return table == (mode == "nftables") && chains == (mode == "iptables");
+    }));
+    CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
+  }
 }
 
 TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {

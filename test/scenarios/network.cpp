@@ -52,4 +52,12 @@ void Network::start_outside(const std::string& command) {
                       "; test \"$line\" = listening && echo -n $pid");
 }
 
+int Network::connection_with_forged_segment(const std::string& address, int port) {
+  const std::string program =
+      std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/forged_segment.py ";
+  const std::string where = " " + address + " " + std::to_string(port);
+  start_outside(program + "server" + where);
+  return run(in_pod(program + "client" + where)).exit_code;
+}
+
 }  // namespace nmanager::test

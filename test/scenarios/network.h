@@ -20,6 +20,10 @@ class Network {
   [[nodiscard]] std::string in_pod(const std::string& command) const;
   [[nodiscard]] std::string outside(const std::string& command) const;
 
+  /// One connection from the pod to `address` outside in which a segment ahead of the window turns
+  /// up: 0: it lives, 10: it was reset.
+  int connection_with_forged_segment(const std::string& address, int port);
+
   /// Starts a program outside and waits for its first line; it ends with this object.
   void start_outside(const std::string& command);
 

@@ -12,14 +12,6 @@ namespace {
 
 const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
 
-/// One connection from the pod to the outside in which a segment ahead of the window turns up:
-/// 0: it lives, 10: it was reset.
-int connection_with_forged_segment(Network& network, const std::string& address, int port) {
-  const std::string where = address + " " + std::to_string(port);
-  network.start_outside(kScripts + "forged_segment.py server " + where);
-  return run(network.in_pod(kScripts + "forged_segment.py client " + where)).exit_code;
-}
-
 std::string ask(const std::string& protocol, const std::string& address, int port) {
   return kScripts + "echo.py ask " + protocol + " " + address + " " + std::to_string(port);
 }
@@ -70,13 +62,13 @@ TEST_CASE("problem 1: a segment that conntrack calls INVALID no longer kills the
   int port = 7000;
   for (const std::string address : {"203.0.113.2", "fd13::2"}) {
     CAPTURE(address);
-    CHECK(connection_with_forged_segment(network, address, ++port) == 10);
+    CHECK(network.connection_with_forged_segment(address, ++port) == 10);
   }
   const Sidecar sidecar(node);
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   for (const std::string address : {"203.0.113.2", "fd13::2"}) {
     CAPTURE(address);
-    CHECK(connection_with_forged_segment(network, address, ++port) == 0);
+    CHECK(network.connection_with_forged_segment(address, ++port) == 0);
   }
   for (const std::string family : {"ipv4", "ipv6"}) {
     CHECK(eventually(

@@ -180,6 +180,25 @@ TEST_CASE("all tables flushed and emptied, as a firewall's reload does") {
   }
 }
 
+TEST_CASE("an administrator's file that begins with flush ruleset, loaded again and again") {
+  if (variant() == "legacy") return;  // nothing of it reaches iptables-legacy
+  Node node;
+  if (!node.usable()) return;
+  fill(node);
+  const Sidecar sidecar(node);
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string ours = node.our_rules();
+  const std::string file =
+      "flush ruleset\ntable inet site {\nchain input {\ntype filter hook input "
+      "priority 5\ntcp dport 9 drop\n}\n}\n";
+  for (int i = 0; i < 60; ++i) node.sh("nft -f -", file);
+  CHECK_MESSAGE(eventually([&] { return node.our_rules() == ours && sidecar.settled(); },
+                           std::chrono::seconds(40)),
+                sidecar.log());
+  CHECK(node.sh("nft list table inet site").find("tcp dport 9 drop") != std::string::npos);
+  CHECK(sidecar.alive());
+}
+
 TEST_CASE("killed at any moment, a new start converges") {
   Node node;
   if (!node.usable()) return;

@@ -8,7 +8,7 @@
 #include <map>
 #include <sstream>
 
-#include "test/scenarios/node.h"
+#include "test/scenarios/network.h"
 
 namespace nmanager::test {
 namespace {
@@ -134,6 +134,50 @@ TEST_CASE("kube-proxy in IPVS mode: 1.20 and 1.36") {
                   node.misplaced());
     CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
   }
+}
+
+TEST_CASE("kube-proxy in nftables mode: start over what iptables mode left, syncs, a flush") {
+  if (variant() == "legacy") return;  // needs nf_tables
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  const Sidecar sidecar(node, {"--proxy-mode", "nftables"});
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  const std::string ours = node.our_rules();
+  int port = 7200;
+  int phases = 0;
+  for (const fs::path& phase : sorted(kRecordings / "nftables-1.36")) {
+    CAPTURE(phase.filename().string());
+    const bool flush = phase.filename().string().find("flush") != std::string::npos;
+    const double before = sidecar.metric("nmanager_table_repairs_total").value_or(0);
+    if (flush) node.sh("nft flush ruleset");
+    std::vector<fs::path> inputs;
+    for (const fs::path& file : sorted(phase)) {
+      if (file.extension() == ".in") inputs.push_back(file);
+    }
+    auto input = inputs.begin();
+    for (Call call : calls_of(phase)) {
+      const bool takes_input = call.command.find("-restore") != std::string::npos ||
+                               call.command.find("-f -") != std::string::npos;
+      if (takes_input && input != inputs.end()) call.input = *input++;
+      replay(node, call);
+    }
+    CHECK(eventually([&] { return node.our_rules() == ours; }));
+    if (native()) {
+      const double repairs = sidecar.metric("nmanager_table_repairs_total").value_or(0) - before;
+      CHECK((flush ? repairs >= 1 : repairs == 0));
+    }
+    if (flush) {  // it took the pod's translation along
+      node.sh(
+          "iptables -t nat -A POSTROUTING -s 10.244.0.0/16 -o out0 -j MASQUERADE; "
+          "ip6tables -t nat -A POSTROUTING -s fd44::/64 -o out0 -j MASQUERADE");
+    }
+    for (const std::string address : {"203.0.113.2", "fd13::2"}) {
+      CHECK(network.connection_with_forged_segment(address, ++port) == 0);
+    }
+    ++phases;
+  }
+  CHECK(phases >= 6);
 }
 
 }  // namespace nmanager::test
