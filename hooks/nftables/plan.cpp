@@ -33,6 +33,9 @@ class Planner {
       plan_.chains.clear();
       plan_.rules.clear();
       plan_.sets.clear();
+      if (plan_.delete_table && plan_.findings.empty()) {
+        find_somewhere(Cause::kChainLeftOver, kTableName);  // an empty table
+      }
     }
     for (auto& [part, findings] : plan_.findings) {
       std::ranges::sort(findings);
@@ -141,7 +144,7 @@ class Planner {
     ChainPlan plan{name, Make::kStay, base};
     if (seen == nullptr) {
       plan.make = Make::kCreate;
-    } else if (seen->base != base || seen->drops) {
+    } else if (wanted && (seen->base != base || seen->drops)) {
       plan.make = Make::kReplace;
     }
     for (const auto& [part, ruleset] : wanted_) {

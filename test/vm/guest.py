@@ -32,7 +32,7 @@ PATHS = [("tcp", "10.19.20.202", 80, "10.99.176.26"),
 UDP_PATHS = [path for path in PATHS if path[0] == "udp"]
 TCP_PATHS = [path for path in PATHS if path[0] == "tcp"]
 # nmanager's backend, and the variant of iptables that kube-proxy uses beside it.
-BACKENDS = {"iptables-nft": "nft", "iptables-legacy": "legacy"}
+BACKENDS = {"iptables-nft": "nft", "iptables-legacy": "legacy", "nftables": "nft"}
 CLOSED = ("tcp", "10.19.22.66", 80, "10.96.203.223")  # loadBalancerSourceRanges: 203.0.113.0/24
 PODS_OF_N1 = ("FROM 10.244.1.", "FROM fd44:1:")
 ENDPOINT = {4: "10.244.2.2", 6: "fd44:2::2"}

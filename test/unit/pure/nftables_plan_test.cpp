@@ -1,0 +1,290 @@
+// The native table's plan: whatever stands, one plan makes it what is wanted, and leaves alone what
+// is not asked for.
+#include "hooks/nftables/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "hooks/nftables/text.h"
+
+namespace nmanager::nftables {
+namespace {
+
+using Random = std::mt19937;
+
+bool one_in(Random& random, unsigned n) {
+  return random() % n == 0;
+}
+
+Address address(Family family, unsigned number) {
+  const std::string text = family == Family::kIpv4 ? "192.0.2." + std::to_string(number)
+                                                   : "2001:db8::" + std::to_string(number);
+  return *Address::parse(text);
+}
+
+TableSpec random_spec(TableId part, Random& random) {
+  if (one_in(random, 4)) return NoRules{};
+  if (part.table == Table::kFilter) {
+    DropInvalid drop;
+    if (one_in(random, 2)) drop.exempt_interfaces = {"eth1"};
+    if (one_in(random, 2)) drop.exempt_sources = {*Prefix::parse("10.0.0.0/8")};
+    return drop;
+  }
+  std::vector<ExternalAddress> addresses;
+  for (unsigned i = 1; i < 6; ++i) {
+    if (one_in(random, 2)) continue;
+    addresses.push_back({address(part.family, i),
+                         address(part.family, 100 + random() % 2),
+                         "ns/s" + std::to_string(i),
+                         {{Protocol::kTcp, {80, 443}}},
+                         {}});
+    if (one_in(random, 3)) addresses.back().allowed_sources = {Prefix(address(part.family, 7), 24)};
+  }
+  ExternalClusterSettings settings;
+  if (one_in(random, 2)) settings.pod_cidr = Prefix(address(part.family, 9), 24);
+  if (one_in(random, 4)) settings.match = MatchBy::kAddress;
+  return external_cluster(part.family, addresses, settings);
+}
+
+Wanted random_wanted(Random& random, bool all) {
+  Wanted wanted;
+  for (const TableId part : kTables) {
+    if (!all && one_in(random, 3)) continue;
+    wanted[part] = std::make_shared<const Ruleset>(render(part, random_spec(part, random)));
+  }
+  return wanted;
+}
+
+/// The kernel, as far as a plan needs one.
+class Model {
+ public:
+  Observed table;
+
+  void apply(const Plan& plan) {
+    if (plan.delete_table || plan.replace_table) {
+      REQUIRE(table.exists);
+      table = {};
+    }
+    if (plan.delete_table) return;
+    if (plan.create_table) {
+      REQUIRE_FALSE(table.exists);
+      table.exists = true;
+    }
+    REQUIRE((plan.empty() || table.exists));
+    if (plan.wake_table) table.dormant = false;
+    remove(plan);
+    for (const SetPlan& set : plan.sets) change(set);
+    for (const ChainPlan& chain : plan.chains) {
+      if (chain.make != Make::kDelete) add(chain);
+    }
+    for (const RuleEdits& edits : plan.rules) insert(edits);
+    check_references();
+  }
+
+  /// The observed rules are matched against other wishes now.
+  void forget_meaning(const Wanted& wanted) {
+    for (auto& [name, chain] : table.chains) {
+      for (ObservedRule& rule : chain.rules) {
+        const bool known = rule.rule && rule.part && wanted.contains(*rule.part) &&
+                           stands_in(*wanted.at(*rule.part), *rule.rule);
+        if (!known && rule.rule) hidden_[rule.ref] = *std::exchange(rule.rule, std::nullopt);
+        const auto again = hidden_.find(rule.ref);
+        if (!rule.rule && again != hidden_.end() && rule.part && wanted.contains(*rule.part) &&
+            stands_in(*wanted.at(*rule.part), again->second)) {
+          rule.rule = again->second;
+        }
+      }
+    }
+  }
+
+  void damage(Random& random) {
+    if (one_in(random, 20)) table = {};
+    if (!table.exists) return;
+    table.dormant = one_in(random, 10);
+    table.old_layout = one_in(random, 30);
+    if (one_in(random, 6)) table.chains["stranger"].rules.push_back({{}, {}, ++next_, 0});
+    if (one_in(random, 6)) table.sets["stranger"];
+    for (auto& [name, chain] : table.chains) {
+      if (one_in(random, 4)) std::ranges::shuffle(chain.rules, random);
+      if (one_in(random, 4) && !chain.rules.empty()) chain.rules.pop_back();
+      if (one_in(random, 4)) chain.rules.insert(chain.rules.begin(), {{}, {}, ++next_, 0});
+      if (one_in(random, 8) && chain.base) chain.drops = true;
+      if (one_in(random, 8)) chain.base = BaseChain{Hook::kOutput, Table::kFilter, 7};
+    }
+    for (auto& [name, set] : table.sets) {
+      set.strange = one_in(random, 8);
+      set.as_made = !one_in(random, 8);
+      if (!one_in(random, 3) || set.elements->empty()) continue;
+      Elements fewer = *set.elements;
+      fewer.erase(fewer.begin());
+      set.elements = std::make_shared<const Elements>(fewer);
+    }
+  }
+
+ private:
+  static bool stands_in(const Ruleset& ruleset, const Rule& rule) {
+    return std::ranges::any_of(ruleset.chains, [&](const auto& chain) {
+      return std::ranges::find(chain.second, rule) != chain.second.end();
+    });
+  }
+
+  void remove(const Plan& plan) {
+    for (const RuleEdits& edits : plan.rules) {
+      for (const auto& step : edits.steps) {
+        const auto* rule = std::get_if<Remove>(&step);
+        if (rule == nullptr) continue;
+        auto& rules = table.chains.at(edits.chain).rules;
+        const auto found = std::ranges::find(rules, rule->ref, &ObservedRule::ref);
+        REQUIRE(found != rules.end());
+        rules.erase(found);
+      }
+    }
+    for (const ChainPlan& chain : plan.chains) {
+      if (chain.make != Make::kCreate) REQUIRE(table.chains.erase(chain.chain) == 1);
+    }
+    for (const SetPlan& set : plan.sets) {
+      if (set.make == Make::kDelete || set.make == Make::kReplace) {
+        REQUIRE(table.sets.erase(set.name) == 1);
+      }
+    }
+  }
+
+  void change(const SetPlan& plan) {
+    if (plan.make == Make::kDelete) return;
+    if (plan.make != Make::kStay) REQUIRE(table.sets.emplace(plan.name, ObservedSet{}).second);
+    ObservedSet& set = table.sets.at(plan.name);
+    Elements elements = plan.flush ? Elements{} : *set.elements;
+    for (const Element& element : plan.remove) {
+      const auto found = std::ranges::find(elements, element);
+      REQUIRE(found != elements.end());
+      elements.erase(found);
+    }
+    for (const Element& element : plan.add) {
+      REQUIRE(std::ranges::find(elements, element) == elements.end());
+      elements.push_back(element);
+    }
+    std::ranges::sort(elements);
+    set = {true, false, std::make_shared<const Elements>(elements)};
+  }
+
+  void add(const ChainPlan& plan) {
+    REQUIRE(table.chains.emplace(plan.chain, ObservedChain{plan.base, false, {}}).second);
+  }
+
+  void insert(const RuleEdits& edits) {
+    auto& rules = table.chains.at(edits.chain).rules;
+    for (std::size_t i = 0; i < edits.steps.size(); ++i) {
+      const auto* insert = std::get_if<InsertOf<Rule>>(&edits.steps[i]);
+      if (insert == nullptr) continue;
+      auto before = rules.end();
+      for (std::size_t next = i; next < edits.steps.size() && before == rules.end(); ++next) {
+        if (const auto* keep = std::get_if<Keep>(&edits.steps[next])) {
+          before = std::ranges::find(rules, keep->ref, &ObservedRule::ref);
+          REQUIRE(before != rules.end());
+        }
+      }
+      rules.insert(before, {insert->rule, insert->rule.part, ++next_, 0});
+    }
+  }
+
+  /// What the kernel would refuse: a rule that names a chain or a set that is not there.
+  void check_references() const {
+    for (const auto& [name, chain] : table.chains) {
+      for (const ObservedRule& rule : chain.rules) {
+        if (!rule.rule) continue;
+        if (rule.rule->among) REQUIRE(table.sets.contains(name_of(*rule.rule->among)));
+        if (const auto* jump = std::get_if<Jump>(&rule.rule->verdict)) {
+          REQUIRE(table.chains.contains(jump->chain.str()));
+        }
+      }
+    }
+  }
+
+  RuleRef next_ = 0;
+  std::map<RuleRef, Rule> hidden_;
+};
+
+std::vector<RuleRef> refs_of(const Observed& table, const Wanted& left_out) {
+  std::vector<RuleRef> refs;
+  for (const auto& [name, chain] : table.chains) {
+    for (const ObservedRule& rule : chain.rules) {
+      if (rule.part && !left_out.contains(*rule.part)) refs.push_back(rule.ref);
+    }
+  }
+  return refs;
+}
+
+}  // namespace
+
+TEST_CASE("native plan: apply(plan(wanted, observed)) is what is wanted, for random tables") {
+  for (unsigned seed = 0; seed < 4000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Model model;
+    for (int round = 0; round < 4; ++round) {
+      const Wanted wanted = random_wanted(random, one_in(random, 2));
+      if (wanted.empty()) continue;
+      model.forget_meaning(wanted);
+      const bool chains_are_right = std::ranges::none_of(model.table.chains, [](const auto& chain) {
+        return chain.first.starts_with("NMANAGER") &&
+               (chain.second.drops || chain.second.base != base_of(ChainName(chain.first)));
+      });
+      const auto left_alone = refs_of(model.table, wanted);
+      const bool keeps = chains_are_right && !model.table.old_layout;
+      const Plan plan = make_plan(wanted, model.table);
+      CAPTURE(to_text(plan));
+      CHECK(plan.empty() == plan.findings.empty());
+      CHECK(plan.empty() == to_text(plan).empty());
+      model.apply(plan);
+      CHECK(make_plan(wanted, model.table).empty());
+      if (keeps) CHECK(refs_of(model.table, wanted) == left_alone);
+      model.damage(random);
+    }
+  }
+}
+
+TEST_CASE(
+    "native plan: nothing to do for the same elements costs no comparison, and a kept rule stays") {
+  const TableId part{Family::kIpv4, Table::kNat};
+  const TableSpec spec = external_cluster(Family::kIpv4,
+                                          {{address(Family::kIpv4, 1),
+                                            address(Family::kIpv4, 100),
+                                            "ns/a",
+                                            {{Protocol::kUdp, {53}}},
+                                            {}}},
+                                          {});
+  const Wanted wanted{{part, std::make_shared<const Ruleset>(render(part, spec))}};
+  Model model;
+  const Plan first = make_plan(wanted, model.table);
+  CHECK(first.create_table);
+  const UdpChange change = udp_change(part, wanted, model.table, first);
+  CHECK(change.before.empty());
+  CHECK(change.after.size() == 1);  // the node's half: there is no pod CIDR
+  model.apply(first);
+  for (auto& [name, set] : model.table.sets) {
+    set.elements = wanted.at(part)->sets.at(*set_of(name));
+  }
+  CHECK(make_plan(wanted, model.table).empty());
+  const Wanted nothing{{part, std::make_shared<const Ruleset>()}};
+  const Plan last = make_plan(nothing, model.table);
+  CHECK(last.delete_table);
+  CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // whoever it was
+}
+
+TEST_CASE("names of sets say all about them") {
+  for (const Family family : kFamilies) {
+    for (const SetKind kind : {SetKind::kExternal, SetKind::kRestricted, SetKind::kCluster}) {
+      for (const MatchBy by : {MatchBy::kPort, MatchBy::kAddress}) {
+        const SetId id{family, kind, by};
+        CHECK(set_of(name_of(id)) == id);
+        CHECK(name_of(id).size() < 32);  // NFT_SET_MAXNAMELEN of old kernels
+      }
+    }
+  }
+  CHECK_FALSE(set_of("external").has_value());
+}
+
+}  // namespace nmanager::nftables
