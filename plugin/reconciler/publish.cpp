@@ -64,14 +64,10 @@ Check table_check(const TableState& table, WallTime now) {
 }
 
 /// Ready waits for kube-proxy's first sync and for our look after its last one. In nftables mode
-/// kube-proxy keeps no iptables chains, so nothing of ours can be displaced by it.
+/// kube-proxy keeps no iptables chains: nothing of ours can be displaced by it, and only the native
+/// backend sees its table.
 Check kube_check(const State& state, WallTime now) {
   Check check{"kube-proxy-synced", false, false, {}};
-  if (state.mode.mode == ProxyMode::kNftables) {
-    check.ok = true;
-    check.detail = "nftables mode: kube-proxy keeps no iptables chains";
-    return check;
-  }
   bool any = false;
   bool pending = false;
   for (const KubeState& kube : state.kube) {
@@ -87,6 +83,13 @@ Check kube_check(const State& state, WallTime now) {
     }
   }
   check.ok = any && !pending;
+  if (state.mode.mode == ProxyMode::kNftables) {
+    check.ok = any || state.backend.name != "nftables";
+    check.detail = any ? "nftables mode: kube-proxy's table stands"
+                       : "nftables mode: kube-proxy keeps no iptables chains";
+    if (!check.ok) check.detail = "no table kube-proxy: kube-proxy has not synced yet";
+    return check;
+  }
   if (!any) check.detail = "no KUBE-SERVICES chain in nat: kube-proxy has not synced yet";
   if (pending) check.detail += ", not verified since";
   return check;

@@ -40,6 +40,15 @@ class FakeKubeProxy {
     answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
   }
 
+  /// The table of its nftables mode, as far as its being there goes.
+  void have_native_table(bool have) {
+    run("nft delete table ip kube-proxy");
+    if (!have) return;
+    node_.sh("nft -f -",
+             "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
+             "prerouting priority -100\njump services\n}\n}\n");
+  }
+
   /// Only the jumps to its chains go.
   void remove_jumps() {
     for (const std::string tables : {"iptables", "ip6tables"}) {
@@ -166,6 +175,7 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
     CAPTURE(mode);
     kube_proxy.answer("proxyMode", mode);
     kube_proxy.have_ipvs_device(mode == "ipvs");
+    kube_proxy.have_native_table(mode == "nftables");
     // A sync, or the end of its chains, is what makes nmanager ask at once.
     mode == "nftables" ? kube_proxy.remove_chains() : kube_proxy.sync(std::to_string(++syncs));
     const std::string theirs = node.foreign_rules();
@@ -204,13 +214,10 @@ TEST_CASE("kube-proxy moves to nftables mode and back, and no connection is rese
     CAPTURE(mode);
     const std::string name = mode == "nftables" ? "nftables" : "iptables-nft";
     kube_proxy.answer("proxyMode", mode);
+    kube_proxy.have_native_table(mode == "nftables");
     if (mode == "nftables") {
-      node.sh("nft -f -",
-              "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
-              "prerouting priority -100\njump services\n}\n}\n");
       kube_proxy.remove_chains();
     } else {
-      node.sh("nft delete table ip kube-proxy");
       kube_proxy.sync(std::to_string(port));
     }
     bool moved = false;
