@@ -13,4 +13,9 @@ void bench_listen();
 void bench_idle(Variant variant);
 void bench_connect(Variant variant);
 
+// The native table.
+void bench_fill_native();
+void bench_change_native();
+void bench_connect_native();
+
 }  // namespace nmanager::bench

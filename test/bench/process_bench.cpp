@@ -8,10 +8,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
 #include "hooks/backend/sync.h"
+#include "hooks/nftables/nftables_backend.h"
 #include "test/api_server/api_server.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
@@ -85,15 +87,19 @@ class Acceptor {
 };
 
 /// Times of so many connects from the namespace `from` to the outside.
-std::vector<double> connects(const std::string& from, int count) {
+std::vector<double> connects(const std::string& from, int count,
+                             const char* address = "203.0.113.2") {
   std::vector<double> times;
   std::thread([&] {
     enter(from);
-    const sockaddr_in where = endpoint("203.0.113.2");
+    const sockaddr_in where = endpoint(address);
     for (int i = 0; i < count; ++i) {
       const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      times.push_back(micros(
-          [&] { (void)::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where); }));
+      int refused = 0;
+      times.push_back(micros([&] {
+        refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where);
+      }));
+      if (refused != 0) throw std::runtime_error(std::string("no connection to ") + address);
       const linger at_once{1, 0};
       ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
       ::close(fd);
@@ -141,9 +147,11 @@ void bench_idle(Variant variant) {
   std::filesystem::remove(file);
 }
 
-void bench_connect(Variant variant) {
-  const test::NetNamespace space;
-  if (!space.usable()) return;
+namespace {
+
+/// `fill` puts 10, or 10,000, external addresses into the node's table; `address` is connected to.
+void connect_figure(const std::string& what, const std::function<void(bool big)>& fill,
+                    const char* address) {
   const std::string client = "nmb" + std::to_string(::getpid()) + "c";
   const std::string server = "nmb" + std::to_string(::getpid()) + "s";
   for (const auto& [name, net] : {std::pair{client, "10.244.0"}, {server, "203.0.113"}}) {
@@ -158,22 +166,58 @@ void bench_connect(Variant variant) {
   test::must("sysctl -qw net.ipv4.ip_forward=1");
   {
     const Acceptor acceptor(server);
-    reset_nat(variant);
-    Door door = open_door(variant);
     std::vector<double> times[2];
     for (int round = 0; round < 6; ++round) {
       for (int big = 0; big < 2; ++big) {
-        const auto report = sync_table(*door.backend, kNat4, our_table(big ? 10'000 : 10), {}, {});
-        if (!report.verified) throw std::runtime_error(report.error->message);
-        connects(client, 300);  // caches
-        const auto some = connects(client, 2000);
+        fill(big == 1);
+        connects(client, 300, address);  // caches
+        const auto some = connects(client, 2000, address);
         times[big].insert(times[big].end(), some.begin(), some.end());
       }
     }
-    print_ratio("connect " + name_of(variant) + ", 10,000", median(times[1]), "with 10",
-                median(times[0]), 1.1);
+    print_ratio("connect " + what + ", 10,000", median(times[1]), "with 10", median(times[0]), 1.1);
   }
   test::run("ip netns del " + client + "; ip netns del " + server);
+}
+
+}  // namespace
+
+void bench_connect(Variant variant) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  reset_nat(variant);
+  Door door = open_door(variant);
+  connect_figure(
+      name_of(variant),
+      [&](bool big) {
+        const auto report = sync_table(*door.backend, kNat4, our_table(big ? 10'000 : 10), {}, {});
+        if (!report.verified) throw std::runtime_error(report.error->message);
+      },
+      "203.0.113.2");
+}
+
+void bench_connect_native() {
+  for (const bool hits : {false, true}) {
+    const test::NetNamespace space;
+    if (!space.usable()) return;
+    auto native = make_nftables_backend({});
+    if (!native) throw std::runtime_error(native.error().message);
+    connect_figure(
+        hits ? "nftables hit" : "nftables miss",
+        [&](bool big) {
+          ExternalCluster services = our_services(big ? 10'000 : 10);
+          ExternalAddress hit = services.addresses.front();
+          hit.external = *Address::parse("198.51.100.1");
+          hit.cluster = *Address::parse("203.0.113.2");
+          hit.ports = {{Protocol::kTcp, {8080}}};
+          services.addresses.push_back(hit);
+          const Goal goal{kNat4, std::make_shared<const TableSpec>(external_cluster(
+                                     Family::kIpv4, services.addresses, services.settings))};
+          const auto report = native->backend->sync(std::span(&goal, 1), {}).front();
+          if (!report.verified) throw std::runtime_error(report.error->message);
+        },
+        hits ? "198.51.100.1" : "203.0.113.2");
+  }
 }
 
 }  // namespace nmanager::bench

@@ -39,7 +39,7 @@ Door open_door(Variant variant, bool poll_only) {
   return {std::move(made->backend), std::move(made->watch)};
 }
 
-DesiredTable our_table(int services, bool changed) {
+ExternalCluster our_services(int services, bool changed) {
   std::vector<ExternalAddress> addresses;
   for (int i = 0; i < services; ++i) {
     const auto high = static_cast<std::uint8_t>(i >> 8);
@@ -55,7 +55,11 @@ DesiredTable our_table(int services, bool changed) {
   }
   ExternalClusterSettings settings;
   settings.pod_cidr = Prefix::parse("10.244.0.0/16");
-  return external_cluster_chains(external_cluster(Family::kIpv4, std::move(addresses), settings));
+  return external_cluster(Family::kIpv4, std::move(addresses), settings);
+}
+
+DesiredTable our_table(int services, bool changed) {
+  return external_cluster_chains(our_services(services, changed));
 }
 
 std::string kube_table(int services) {

@@ -6,6 +6,7 @@
 
 #include "hooks/backend/chain_backend.h"
 #include "hooks/plan/desired.h"
+#include "hooks/rules/table_spec.h"
 
 namespace nmanager::bench {
 
@@ -19,6 +20,10 @@ struct Door {
   std::unique_ptr<ChangeWatch> watch;
 };
 [[nodiscard]] Door open_door(Variant variant, bool poll_only = false);
+
+/// So many LoadBalancer Services, one external address and two ports each; `changed`: one of them
+/// has another cluster address.
+[[nodiscard]] ExternalCluster our_services(int services, bool changed = false);
 
 /// Our nat table for so many LoadBalancer Services, one external address and two ports each.
 /// `changed`: one of them has another cluster address.

@@ -152,8 +152,9 @@ std::string Node::foreign_rules() const {
   return saved(*this, [](const std::string& line) { return !is_ours(line); });
 }
 
-void Node::flush(const std::string& table, const std::string& chain) const {
-  sh(native() ? "nft flush chain inet nmanager " + chain : "iptables -t " + table + " -F " + chain);
+std::string Node::flush_command(const std::string& table, const std::string& chain) {
+  return native() ? "nft flush chain inet nmanager " + chain
+                  : "iptables -t " + table + " -F " + chain;
 }
 
 std::string Node::misplaced() const {

@@ -61,7 +61,11 @@ class Node {
   /// Exactly one jump of each hook, in front of every KUBE-* jump there; else what is wrong.
   [[nodiscard]] std::string misplaced() const;
   /// Empties a chain of ours in a table of IPv4, or in our own.
-  void flush(const std::string& table, const std::string& chain) const;
+  void flush(const std::string& table, const std::string& chain) const {
+    sh(flush_command(table, chain));
+  }
+  [[nodiscard]] static std::string flush_command(const std::string& table,
+                                                 const std::string& chain);
 
  private:
   NetNamespace namespace_;

@@ -1,0 +1,112 @@
+#include <algorithm>
+#include <iterator>
+#include <stdexcept>
+
+#include "hooks/nft/batch.h"
+#include "hooks/nft/netlink.h"
+#include "hooks/nftables/nftables_backend.h"
+#include "hooks/nftables/write.h"
+#include "test/bench/benches.h"
+#include "test/bench/figure.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::bench {
+
+namespace {
+
+constexpr int kMany = 10'000;
+
+Goal goal_of(ExternalCluster services) {
+  return {kNat4, std::make_shared<const TableSpec>(std::move(services))};
+}
+
+NftablesBackend open_native() {
+  auto made = make_nftables_backend({});
+  if (!made) throw std::runtime_error(made.error().message);
+  return std::move(*made);
+}
+
+void sync(Backend& backend, const Goal& goal) {
+  const SyncReport report = backend.sync(std::span(&goal, 1), {}).front();
+  if (!report.verified) throw std::runtime_error(report.error->message);
+}
+
+constexpr nftables::SetId kCluster{Family::kIpv4, nftables::SetKind::kCluster, MatchBy::kPort};
+
+nftables::Elements cluster_elements(ExternalCluster services) {
+  return *nftables::render(kNat4, std::move(services)).sets.at(kCluster);
+}
+
+nftables::SetPlan change(const nftables::Elements& from, const nftables::Elements& to) {
+  nftables::SetPlan plan{
+      nftables::name_of(kCluster), kCluster, nftables::Make::kStay, false, {}, {}};
+  std::ranges::set_difference(to, from, std::back_inserter(plan.add));
+  std::ranges::set_difference(from, to, std::back_inserter(plan.remove));
+  return plan;
+}
+
+/// One Service gets another cluster address and its old one again: what the kernel takes for each.
+std::vector<double> change_in_kernel(int services) {
+  const NftablesBackend native = open_native();
+  sync(*native.backend, goal_of(our_services(services)));
+  const auto before = cluster_elements(our_services(services));
+  const auto after = cluster_elements(our_services(services, true));
+  const nftables::SetPlan there = change(before, after);
+  const nftables::SetPlan back = change(after, before);
+  Netlink netlink;
+  std::vector<double> times;
+  for (int round = 1; round < 200; ++round) {
+    nftables::Plan plan;
+    plan.sets = {round % 2 == 1 ? there : back};
+    const auto generation = netlink.generation();
+    if (!generation) throw std::runtime_error(generation.error().message);
+    Batch batch(*generation);
+    nftables::write(batch, plan);
+    batch.finish();
+    times.push_back(micros([&] {
+      const auto errors = netlink.send(batch);
+      if (!errors || !errors->empty()) throw std::runtime_error("the kernel refused a change");
+    }));
+  }
+  return times;
+}
+
+}  // namespace
+
+void bench_fill_native() {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  const Goal goal = goal_of(our_services(kMany));
+  const std::string text = open_native().backend->plan_text(std::span(&goal, 1)).text;
+  std::vector<double> ours, theirs;
+  for (int round = 0; round < 7; ++round) {
+    test::must("nft flush ruleset");
+    theirs.push_back(micros([&] { test::must("nft -f -", text); }));
+    test::must("nft flush ruleset");
+    const NftablesBackend native = open_native();
+    ours.push_back(micros([&] { sync(*native.backend, goal); }));
+  }
+  print_ratio("fill nftables 10,000", median(ours), "nft -f", median(theirs), 1.0);
+}
+
+void bench_change_native() {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  const std::vector<double> few = change_in_kernel(10);
+  test::must("nft flush ruleset");
+  const std::vector<double> many = change_in_kernel(kMany);
+  print_ratio("change nftables 1 of 10,000", median(many), "1 of 10", median(few), 1.5);
+  print_bound("change nftables 1 of 10,000", median(many), 1000, "us");
+  const NftablesBackend native = open_native();
+  const Goal goal = goal_of(our_services(kMany));
+  sync(*native.backend, goal);
+  sync(*native.backend, goal);
+  std::vector<double> looks;
+  for (int round = 0; round < 200; ++round) {
+    looks.push_back(micros([&] { sync(*native.backend, goal); }));
+  }
+  print_bound("verify nftables 10,000", median(looks), 200, "us");
+}
+
+}  // namespace nmanager::bench
