@@ -245,4 +245,43 @@ TEST_CASE("the drop rule keeps its counter, and it is reported for each family")
   CHECK(listed().find("ip saddr 10.0.0.0/8 return") < listed().find("counter drop"));
 }
 
+TEST_CASE("more changes to our table than the queue of events holds: all of it is found") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  const auto wanted = goals(some_wishes());
+  sync(*native.backend, wanted);
+  const auto table = content();
+  std::string flood;
+  for (int i = 0; i < 30'000; ++i) {
+    flood += "add element inet nmanager external_ipv4 { 10." + std::to_string(i >> 16) + "." +
+             std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255) + " . tcp . 80 }\n";
+  }
+  must("nft -f -", flood);
+  must("nft -f -", "flush chain inet nmanager NMANAGER_INPUT");
+  const Outcome repair = sync(*native.backend, wanted);
+  CHECK(has(repair, Cause::kElementForeign));
+  CHECK(has(repair, Cause::kRuleMissing));
+  CHECK(content() == table);
+  CHECK_FALSE(sync(*native.backend, wanted).committed);
+}
+
+TEST_CASE("two backends keep one table, and each sees what the other wrote") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto one = native_backend();
+  const auto two = native_backend({.poll_only = true});
+  Wishes wishes = some_wishes();
+  for (int i = 0; i < 20; ++i) {
+    wishes.addresses.push_back(external("198.51.100." + std::to_string(i), "10.96.3.1"));
+    const auto& writer = i % 2 == 0 ? one : two;
+    const auto& reader = i % 2 == 0 ? two : one;
+    CHECK(sync(*writer.backend, goals(wishes)).committed);
+    const auto written = content();
+    // Without events it may believe its elements for a while: it finds that out by being refused.
+    sync(*reader.backend, goals(wishes));
+    CHECK(content() == written);
+  }
+}
+
 }  // namespace nmanager::test
