@@ -91,9 +91,10 @@ Status OwnChains::list(Netlink& netlink) {
   return {};
 }
 
-void OwnChains::list_again_in_time(std::chrono::steady_clock::time_point now) {
+bool OwnChains::list_again_in_time(std::chrono::steady_clock::time_point now) {
   const auto pause = std::max<std::chrono::steady_clock::duration>(kListPause, list_cost_ * 1000);
   if (listed_ && now - listed_at_ >= pause) listed_ = false;
+  return !listed_;
 }
 
 Status OwnChains::refresh(Netlink& netlink) {
@@ -113,7 +114,12 @@ bool OwnChains::sweep(Netlink& netlink, std::size_t count) {
     swept_ = next->first;
     if (!read(netlink, swept_)) break;
   }
-  return changed_.size() != changed;
+  bool found = changed_.size() != changed;
+  if (list_due_ && list_again_in_time(std::chrono::steady_clock::now())) {
+    list_due_ = !list(netlink).ok();
+    found = found || !doubtful_.empty();
+  }
+  return found;
 }
 
 Status OwnChains::read(Netlink& netlink, const ChainName& name) {

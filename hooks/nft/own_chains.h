@@ -32,8 +32,8 @@ class OwnChains {
   /// Lists the chains, if that is needed.
   Status list(Netlink& netlink);
   /// Without events nobody tells of new chains: lists again when the last list is old enough for
-  /// its cost, at most 0.1 % of a core.
-  void list_again_in_time(std::chrono::steady_clock::time_point now);
+  /// its cost, at most 0.1 % of a core. True: it is to be listed now.
+  bool list_again_in_time(std::chrono::steady_clock::time_point now);
   /// Lists, and reads the doubtful ones. On an error (kRetry: interrupted) what was read so far
   /// stays known.
   Status refresh(Netlink& netlink);
@@ -54,8 +54,12 @@ class OwnChains {
   /// To be called after refresh(). Costs what changed since the last call with equal `expected`.
   const Differences& compare(const ChainDigests& expected);
 
-  /// Somebody committed something: every chain is to be swept once from now on.
-  void sweep_all() { left_to_sweep_ = digests_.size(); }
+  /// Somebody committed something: every chain is to be swept once from now on; and listed, where
+  /// no event tells of new ones.
+  void sweep_all(bool list_too) {
+    left_to_sweep_ = digests_.size();
+    list_due_ = list_due_ || list_too;
+  }
   /// Reads the next few chains, round and round, whatever is known of them: finds what no event
   /// tells (a chain renamed: its event has only the new name). True: something was not as known.
   bool sweep(Netlink& netlink, std::size_t count);
@@ -79,6 +83,7 @@ class OwnChains {
   Differences differences_;
 
   std::size_t left_to_sweep_ = 0;
+  bool list_due_ = false;
   ChainName swept_;  // the last one
 };
 

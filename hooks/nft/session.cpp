@@ -72,7 +72,7 @@ void Session::catch_up(TableId id, Generation generation) {
   const auto before = proven_.find(id);
   if (before != proven_.end() && own_.all_own(before->second, generation)) return;
   if (chains(id).size() <= kReadAlways) chains(id).doubt_all();
-  chains(id).list_again_in_time(std::chrono::steady_clock::now());
+  static_cast<void>(chains(id).list_again_in_time(std::chrono::steady_clock::now()));
 }
 
 void Session::add_own(TableId id, Generation generation) {
@@ -87,7 +87,7 @@ void Session::forget() {
 }
 
 void Session::sweep_all() {
-  for (auto& entry : chains_) entry.second.sweep_all();
+  for (auto& entry : chains_) entry.second.sweep_all(!events_);
 }
 
 bool Session::sweep(std::size_t count) {

@@ -119,7 +119,8 @@ TEST_CASE("--watch poll: nobody listens, and all is held all the same") {
                                           "nft flush map inet nmanager cluster_ipv4"}
                : std::vector<std::string>{"iptables -t nat -F NMANAGER_EX_CLUS_OUTPUT",
                                           "iptables -D INPUT -j NMANAGER_INPUT",
-                                          "iptables -t nat -I PREROUTING -j NMANAGER_PREROUTING"};
+                                          "iptables -t nat -I PREROUTING -j NMANAGER_PREROUTING",
+                                          "iptables -t nat -N NMANAGER_STRAY"};
   for (const std::string& damage : damages) {
     CAPTURE(damage);
     node.sh(damage);
