@@ -13,6 +13,7 @@
 #include "hooks/legacy/expectation.h"
 #include "hooks/legacy/family.h"
 #include "hooks/legacy/observe.h"
+#include "hooks/xt/hook_number.h"
 
 namespace nmanager::legacy {
 
@@ -25,7 +26,7 @@ class BlobSource {
   /// Calls visit(entry, jump_to) for each rule of the built-in chain.
   template <class Visit>
   void hook_rules(Hook hook, Visit&& visit) const {
-    const auto chain = blob_.hook_chain(netfilter_hook(hook));
+    const auto chain = blob_.hook_chain(hook_number(hook));
     if (chain) blob_.for_each_rule(*chain, visit);
   }
 
@@ -118,7 +119,7 @@ template <class F>
   HookSignature signature;
   for (const Hook hook : ObservedBuilder::hooks(table)) {
     signature.open_hook();
-    const std::size_t number = netfilter_hook(hook);
+    const std::size_t number = hook_number(hook);
     std::size_t at = shape.hook_entry[number];
     while (at < shape.underflow[number]) {
       const auto frame = at < front.size() ? frame_of<F>(front.subspan(at)) : std::nullopt;

@@ -19,18 +19,6 @@ std::uint64_t packets_of(Family family, Span entry) {
 
 }  // namespace
 
-std::size_t netfilter_hook(Hook hook) {
-  switch (hook) {
-    case Hook::kPrerouting:
-      return NF_INET_PRE_ROUTING;
-    case Hook::kInput:
-      return NF_INET_LOCAL_IN;
-    case Hook::kOutput:
-      return NF_INET_LOCAL_OUT;
-  }
-  return NF_INET_NUMHOOKS;
-}
-
 ObservedBuilder::ObservedBuilder(TableId id) : id_(id) {
   for (const Hook hook : hooks(id.table)) table_.hooks[hook];
 }

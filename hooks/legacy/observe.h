@@ -14,9 +14,6 @@
 
 namespace nmanager::legacy {
 
-/// The built-in chain of `hook`, as a number of enum nf_inet_hooks.
-[[nodiscard]] std::size_t netfilter_hook(Hook hook);
-
 /// Feed order: open_hook() or open_chain(), then add_rule() for each of its rules, front to back.
 class ObservedBuilder {
  public:

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "hooks/nft/codec.h"
-#include "hooks/nft/hook_number.h"
+#include "hooks/xt/hook_number.h"
 
 namespace nmanager {
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "hooks/nft/hook_number.h"
+#include "hooks/xt/hook_number.h"
 
 namespace nmanager::nftables {
 

@@ -4,7 +4,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
 
-#include "hooks/nft/hook_number.h"
+#include "hooks/xt/hook_number.h"
 #include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {

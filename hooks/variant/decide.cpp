@@ -67,7 +67,8 @@ VariantDecision decide_between(const VariantEvidence& evidence, const VariantDec
 VariantDecision decide_nothing(const VariantEvidence& evidence, const VariantDecision& previous) {
   VariantDecision decision;
   decision.variant = previous.variant;
-  if (!known(evidence.nft) && evidence.nft_possible) {
+  const bool unread = !known(evidence.legacy) || (!known(evidence.nft) && evidence.nft_possible);
+  if (unread && !evidence.problem.empty()) {
     decision.reason = "could not be told: " + evidence.problem;
     return decision;
   }

@@ -72,10 +72,12 @@ Pages map_pages(std::size_t size) {
   return Pages(pages == MAP_FAILED ? nullptr : pages, Unmap{size});
 }
 
-Error refused(std::string_view table, int code) {
-  const ErrorKind kind = code == EPERM || code == EACCES ? ErrorKind::kDenied : ErrorKind::kRetry;
-  return {kind,
-          "reading the iptables-legacy table " + std::string(table) + ": " + std::strerror(code)};
+/// `capability`: without which the call is not permitted.
+Error refused(std::string_view table, int code, const char* capability) {
+  const bool denied = code == EPERM || code == EACCES;
+  return {denied ? ErrorKind::kDenied : ErrorKind::kRetry,
+          "reading the iptables-legacy table " + std::string(table) + ": " + std::strerror(code) +
+              (denied ? std::string(" (") + capability + " is needed)" : "")};
 }
 
 /// As of `info`; the errno when it could not be read, EAGAIN: it has another size by now.
@@ -108,11 +110,13 @@ Result<bool> LegacyTraces::look(std::string_view table, std::span<const std::str
     return false;
   }
   const UniqueFd socket(::socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
-  if (!socket.valid()) return refused(table, errno);
+  if (!socket.valid()) return refused(table, errno, "CAP_NET_RAW");
   int code = EAGAIN;
   for (int read = 0; read < kReads && code == EAGAIN; ++read) {
     typename F::Info info;
-    if (!get_info<F>(socket.get(), table, info)) return refused(table, errno);
+    if (!get_info<F>(socket.get(), table, info)) {
+      return refused(table, errno, "CAP_NET_ADMIN");
+    }
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&info);
     const auto start = steady_clock::now();
     Seen& seen = seen_[key];
@@ -126,7 +130,7 @@ Result<bool> LegacyTraces::look(std::string_view table, std::span<const std::str
     seen = {{bytes, bytes + sizeof info}, found, start, steady_clock::now() - start};
     return found;
   }
-  return refused(table, code);
+  return refused(table, code, "CAP_NET_ADMIN");
 }
 
 Result<bool> LegacyTraces::any_chain(std::string_view table,

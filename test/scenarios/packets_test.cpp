@@ -77,6 +77,18 @@ TEST_CASE("problem 1: a segment that conntrack calls INVALID no longer kills the
   }
 }
 
+TEST_CASE("what is exempt from the drop is not dropped, and the rest is") {
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  const std::string exempt = "iface:eth9,src:203.0.113.0/24,dst:2001:db8::/32";
+  const Sidecar sidecar(node, {"--rule-drop-invalid-input-exempt", exempt});
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  CHECK(network.connection_with_forged_segment("203.0.113.2", 7301) == 10);
+  CHECK(network.connection_with_forged_segment("fd13::2", 7302) == 0);
+  CHECK(sidecar.get("/status").find(exempt) != std::string::npos);
+}
+
 TEST_CASE("problem 2: external addresses from a pod and from the node, and nothing else") {
   Node node;
   if (!node.usable()) return;

@@ -12,6 +12,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ RECORDINGS = ROOT / "test/fixtures/kube-proxy"
 ECHO = ["python3", "-IS", str(ROOT / "test/scenarios/echo.py")]
 PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
-WORK = pathlib.Path("/tmp")
+WORK = pathlib.Path(tempfile.mkdtemp())
 PATIENCE = 20  # seconds; emulated, a Python program takes some of them to start
 counts = {"passed": 0, "failed": 0}
 running = []  # of the proof that runs

@@ -59,7 +59,6 @@ for module in /modules/*; do /bin/busybox insmod \$module; done
 /bin/busybox mount -t sysfs sysfs /root/sys
 /bin/busybox mount -t devtmpfs devtmpfs /root/dev
 /bin/busybox mount -t tmpfs tmpfs /root/run
-/bin/busybox mount -t tmpfs tmpfs /root/tmp
 exec /bin/busybox switch_root /root /bin/bash $PWD/test/vm/init.sh
 INIT
 chmod +x "$root/init"

@@ -1,6 +1,7 @@
 // The pass over the kernel's bytes: broken ones are refused, and nothing outside of them is read
 // (each attempt is a heap block of exact size, so that asan would see it).
 #include "hooks/legacy/blob.h"
+#include "hooks/xt/hook_number.h"
 
 #include <doctest/doctest.h>
 
@@ -92,13 +93,12 @@ TEST_CASE("chains, rules and jumps of a real table are found") {
         text += '\n';
       }
       text += "OUTPUT:";
-      const auto output = blob->hook_chain(legacy::netfilter_hook(Hook::kOutput));
+      const auto output = blob->hook_chain(hook_number(Hook::kOutput));
       REQUIRE(output.has_value());
       blob->for_each_rule(*output, print);
       CHECK(text ==
             "EMPTY:\nKUBE-A: -\nNMANAGER_OUTPUT: KUBE-A - EMPTY -\nOUTPUT: NMANAGER_OUTPUT KUBE-A");
-      const bool has_prerouting =
-          blob->hook_chain(legacy::netfilter_hook(Hook::kPrerouting)).has_value();
+      const bool has_prerouting = blob->hook_chain(hook_number(Hook::kPrerouting)).has_value();
       CHECK(has_prerouting == (id.table == Table::kNat));
       CHECK(!blob->hook_chain(legacy::kHookCount).has_value());
     });
