@@ -1,6 +1,9 @@
 // The kernel's numbers of the hooks.
 #pragma once
 
+#include <netinet/in.h>
+
+// Behind <netinet/in.h>: the other way round both define the same.
 #include <linux/netfilter.h>
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 // The pass over the kernel's bytes: broken ones are refused, and nothing outside of them is read
 // (each attempt is a heap block of exact size, so that asan would see it).
 #include "hooks/legacy/blob.h"
-#include "hooks/xt/hook_number.h"
 
 #include <doctest/doctest.h>
 
@@ -14,6 +13,7 @@
 #include "hooks/legacy/family.h"
 #include "hooks/legacy/kernel.h"
 #include "hooks/legacy/observe.h"
+#include "hooks/xt/hook_number.h"
 #include "test/unit/legacy/sandbox.h"
 
 namespace nmanager::test {
