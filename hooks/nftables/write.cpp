@@ -4,8 +4,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
 
-#include "hooks/xt/hook_number.h"
 #include "hooks/nftables/codec.h"
+#include "hooks/xt/hook_number.h"
 
 namespace nmanager::nftables {
 

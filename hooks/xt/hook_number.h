@@ -1,28 +1,24 @@
 // The kernel's numbers of the hooks.
 #pragma once
 
-#include <netinet/in.h>
-
-// Behind <netinet/in.h>: the other way round both define the same.
-#include <linux/netfilter.h>
-
 #include <cstdint>
 
 #include "hooks/values/table.h"
 
 namespace nmanager {
 
-/// NF_INET_* (linux/netfilter.h).
+/// As enum nf_inet_hooks has them (linux/netfilter.h, which cannot be included everywhere: it and
+/// <netinet/in.h> define the same when they come in the wrong order).
 constexpr std::uint32_t hook_number(Hook hook) {
   switch (hook) {
     case Hook::kPrerouting:
-      return NF_INET_PRE_ROUTING;
+      return 0;  // NF_INET_PRE_ROUTING
     case Hook::kInput:
-      return NF_INET_LOCAL_IN;
+      return 1;  // NF_INET_LOCAL_IN
     case Hook::kOutput:
-      return NF_INET_LOCAL_OUT;
+      break;
   }
-  return NF_INET_NUMHOOKS;
+  return 3;  // NF_INET_LOCAL_OUT
 }
 
 }  // namespace nmanager
