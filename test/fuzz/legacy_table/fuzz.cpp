@@ -9,6 +9,7 @@
 #include "hooks/legacy/family.h"
 #include "hooks/legacy/observe.h"
 #include "hooks/values/rule_text.h"
+#include "hooks/xt/hook_number.h"
 #include "test/fuzz/require.h"
 
 using nmanager::ObservedRule;
@@ -36,7 +37,7 @@ void observe(const legacy::BlobIndex<F>& blob, Table table) {
   };
   for (const nmanager::Hook hook : legacy::ObservedBuilder::hooks(table)) {
     builder.open_hook(hook);
-    const auto chain = blob.hook_chain(legacy::netfilter_hook(hook));
+    const auto chain = blob.hook_chain(nmanager::hook_number(hook));
     if (chain) blob.for_each_rule(*chain, add);
   }
   for (const legacy::BlobChain& chain : blob.user_chains()) {
