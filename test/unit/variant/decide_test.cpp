@@ -67,7 +67,9 @@ const Case kCases[] = {
     {"?", "?", kNone, kNone, false, false},
     {"?", "", kNone, kNone, false, false},
     {"?", "", kLegacy, kLegacy, false, false},
-    {"", "?", kNone, kNft, false, false},
+    {"", "?", kNone, kNone, false,
+     false},  // tables of legacy stand there, or there were none to read
+    {"", "?", kLegacy, kLegacy, false, false},
     {"h", "?", kNone, kNft, true, false},  // nft first: a hint there is enough
     {"S", "?", kNone, kNft, false, false},
     {"S", "?", kLegacy, kLegacy, false, false},
