@@ -54,7 +54,8 @@ run_preset() {
   export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export LSAN_OPTIONS="suppressions=$PWD/test/lsan.supp:print_suppressions=0"
   export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/tsan.supp"
-  (cd "build/$preset" && ctest -V --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
+  # Scenarios mostly wait, each in namespaces of its own.
+  (cd "build/$preset" && ctest -V -j 3 --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
   grep -aE '^ *[0-9]+/[0-9]+ Test|^[0-9]+% tests passed|SKIP' "$log"
   grep -aE 'ERROR:|FATAL|FAILED|WARNING: ThreadSanitizer|runtime error' "$log" | head -n 40
   count "$log"
