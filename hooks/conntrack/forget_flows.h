@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "hooks/conntrack/udp_rules.h"
+#include "hooks/conntrack/stale_flows.h"
 #include "hooks/values/result.h"
 
 namespace nmanager {

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
-#include "hooks/nft/batch.h"
-#include "hooks/nft/checksum.h"
-#include "hooks/nft/observe.h"
+#include "hooks/netlink/batch.h"
+#include "hooks/netlink/kube_chains.h"
+#include "hooks/iptables_nft/observe.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/session.h"
 #include "hooks/nftables/text.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "hooks/nft/handles.h"
-#include "hooks/nft/message.h"
+#include "hooks/netlink/handles.h"
+#include "hooks/netlink/message.h"
 #include "hooks/nftables/plan.h"
 #include "hooks/nftables/ruleset.h"
 

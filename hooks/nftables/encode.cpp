@@ -9,8 +9,8 @@
 #include <cstring>
 #include <utility>
 
-#include "hooks/nft/expressions.h"
-#include "hooks/nft/layout.h"
+#include "hooks/netlink/expressions.h"
+#include "hooks/iptables_nft/layout.h"
 #include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {

@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "hooks/backend/backend.h"
+#include "hooks/intent/backend.h"
 
 namespace nmanager {
 

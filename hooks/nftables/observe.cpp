@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "hooks/xt/hook_number.h"
+#include "hooks/values/hook_number.h"
 
 namespace nmanager::nftables {
 

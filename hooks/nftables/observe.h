@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hooks/nft/netlink.h"
+#include "hooks/netlink/socket.h"
 #include "hooks/nftables/codec.h"
 #include "hooks/nftables/plan.h"
 

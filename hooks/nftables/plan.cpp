@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "hooks/plan/chain_diff.h"
+#include "hooks/values/edit_script.h"
 
 namespace nmanager::nftables {
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "hooks/conntrack/udp_rules.h"
+#include "hooks/conntrack/stale_flows.h"
 #include "hooks/nftables/ruleset.h"
-#include "hooks/plan/observed.h"
-#include "hooks/plan/plan.h"
+#include "hooks/chains/observed.h"
+#include "hooks/chains/plan.h"
 
 namespace nmanager::nftables {
 

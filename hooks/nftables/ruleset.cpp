@@ -4,7 +4,7 @@
 #include <array>
 
 #include "hooks/nftables/text.h"
-#include "hooks/rules/sources.h"
+#include "hooks/intent/sources.h"
 #include "hooks/values/hash.h"
 
 namespace nmanager::nftables {

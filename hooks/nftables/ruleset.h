@@ -18,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-#include "hooks/rules/table_spec.h"
+#include "hooks/intent/table_spec.h"
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"

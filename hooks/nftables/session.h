@@ -6,10 +6,10 @@
 #include <map>
 #include <optional>
 
-#include "hooks/nft/events.h"
-#include "hooks/nft/generation.h"
-#include "hooks/nft/netlink.h"
-#include "hooks/nft/watch.h"
+#include "hooks/netlink/events.h"
+#include "hooks/netlink/generation.h"
+#include "hooks/netlink/socket.h"
+#include "hooks/netlink/watch.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/observe.h"
 

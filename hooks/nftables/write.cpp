@@ -5,7 +5,7 @@
 #include <linux/netlink.h>
 
 #include "hooks/nftables/codec.h"
-#include "hooks/xt/hook_number.h"
+#include "hooks/values/hook_number.h"
 
 namespace nmanager::nftables {
 

@@ -1,7 +1,7 @@
 // A plan as the messages of one transaction.
 #pragma once
 
-#include "hooks/nft/batch.h"
+#include "hooks/netlink/batch.h"
 #include "hooks/nftables/plan.h"
 
 namespace nmanager::nftables {

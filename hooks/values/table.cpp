@@ -24,10 +24,6 @@ std::string to_string(TableId id) {
   return std::string(to_string(id.family)) + ' ' + std::string(to_string(id.table));
 }
 
-std::string_view iptables_command(Family family) {
-  return family == Family::kIpv4 ? "iptables" : "ip6tables";
-}
-
 ChainName::ChainName(std::string_view name) : name_(name) {
   assert(!name.empty() && name.size() <= kMaxLength);
 }

@@ -31,9 +31,6 @@ inline constexpr std::array kTables{
 [[nodiscard]] std::string_view to_string(Hook hook);    // "PREROUTING", "INPUT", "OUTPUT"
 [[nodiscard]] std::string to_string(TableId id);        // "IPv4 nat"
 
-/// The hooks of `table` that may carry a jump of ours, in the order they are written.
-[[nodiscard]] std::string_view iptables_command(Family family);  // "iptables", "ip6tables"
-
 /// A chain's name: 1..28 characters. The kernel has room for 31, libiptc cuts at 29 (libiptc.c,
 /// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field), so 28 is what every tool can
 /// show.

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "hooks/values/address.h"
-#include "plugin/settings/small_file.h"
+#include "hooks/sys/small_file.h"
 
 namespace nmanager {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "plugin/api/api_access.h"
-#include "plugin/api/service_source.h"
+#include "plugin/model/api_event.h"
 
 namespace nmanager {
 

@@ -6,7 +6,7 @@
 
 #include "plugin/neighbour/kernel_evidence.h"
 #include "plugin/neighbour/probe.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

@@ -8,7 +8,7 @@
 
 #include "plugin/neighbour/routes.h"
 #include "plugin/settings/parse.h"
-#include "plugin/settings/small_file.h"
+#include "hooks/sys/small_file.h"
 
 namespace nmanager {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "hooks/values/result.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "plugin/neighbour/http_get.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

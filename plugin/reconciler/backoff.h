@@ -1,15 +1,13 @@
 // Delays that grow while something keeps failing, and shrink when it has been quiet.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <optional>
 
-namespace nmanager {
+#include "plugin/model/time.h"
 
-using TimePoint = std::chrono::steady_clock::time_point;
-using Millis = std::chrono::milliseconds;
+namespace nmanager {
 
 /// first, 2 x first, 4 x first ... up to `cap`.
 class Backoff {

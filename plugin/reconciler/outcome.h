@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "plugin/reconciler/event.h"
+#include "plugin/model/event.h"
 #include "plugin/reconciler/state.h"
 
 namespace nmanager {

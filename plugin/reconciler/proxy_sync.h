@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "plugin/reconciler/event.h"
+#include "plugin/model/event.h"
 #include "plugin/reconciler/state.h"
 
 namespace nmanager {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "plugin/reconciler/state.h"
-#include "plugin/status/snapshot.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager {
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "plugin/reconciler/backoff.h"
-#include "plugin/reconciler/event.h"
+#include "plugin/model/event.h"
 #include "plugin/services/store.h"
-#include "plugin/status/snapshot.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "hooks/rules/table_spec.h"
+#include "hooks/intent/table_spec.h"
 #include "plugin/reconciler/diagnosis.h"
 
 namespace nmanager {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "plugin/api/api_access.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "hooks/legacy/legacy_backend.h"
-#include "hooks/nft/nft_backend.h"
+#include "hooks/iptables_legacy/legacy_backend.h"
+#include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/nftables/nftables_backend.h"
 
 namespace nmanager {

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "hooks/backend/backend.h"
-#include "hooks/variant/evidence.h"
+#include "hooks/intent/backend.h"
+#include "hooks/detect/evidence.h"
 #include "plugin/reconciler/backoff.h"
-#include "plugin/reconciler/event.h"
-#include "plugin/run/backend_choice.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/event.h"
+#include "plugin/reconciler/backend_choice.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

@@ -3,7 +3,7 @@
 
 #include <iosfwd>
 
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "plugin/run/fd.h"
+#include "hooks/sys/fd.h"
 
 namespace nmanager {
 

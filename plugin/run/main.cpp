@@ -10,7 +10,7 @@
 
 #include "plugin/api/http_client.h"
 #include "plugin/run/commands.h"
-#include "plugin/run/fd.h"
+#include "hooks/sys/fd.h"
 #include "plugin/run/loop.h"
 #include "plugin/run/neighbourhood.h"
 #include "plugin/run/source_slot.h"

@@ -12,7 +12,7 @@
 #include "plugin/neighbour/decide_mode.h"
 #include "plugin/neighbour/file_watch.h"
 #include "plugin/neighbour/probe.h"
-#include "plugin/reconciler/event.h"
+#include "plugin/model/event.h"
 #include "plugin/run/mailbox.h"
 #include "plugin/run/table_evidence.h"
 #include "plugin/settings/merge.h"

@@ -8,10 +8,10 @@
 #include <thread>
 
 #include "plugin/api/api_access.h"
-#include "plugin/api/service_source.h"
-#include "plugin/reconciler/event.h"
+#include "plugin/model/api_event.h"
+#include "plugin/model/event.h"
 #include "plugin/run/mailbox.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

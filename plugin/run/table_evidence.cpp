@@ -3,9 +3,9 @@
 #include <array>
 #include <string_view>
 
-#include "hooks/nft/netlink.h"
-#include "hooks/nft/observe.h"
-#include "hooks/variant/legacy_traces.h"
+#include "hooks/netlink/socket.h"
+#include "hooks/iptables_nft/observe.h"
+#include "hooks/detect/legacy_traces.h"
 
 namespace nmanager {
 

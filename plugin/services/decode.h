@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "hooks/values/result.h"
-#include "plugin/services/service.h"
+#include "plugin/model/service.h"
 
 namespace nmanager {
 

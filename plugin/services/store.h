@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "plugin/services/qualify.h"
-#include "plugin/services/service.h"
+#include "plugin/model/service.h"
 
 namespace nmanager {
 

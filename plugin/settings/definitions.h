@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "hooks/values/result.h"
-#include "plugin/settings/settings.h"
-#include "plugin/status/snapshot.h"
+#include "plugin/model/settings.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager {
 

@@ -9,7 +9,7 @@
 
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

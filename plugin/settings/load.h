@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hooks/values/result.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

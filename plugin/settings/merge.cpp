@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "plugin/settings/parse.h"
-#include "plugin/settings/small_file.h"
+#include "hooks/sys/small_file.h"
 
 namespace nmanager {
 

@@ -8,7 +8,7 @@
 
 #include "hooks/values/result.h"
 #include "plugin/settings/kube_proxy_config.h"
-#include "plugin/settings/settings.h"
+#include "plugin/model/settings.h"
 
 namespace nmanager {
 

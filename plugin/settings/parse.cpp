@@ -60,31 +60,6 @@ Status add_exemption(std::string_view item, DropInvalid& settings) {
 
 }  // namespace
 
-Result<Endpoint> parse_endpoint(std::string_view text) {
-  const auto colon = text.rfind(':');
-  const auto fail = [&](std::string_view why) {
-    return bad(in_quotes(text) + " is not ADDRESS:PORT" + std::string(why));
-  };
-  if (colon == std::string_view::npos) return fail("");
-  std::string_view host = text.substr(0, colon);
-  const bool brackets = host.size() >= 2 && host.front() == '[' && host.back() == ']';
-  if (brackets) host = host.substr(1, host.size() - 2);
-  const auto address = Address::parse(host);
-  if (!address) return fail(" (an address, not a name)");
-  if ((address->family() == Family::kIpv6) != brackets) {
-    return fail(" (an IPv6 address stands in brackets: [::1]:PORT)");
-  }
-  const auto port = number(text.substr(colon + 1));
-  if (!port || *port < 1 || *port > 65535) return fail(" (a port is 1..65535)");
-  return Endpoint{*address, static_cast<std::uint16_t>(*port)};
-}
-
-std::string to_string(const Endpoint& endpoint) {
-  const std::string address = to_string(endpoint.address);
-  const bool v6 = endpoint.address.family() == Family::kIpv6;
-  return (v6 ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port);
-}
-
 Result<Endpoint> parse_loopback_endpoint(std::string_view text) {
   auto endpoint = parse_endpoint(text);
   if (endpoint && !endpoint->address.is_loopback()) {
@@ -169,37 +144,6 @@ Result<int> parse_number(std::string_view text, int low, int high) {
   if (value && *value >= low && *value <= high) return *value;
   return bad(in_quotes(text) + " is not a number " + std::to_string(low) + ".." +
              std::to_string(high));
-}
-
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kMost = 80;
-  std::string out = "'";
-  for (const char c : text.substr(0, kMost)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte >= 0x7f ? '?' : c;
-  }
-  return out + (text.size() > kMost ? "...'" : "'");
-}
-
-bool is_printable(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-  });
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const auto first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
 }
 
 }  // namespace nmanager

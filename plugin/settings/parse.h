@@ -11,22 +11,13 @@
 #include <string_view>
 #include <utility>
 
-#include "hooks/rules/table_spec.h"
+#include "hooks/intent/table_spec.h"
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
+#include "hooks/values/text.h"
+#include "plugin/model/endpoint.h"
 
 namespace nmanager {
-
-/// An address and a port to listen on or to connect to.
-struct Endpoint {
-  Address address;
-  std::uint16_t port = 0;
-  auto operator<=>(const Endpoint&) const = default;
-};
-
-/// "127.0.0.1:10249", "[::1]:10249"; no host names, port 1..65535.
-[[nodiscard]] Result<Endpoint> parse_endpoint(std::string_view text);
-[[nodiscard]] std::string to_string(const Endpoint& endpoint);
 
 /// The same, but only a loopback address will do.
 [[nodiscard]] Result<Endpoint> parse_loopback_endpoint(std::string_view text);
@@ -46,18 +37,6 @@ struct Endpoint {
 
 /// A decimal number without sign, `low`..`high`.
 [[nodiscard]] Result<int> parse_number(std::string_view text, int low, int high);
-
-/// `text` fit for a one-line message: in quotes, what is not printable ASCII replaced, long ones
-/// cut.
-[[nodiscard]] std::string in_quotes(std::string_view text);
-
-/// Free of control characters, so that it can stand in a line.
-[[nodiscard]] bool is_printable(std::string_view text);
-
-/// Without blanks at both ends.
-[[nodiscard]] std::string_view trimmed(std::string_view text);
-
-[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 /// The spelling of one value of an enumeration. Several spellings may stand for one value: the
 /// first is the one that is shown.

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <mutex>
 
-#include "plugin/status/snapshot.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager {
 

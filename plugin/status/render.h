@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "plugin/status/snapshot.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager {
 

@@ -2,8 +2,8 @@
 #include <iterator>
 #include <stdexcept>
 
-#include "hooks/nft/batch.h"
-#include "hooks/nft/netlink.h"
+#include "hooks/netlink/batch.h"
+#include "hooks/netlink/socket.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/write.h"
 #include "test/bench/benches.h"

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "hooks/backend/sync.h"
+#include "hooks/chains/sync.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "test/api_server/api_server.h"
 #include "test/bench/benches.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "hooks/backend/sync.h"
+#include "hooks/chains/sync.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
 #include "test/bench/tables.h"

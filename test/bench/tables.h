@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
-#include "hooks/backend/chain_backend.h"
-#include "hooks/plan/desired.h"
-#include "hooks/rules/table_spec.h"
+#include "hooks/chains/chain_backend.h"
+#include "hooks/chains/desired.h"
+#include "hooks/intent/table_spec.h"
 
 namespace nmanager::bench {
 

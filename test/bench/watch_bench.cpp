@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "hooks/backend/sync.h"
+#include "hooks/chains/sync.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
 #include "test/support/command.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "hooks/kube/checksum.h"
-#include "hooks/values/rule_text.h"
+#include "hooks/intent/kube_checksum.h"
+#include "hooks/chains/rule_text.h"
 
 namespace nmanager::test {
 

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "hooks/backend/chain_backend.h"
+#include "hooks/chains/chain_backend.h"
 
 namespace nmanager::test {
 

@@ -4,12 +4,12 @@
 #include <cstring>
 #include <vector>
 
-#include "hooks/legacy/blob.h"
-#include "hooks/legacy/codec.h"
-#include "hooks/legacy/family.h"
-#include "hooks/legacy/observe.h"
-#include "hooks/values/rule_text.h"
-#include "hooks/xt/hook_number.h"
+#include "hooks/iptables_legacy/blob.h"
+#include "hooks/iptables_legacy/codec.h"
+#include "hooks/iptables_legacy/family.h"
+#include "hooks/iptables_legacy/observe.h"
+#include "hooks/chains/rule_text.h"
+#include "hooks/values/hook_number.h"
 #include "test/fuzz/require.h"
 
 using nmanager::ObservedRule;

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "hooks/nft/codec.h"
-#include "hooks/nft/message.h"
+#include "hooks/iptables_nft/codec.h"
+#include "hooks/netlink/message.h"
 #include "test/fuzz/require.h"
 
 using nmanager::Family;

@@ -1,5 +1,5 @@
 // Which backend, from which words: one line a case.
-#include "plugin/run/backend_choice.h"
+#include "plugin/reconciler/backend_choice.h"
 
 #include <doctest/doctest.h>
 

@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "hooks/backend/sync.h"
+#include "hooks/chains/sync.h"
 #include "test/fake_kernel/fake_kernel.h"
 
 namespace nmanager::test {

@@ -4,10 +4,10 @@
 #include <random>
 #include <set>
 
-#include "hooks/rules/chain_table.h"
-#include "hooks/rules/ports.h"
-#include "hooks/rules/prefix_tree.h"
-#include "hooks/values/rule_text.h"
+#include "hooks/chains/chain_table.h"
+#include "hooks/chains/ports.h"
+#include "hooks/chains/prefix_tree.h"
+#include "hooks/chains/rule_text.h"
 
 using namespace nmanager;
 

@@ -1,9 +1,9 @@
 // Which UDP flows have to begin anew when a nat table changes.
-#include "hooks/conntrack/udp_rules.h"
+#include "hooks/conntrack/stale_flows.h"
 
 #include <doctest/doctest.h>
 
-#include "hooks/rules/chain_table.h"
+#include "hooks/chains/chain_table.h"
 #include "test/fake_kernel/fake_kernel.h"
 
 namespace nmanager::test {

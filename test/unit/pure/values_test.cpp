@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "hooks/values/hash.h"
-#include "hooks/values/rule_text.h"
+#include "hooks/chains/rule_text.h"
 #include "hooks/values/table.h"
 
 using namespace nmanager;

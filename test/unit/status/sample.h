@@ -1,7 +1,7 @@
 // A snapshot with something in every field.
 #pragma once
 
-#include "plugin/status/snapshot.h"
+#include "plugin/model/snapshot.h"
 
 namespace nmanager::test {
 

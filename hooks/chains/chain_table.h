@@ -1,0 +1,16 @@
+// A table as chains and rules of iptables, of either variant: what a TableSpec means there. Pure.
+#pragma once
+
+#include "hooks/chains/desired.h"
+#include "hooks/intent/table_spec.h"
+
+namespace nmanager {
+
+/// Equal specs give equal tables, rule by rule.
+[[nodiscard]] DesiredTable chain_table(Family family, const TableSpec& spec);
+
+/// Its two parts.
+[[nodiscard]] DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop);
+[[nodiscard]] DesiredTable external_cluster_chains(const ExternalCluster& external);
+
+}  // namespace nmanager

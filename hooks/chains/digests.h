@@ -1,0 +1,34 @@
+// Own chains as numbers, so that a table of thousands of rules is compared without being read.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+
+#include "hooks/chains/desired.h"
+#include "hooks/values/rule.h"
+
+namespace nmanager {
+
+/// One chain's content: its rules in order.
+class ChainDigest {
+ public:
+  void add(const Rule& rule) { add_hash(hash_of(rule)); }
+  void add_hash(std::uint64_t hash_of_rule);
+  [[nodiscard]] std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+[[nodiscard]] std::uint64_t digest_of(std::span<const Rule> chain);
+
+/// Every chain of a desired table.
+struct ChainDigests {
+  std::map<ChainName, std::uint64_t> chains;
+  std::uint64_t sum = 0;  // equal sums: equal chains
+};
+
+[[nodiscard]] ChainDigests digests_of(const DesiredTable& desired);
+
+}  // namespace nmanager

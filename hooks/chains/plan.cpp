@@ -1,0 +1,180 @@
+#include "hooks/chains/plan.h"
+
+#include <algorithm>
+
+#include "hooks/values/edit_script.h"
+
+namespace nmanager {
+
+namespace {
+
+bool is_ours(const HookRule& rule) {
+  return rule.kind == HookRule::Kind::kOwnJump || rule.kind == HookRule::Kind::kOwnJumpAltered;
+}
+
+/// The place of our jump in one built-in chain, as it is.
+struct JumpPlace {
+  std::vector<std::size_t> ours;    // every jump of ours, altered ones too
+  std::optional<std::size_t> good;  // a plain one before every KUBE-* jump
+  std::optional<std::size_t> first_kube;
+  bool plain = false;  // there is a plain one somewhere
+  bool altered = false;
+
+  explicit JumpPlace(const std::vector<HookRule>& rules) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      const auto kind = rules[i].kind;
+      if (kind == HookRule::Kind::kKubeJump && !first_kube) first_kube = i;
+      if (!is_ours(rules[i])) continue;
+      ours.push_back(i);
+      const bool is_plain_jump = kind == HookRule::Kind::kOwnJump;
+      plain = plain || is_plain_jump;
+      altered = altered || !is_plain_jump;
+      if (is_plain_jump && !first_kube && !good) good = i;
+    }
+  }
+};
+
+std::vector<Cause> causes_of(const JumpPlace& place, bool wanted) {
+  if (!wanted) return {Cause::kJumpLeftOver};
+  std::vector<Cause> causes;
+  if (place.ours.empty()) causes.push_back(Cause::kJumpMissing);
+  if (place.plain && !place.good) causes.push_back(Cause::kJumpDisplaced);
+  if (place.altered) causes.push_back(Cause::kJumpAltered);
+  if (place.ours.size() > 1) causes.push_back(Cause::kJumpDuplicated);
+  return causes;
+}
+
+/// Where a new jump goes: index into `rules` of the rule to stand before, rules.size() for the end.
+std::size_t insertion_point(Table table, const std::vector<HookRule>& rules,
+                            const JumpPlace& place) {
+  const bool first_time = place.ours.empty();
+  if (place.first_kube && (table == Table::kNat || !first_time)) return *place.first_kube;
+  const auto top = std::ranges::find_if_not(rules, is_ours);
+  return static_cast<std::size_t>(top - rules.begin());
+}
+
+HookEdit edit_hook(Table table, Hook hook, const std::vector<HookRule>& rules,
+                   const JumpPlace& place, bool wanted) {
+  HookEdit edit;
+  edit.hook = hook;
+  edit.jump_to = *hook_chain(table, hook);
+  edit.insert = wanted && !place.good;
+  for (const std::size_t index : place.ours) {
+    if (wanted && index == place.good) continue;
+    edit.remove.push_back(rules[index].ref);
+    edit.remove_positions.push_back(index);
+  }
+  if (!edit.insert) return edit;
+  const std::size_t point = insertion_point(table, rules, place);
+  if (point < rules.size()) edit.before = rules[point].ref;
+  const auto removed_before = std::ranges::count_if(
+      edit.remove_positions, [&](std::size_t position) { return position < point; });
+  edit.position = point - static_cast<std::size_t>(removed_before);
+  return edit;
+}
+
+void plan_hooks(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
+  static const std::vector<HookRule> kNoRules;
+  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+    const auto chain = hook_chain(plan.id.table, hook);
+    if (!chain) continue;
+    const auto found = observed.hooks.find(hook);
+    const auto& rules = found == observed.hooks.end() ? kNoRules : found->second;
+    const bool wanted = std::ranges::find(desired.jumps, hook) != desired.jumps.end();
+    const JumpPlace place(rules);
+    HookEdit edit = edit_hook(plan.id.table, hook, rules, place, wanted);
+    if (!edit.insert && edit.remove.empty()) continue;
+    for (const Cause cause : causes_of(place, wanted)) {
+      plan.findings.push_back({cause, std::string(to_string(hook))});
+    }
+    plan.hooks.push_back(std::move(edit));
+  }
+}
+
+void add_chain_findings(TablePlan& plan, const ChainName& chain, const std::vector<Rule>& desired,
+                        const ObservedChain& observed) {
+  const auto wanted = [&](const ObservedRule& seen) {
+    return seen.rule && std::ranges::find(desired, *seen.rule) != desired.end();
+  };
+  const auto present = [&](const Rule& rule) {
+    return std::ranges::any_of(observed,
+                               [&](const ObservedRule& seen) { return seen.rule == rule; });
+  };
+  const std::size_t before = plan.findings.size();
+  if (!std::ranges::all_of(desired, present)) {
+    plan.findings.push_back({Cause::kRuleMissing, chain.str()});
+  }
+  if (!std::ranges::all_of(observed, wanted)) {
+    plan.findings.push_back({Cause::kRuleForeign, chain.str()});
+  }
+  if (plan.findings.size() == before) plan.findings.push_back({Cause::kRuleOrder, chain.str()});
+}
+
+void plan_chain(TablePlan& plan, const ChainName& name, const std::vector<Rule>& rules,
+                const ObservedChain* observed) {
+  if (observed == nullptr) {
+    plan.findings.push_back({Cause::kChainMissing, name.str()});
+    plan.edits.push_back({name, true, diff_chain<Rule, ObservedRule>(rules, {})});
+    return;
+  }
+  auto steps = diff_chain<Rule, ObservedRule>(rules, *observed);
+  if (steps.empty()) return;
+  add_chain_findings(plan, name, rules, *observed);
+  plan.edits.push_back({name, false, std::move(steps)});
+}
+
+void plan_chains(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
+  for (const auto& [name, rules] : desired.chains) {
+    const auto found = observed.chains.find(name);
+    plan_chain(plan, name, rules, found == observed.chains.end() ? nullptr : &found->second);
+  }
+}
+
+/// As plan_chains(), without touching the chains that are as desired.
+void plan_differences(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
+  for (const ChainName& name : observed.missing) {
+    const auto wanted = desired.chains.find(name);
+    if (wanted != desired.chains.end()) plan_chain(plan, name, wanted->second, nullptr);
+  }
+  for (const auto& [name, seen] : observed.chains) {
+    const auto wanted = desired.chains.find(name);
+    if (wanted != desired.chains.end()) plan_chain(plan, name, wanted->second, &seen);
+  }
+}
+
+/// A chain that strangers hold is not worth a commit of its own, once it is empty.
+void plan_removals(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed,
+                   const std::set<ChainName>& leave) {
+  std::vector<ChainName> held;
+  for (const auto& [name, rules] : observed.chains) {
+    if (desired.chains.contains(name)) continue;
+    if (leave.contains(name) && rules.empty()) {
+      held.push_back(name);
+      continue;
+    }
+    plan.remove_chains.push_back(name);
+    plan.findings.push_back({Cause::kChainLeftOver, name.str()});
+  }
+  if (plan.empty()) return;
+  plan.remove_chains.insert(plan.remove_chains.end(), held.begin(), held.end());
+}
+
+}  // namespace
+
+TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable& observed,
+                    const std::set<ChainName>& leave) {
+  TablePlan plan;
+  plan.id = id;
+  plan_hooks(plan, desired, observed);
+  if (observed.only_differences) {
+    plan_differences(plan, desired, observed);
+  } else {
+    plan_chains(plan, desired, observed);
+  }
+  plan_removals(plan, desired, observed, leave);
+  std::ranges::sort(plan.findings);
+  plan.findings.erase(std::unique(plan.findings.begin(), plan.findings.end()), plan.findings.end());
+  return plan;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,67 @@
+// The difference between desired and observed, as a list of edits that a backend can do in one
+// commit.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "hooks/chains/desired.h"
+#include "hooks/chains/observed.h"
+#include "hooks/intent/finding.h"
+#include "hooks/values/edit_script.h"
+
+namespace nmanager {
+
+using Insert = InsertOf<Rule>;
+using EditStep = EditStepOf<Rule>;
+
+struct ChainEdit {
+  ChainName chain;
+  bool create = false;  // the chain does not exist yet; steps are Inserts only
+  std::vector<EditStep> steps;
+};
+
+/// Our jump in a built-in chain. The backend removes `remove`, then inserts one plain jump before
+/// the observed rule `before` (nothing: at the end) when `insert`; `before` is never in `remove`.
+struct HookEdit {
+  Hook hook = Hook::kInput;
+  ChainName jump_to;
+  std::vector<RuleRef> remove;
+  bool insert = false;
+  std::optional<RuleRef> before;
+  std::size_t position = 0;  // 0-based place of the new jump after the removals; for the text form
+  std::vector<std::size_t> remove_positions;  // 0-based places of `remove`; for the text form
+};
+
+/// Order of execution: chains of `edits` with create, hooks, steps of `edits`, then
+/// `remove_chains`. `remove_chains` are emptied and deleted; a chain that a foreign rule still
+/// jumps to is emptied and left, and the backend names it in Commit::still_referenced.
+struct TablePlan {
+  TableId id;
+  std::vector<ChainEdit> edits;
+  std::vector<HookEdit> hooks;
+  std::vector<ChainName> remove_chains;
+  std::vector<Finding> findings;  // sorted, unique
+
+  [[nodiscard]] bool empty() const {
+    return edits.empty() && hooks.empty() && remove_chains.empty();
+  }
+};
+
+/// Pure. `leave` names own chains that cannot be deleted, since strangers jump to them: they are
+/// emptied, and no plan is made only to delete them.
+///
+/// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first
+/// KUBE-* jump. One that stands so stays where it is. A new one goes before the first KUBE-* jump
+/// in nat, on top in filter; a displaced one goes before the first KUBE-* jump.
+[[nodiscard]] TablePlan make_plan(TableId id, const DesiredTable& desired,
+                                  const ObservedTable& observed,
+                                  const std::set<ChainName>& leave = {});
+
+/// The plan as iptables-restore --noflush text that would do the same; empty for an empty plan.
+/// Positions are those of `observed`. Used by `nmanager plan`, the log and tests.
+[[nodiscard]] std::string to_restore_text(const TablePlan& plan);
+
+}  // namespace nmanager

@@ -1,0 +1,78 @@
+#include "hooks/chains/rule_text.h"
+
+#include <cstdio>
+
+namespace nmanager {
+
+namespace {
+
+std::string hex(std::uint32_t value) {
+  char buffer[16];
+  const int size = std::snprintf(buffer, sizeof buffer, "0x%x", value);
+  return {buffer, static_cast<std::size_t>(size)};
+}
+
+/// As xtables_save_string does: quoted unless plain, with backslash before quote and backslash.
+std::string quoted(const std::string& text) {
+  static constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\' || c == '\'') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
+std::string port_text(const PortRange& range) {
+  if (range.first == range.last) return std::to_string(range.first);
+  return std::to_string(range.first) + ':' + std::to_string(range.last);
+}
+
+std::string ports_text(const Rule& rule) {
+  const std::string protocol(to_string(rule.protocol));
+  if (rule.destination_ports.size() == 1 && rule.protocol != Protocol::kSctp) {
+    return " -m " + protocol + " --dport " + port_text(rule.destination_ports.front());
+  }
+  std::string list;
+  for (const PortRange& range : rule.destination_ports) {
+    if (!list.empty()) list += ',';
+    list += port_text(range);
+  }
+  return " -m multiport --dports " + list;
+}
+
+std::string target_text(const Target& target) {
+  if (std::holds_alternative<Drop>(target)) return " -j DROP";
+  if (std::holds_alternative<Return>(target)) return " -j RETURN";
+  if (const auto* jump = std::get_if<Jump>(&target)) {
+    return (jump->go_to ? " -g " : " -j ") + jump->chain.str();
+  }
+  if (const auto* dnat = std::get_if<Dnat>(&target)) {
+    return " -j DNAT --to-destination " + to_string(dnat->to);
+  }
+  const auto& mark = std::get<SetMark>(target);
+  return " -j MARK --set-xmark " + hex(mark.value) + '/' + hex(mark.mask);
+}
+
+}  // namespace
+
+std::string to_string(const Rule& rule) {
+  std::string text;
+  if (rule.source) text += " -s " + to_string(*rule.source);
+  if (rule.destination) text += " -d " + to_string(*rule.destination);
+  if (!rule.in_interface.empty()) text += " -i " + rule.in_interface;
+  if (rule.protocol != Protocol::kAny) text += " -p " + std::string(to_string(rule.protocol));
+  if (rule.source_is_local) text += " -m addrtype --src-type LOCAL";
+  if (rule.state_invalid) text += " -m conntrack --ctstate INVALID";
+  if (!rule.destination_ports.empty()) text += ports_text(rule);
+  if (!rule.comment.empty()) text += " -m comment --comment " + quoted(rule.comment);
+  return (text + target_text(rule.target)).substr(1);
+}
+
+std::string_view iptables_command(Family family) {
+  return family == Family::kIpv4 ? "iptables" : "ip6tables";
+}
+
+}  // namespace nmanager

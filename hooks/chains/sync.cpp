@@ -1,0 +1,80 @@
+#include "hooks/chains/sync.h"
+
+#include <algorithm>
+
+namespace nmanager {
+
+namespace {
+
+/// Packets that the DROP rules of our chains have seen.
+std::uint64_t count_drops(const ObservedTable& observed) {
+  std::uint64_t packets = 0;
+  for (const auto& [name, rules] : observed.chains) {
+    for (const ObservedRule& seen : rules) {
+      if (seen.rule && std::holds_alternative<Drop>(seen.rule->target)) packets += seen.packets;
+    }
+  }
+  return packets;
+}
+
+bool has_kube_jumps(const ObservedTable& observed) {
+  return std::ranges::all_of(observed.hooks, [](const auto& hook) {
+    return std::ranges::find(hook.second, HookRule::Kind::kKubeJump, &HookRule::kind) !=
+           hook.second.end();
+  });
+}
+
+/// One try; true: no further try is needed (report.verified or report.error tells how it ended).
+bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
+             const std::set<ChainName>& leave, const SyncOptions& options,
+             const ChainDigests* expected, SyncReport& report) {
+  auto begun = expected == nullptr ? backend.begin(id) : backend.begin_expecting(id, *expected);
+  if (!begun) {
+    report.error = begun.error();
+    return true;
+  }
+  Transaction& transaction = **begun;
+  report.invalid_drops = count_drops(transaction.observed());
+  report.kube_jumps = has_kube_jumps(transaction.observed());
+  const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
+  if (plan.empty()) {
+    // After a failed commit this is the proof that it had come through all the same.
+    report.verified = true;
+    report.error.reset();
+    return true;
+  }
+  report.findings = plan.findings;
+  report.udp = udp_change(desired, transaction.observed(), plan);
+  if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
+  auto commit = transaction.commit(plan);
+  report.committed = true;
+  if (!commit) {
+    report.error = commit.error();
+    const ErrorKind kind = commit.error().kind;
+    return kind == ErrorKind::kUnsupported || kind == ErrorKind::kDenied;
+  }
+  report.verified = true;
+  report.error.reset();
+  report.still_referenced = std::move(commit->still_referenced);
+  return true;
+}
+
+}  // namespace
+
+SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
+                      const std::set<ChainName>& leave, const SyncOptions& options,
+                      const ChainDigests* expected) {
+  SyncReport report;
+  const auto start = std::chrono::steady_clock::now();
+  const auto waited_before = backend.lock_waited();
+  bool done = false;
+  while (!done && report.attempts < options.max_attempts) {
+    ++report.attempts;
+    done = attempt(backend, id, desired, leave, options, expected, report);
+  }
+  report.duration = std::chrono::steady_clock::now() - start;
+  if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
+  return report;
+}
+
+}  // namespace nmanager

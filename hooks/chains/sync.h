@@ -1,0 +1,17 @@
+// One table of chains brought from what is observed to what is desired: read, plan, commit, and
+// read again before judging a failure. Written once for every backend that has chains.
+#pragma once
+
+#include <set>
+
+#include "hooks/chains/chain_backend.h"
+
+namespace nmanager {
+
+/// Owner thread. `leave`: see make_plan. `expected`: digests_of(desired), kept by the caller for
+/// large tables; nullptr: every own chain is read, with its counters.
+[[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
+                                    const std::set<ChainName>& leave, const SyncOptions& options,
+                                    const ChainDigests* expected = nullptr);
+
+}  // namespace nmanager

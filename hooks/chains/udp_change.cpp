@@ -1,0 +1,75 @@
+#include "hooks/chains/udp_change.h"
+
+#include <algorithm>
+#include <iterator>
+#include <variant>
+
+namespace nmanager {
+
+namespace {
+
+void add_rule(const Rule& rule, UdpRules& rules) {
+  const auto* dnat = std::get_if<Dnat>(&rule.target);
+  const bool udp = rule.protocol == Protocol::kUdp || rule.protocol == Protocol::kAny;
+  if (dnat == nullptr || !udp || !rule.destination) return;
+  UdpRule one{rule.destination->address(), {0, 65535}, rule.source, rule.source_is_local, dnat->to};
+  if (rule.destination_ports.empty()) rules.insert(one);
+  for (const PortRange& ports : rule.destination_ports) {
+    one.ports = ports;
+    rules.insert(one);
+  }
+}
+
+void add_chain(const DesiredTable& desired, const ChainName& chain, UdpRules& rules) {
+  const auto found = desired.chains.find(chain);
+  if (found == desired.chains.end()) return;
+  for (const Rule& rule : found->second) add_rule(rule, rules);
+}
+
+void add_chain(const ObservedTable& observed, const ChainName& chain, UdpRules& rules) {
+  const auto found = observed.chains.find(chain);
+  if (found == observed.chains.end()) return;
+  for (const ObservedRule& seen : found->second) {
+    if (seen.rule) add_rule(*seen.rule, rules);
+  }
+}
+
+/// A chain that only leads to others.
+bool is_way(const DesiredTable& desired, const ChainName& chain) {
+  const auto found = desired.chains.find(chain);
+  return found != desired.chains.end() && std::ranges::none_of(found->second, [](const Rule& rule) {
+           return std::holds_alternative<Dnat>(rule.target);
+         });
+}
+
+/// Takes out of both what both have.
+void erase_common(UdpRules& a, UdpRules& b) {
+  UdpRules common;
+  std::ranges::set_intersection(a, b, std::inserter(common, common.end()));
+  for (const UdpRule& rule : common) {
+    a.erase(rule);
+    b.erase(rule);
+  }
+}
+
+}  // namespace
+
+UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
+                     const TablePlan& plan) {
+  UdpChange change;
+  bool way_was_broken = !plan.hooks.empty();
+  for (const ChainEdit& edit : plan.edits) {
+    add_chain(observed, edit.chain, change.before);
+    add_chain(desired, edit.chain, change.after);
+    way_was_broken = way_was_broken || is_way(desired, edit.chain);
+  }
+  for (const ChainName& chain : plan.remove_chains) add_chain(observed, chain, change.before);
+  if (way_was_broken) {
+    for (const auto& [chain, rules] : desired.chains) add_chain(desired, chain, change.after);
+  } else {
+    erase_common(change.before, change.after);
+  }
+  return change;
+}
+
+}  // namespace nmanager

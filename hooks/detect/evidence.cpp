@@ -1,0 +1,64 @@
+#include "hooks/detect/evidence.h"
+
+#include <optional>
+
+#include "hooks/netlink/socket.h"
+#include "hooks/iptables_nft/observe.h"
+#include "hooks/detect/legacy_traces.h"
+
+namespace nmanager {
+
+namespace {
+
+/// Any of `chains` in `table`, of either family.
+Result<bool> any_chain(Netlink& netlink, std::string_view table,
+                       std::span<const std::string_view> chains) {
+  for (const Family family : kFamilies) {
+    for (const std::string_view chain : chains) {
+      const auto found = chain_exists(netlink, family, table, chain);
+      if (!found || *found) return found;
+    }
+  }
+  return false;
+}
+
+/// Notes the answer, or why there is none.
+void note(const Result<bool>& answer, std::optional<bool>& into, std::string& problem) {
+  if (answer) {
+    into = *answer;
+  } else {
+    problem = answer.error().message;
+  }
+}
+
+void look_at_nft(Netlink& netlink, VariantEvidence& evidence) {
+  if (const auto generation = netlink.generation(); !generation) {
+    evidence.problem = generation.error().message;
+    evidence.nft_possible = generation.error().kind != ErrorKind::kUnsupported;
+    return;
+  }
+  note(any_chain(netlink, "mangle", kHintChains), evidence.nft.hint, evidence.problem);
+  const std::string_view services[] = {kServicesChain};
+  note(any_chain(netlink, "nat", services), evidence.nft.services, evidence.problem);
+}
+
+}  // namespace
+
+struct VariantLook::Memory {
+  Netlink netlink;
+  LegacyTraces legacy;
+};
+
+VariantLook::VariantLook() : memory_(std::make_unique<Memory>()) {}
+VariantLook::~VariantLook() = default;
+
+VariantEvidence VariantLook::gather() {
+  VariantEvidence evidence;
+  look_at_nft(memory_->netlink, evidence);
+  note(memory_->legacy.any_chain("mangle", kHintChains), evidence.legacy.hint, evidence.problem);
+  const std::string_view services[] = {kServicesChain};
+  note(memory_->legacy.any_chain("nat", services), evidence.legacy.services, evidence.problem);
+  return evidence;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,112 @@
+// The one door to the kernel's tables. Every backend (iptables-legacy, iptables-nft, nftables, the
+// fake kernel of the tests) stands behind it, and is told the same: what each table shall do.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/intent/finding.h"
+#include "hooks/intent/kube_checksum.h"
+#include "hooks/intent/table_spec.h"
+#include "hooks/intent/udp_change.h"
+#include "hooks/values/result.h"
+
+namespace nmanager {
+
+struct Goal {
+  TableId id;
+  std::shared_ptr<const TableSpec> spec;  // never null
+};
+
+/// Goals that take everything of ours away.
+[[nodiscard]] std::vector<Goal> no_rules_anywhere();
+
+/// How bringing one table to its goal ended.
+struct SyncReport {
+  bool verified = false;   // the table is as desired, now
+  bool committed = false;  // something had to be written for it
+  int attempts = 0;
+  std::vector<Finding> findings;         // what was wrong before the commit
+  std::string plan_text;                 // what was written, for the log at level debug
+  std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
+  std::optional<Error> error;            // set unless verified
+  std::chrono::nanoseconds duration{};   // all attempts, lock wait included
+  std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
+  std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
+  std::size_t rules = 0;            // of ours, in the backend's own terms
+  UdpChange udp;                    // nat: what the commit changed for flows of UDP
+  /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
+  /// read.
+  std::optional<bool> kube_jumps;
+};
+
+struct SyncOptions {
+  int max_attempts = 10;  // reads that were overtaken by a rival, or failed commits re-read
+  bool keep_plan_text = false;
+};
+
+/// What sync() would write now, as text for a tool of the administrator.
+struct PlanText {
+  std::string text;                   // empty: nothing
+  std::vector<std::string> problems;  // tables that could not be looked at, one line each
+};
+
+/// Owner thread only.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;  // "iptables-legacy", ...
+
+  /// Reads, decides and writes: each table named is brought to its goal, the others are not
+  /// touched. One report for each goal, in their order. What a failure means for the caller is the
+  /// kind of its error:
+  /// kAbsent: the table does not exist and this backend may not make it.
+  /// kUnsupported: the kernel lacks the table or a module, the message names it.
+  /// kRetry: lock busy beyond the bound, or the read could not be made consistent.
+  [[nodiscard]] virtual std::vector<SyncReport> sync(std::span<const Goal> goals,
+                                                     const SyncOptions& options) = 0;
+  /// Reads and decides only.
+  [[nodiscard]] virtual PlanText plan_text(std::span<const Goal> goals) = 0;
+
+  [[nodiscard]] virtual Result<KubeStamp> kube_stamp(Family family) = 0;
+  [[nodiscard]] virtual Result<KubeChecksum> kube_checksum(Family family) = 0;
+
+  /// Time spent waiting for the lock since it was made; nothing: it takes none.
+  [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> lock_waited() const { return {}; }
+
+  /// Drops what was kept only to be faster next time.
+  virtual void trim() {}
+};
+
+/// Something changed, or may have, in the tables.
+struct TableChange {
+  std::optional<Family> family;  // nothing: could be any
+  std::string writer;            // process name, empty when unknown
+  std::int32_t writer_pid = 0;   // 0: unknown
+  bool certain = false;          // false: only a hint (a lock cycle), look before judging
+};
+
+/// Watches the tables for changes made by others. Own commits are not reported (or are recognised
+/// and dropped by drain()). Used on the owner thread, which polls fd() together with its other
+/// work.
+class ChangeWatch {
+ public:
+  virtual ~ChangeWatch() = default;
+  /// Readable when drain() has something to say; -1: polling only.
+  [[nodiscard]] virtual int fd() const = 0;
+  /// Takes what is there without blocking; several changes may be merged into one.
+  /// Also called at least each poll_interval() without the fd being readable: the cheap poll
+  /// behind.
+  [[nodiscard]] virtual std::vector<TableChange> drain() = 0;
+  [[nodiscard]] virtual std::chrono::milliseconds poll_interval() const = 0;
+};
+
+}  // namespace nmanager

@@ -1,0 +1,186 @@
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "hooks/intent/kube_checksum.h"
+#include "hooks/iptables_legacy/blob.h"
+#include "hooks/iptables_legacy/family.h"
+#include "hooks/iptables_legacy/kernel.h"
+#include "hooks/iptables_legacy/legacy_backend.h"
+#include "hooks/iptables_legacy/lock.h"
+#include "hooks/iptables_legacy/lock_events.h"
+#include "hooks/iptables_legacy/transaction.h"
+#include "hooks/values/hash.h"
+
+namespace nmanager {
+
+namespace legacy {
+namespace {
+
+/// What kube-proxy's last sync cannot be told from: it takes the lock at every sync.
+struct StampKey {
+  std::uint32_t num_entries = 0;
+  std::uint32_t size = 0;
+  std::uint64_t lock_cycles = 0;
+  bool operator==(const StampKey&) const = default;
+};
+
+KubeStamp stamp_of(const StampKey& key) {
+  const std::array<std::uint64_t, 3> words{key.num_entries, key.size, key.lock_cycles};
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(words.data());
+  const KubeStamp stamp = hash_bytes(std::span(bytes, sizeof words));
+  return stamp == 0 ? 1 : stamp;
+}
+
+/// The entry as it would be in any table: counters, what the kernel notes for itself and the place
+/// that a jump (or a rule without -j) goes to zeroed.
+template <class F>
+Span comparable(Span entry, std::vector<std::uint8_t>& scratch) {
+  using Entry = typename F::Entry;
+  scratch.assign(entry.begin(), entry.end());
+  std::memset(scratch.data() + offsetof(Entry, comefrom), 0, sizeof(Entry::comefrom));
+  std::memset(scratch.data() + offsetof(Entry, counters), 0, sizeof(Entry::counters));
+  const std::size_t at = frame_of<F>(entry)->target_offset;
+  const auto target = extension_at(entry, at);
+  if (!target || target->name != XT_STANDARD_TARGET) return scratch;
+  const auto verdict = load<int>(target->data);
+  if (verdict && *verdict >= 0) {
+    std::memset(scratch.data() + at + offsetof(xt_standard_target, verdict), 0, sizeof(int));
+  }
+  return scratch;
+}
+
+template <class F>
+KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
+  KubeChecksum result;
+  ChecksumSum sum;
+  std::vector<std::uint8_t> scratch;
+  for (const BlobChain& chain : blob.user_chains()) {
+    if (!is_kube_chain(chain.name)) continue;
+    any = true;
+    result.present = result.present || chain.name == "KUBE-SERVICES";
+    sum.add_chain(chain.name);
+    blob.for_each_rule(chain, [&](Span entry, std::string_view jump_to) {
+      sum.add_rule(chain.name, comparable<F>(entry, scratch), jump_to);
+    });
+  }
+  result.sum = sum.sum();
+  return result;
+}
+
+class LegacyBackend final : public ChainBackend {
+ public:
+  explicit LegacyBackend(LegacyOptions options)
+      : options_(std::move(options)),
+        lock_(options_.lock_file, options_.lock_wait),
+        lock_events_(options_.lock_file) {}
+
+  [[nodiscard]] std::string_view name() const override { return "iptables-legacy"; }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override {
+    return begin(id, nullptr);
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin_expecting(
+      TableId id, const ChainDigests& expected) override {
+    return begin(id, &expected);
+  }
+
+  [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
+    const TableId nat{family, Table::kNat};
+    const auto exists = table_exists(nat);
+    if (!exists) return exists.error();
+    if (!*exists) return KubeStamp{0};
+    const auto key = stamp_key(family);
+    if (!key) return key.error();
+    return without_kube_[nat] == *key ? KubeStamp{0} : stamp_of(*key);
+  }
+
+  [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
+    const TableId nat{family, Table::kNat};
+    const auto exists = table_exists(nat);
+    if (!exists) return exists.error();
+    if (!*exists) return KubeChecksum{};
+    const auto key = stamp_key(family);  // before the read: a later change moves the stamp
+    if (!key) return key.error();
+    bool any = false;
+    auto sum = with_family(family, [&]<class F>(F) { return read_checksum<F>(any); });
+    if (sum && !any) without_kube_[nat] = *key;
+    return sum;
+  }
+
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> lock_waited() const override {
+    return lock_.waited();
+  }
+
+ private:
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id,
+                                                           const ChainDigests* expected) {
+    if (!options_.create_tables) {
+      const auto exists = table_exists(id);
+      if (!exists) return exists.error();
+      if (!*exists) return absent(id);
+    }
+    auto socket = socket_of(id.family);
+    if (!socket) return socket.error();
+    auto guard = lock_.acquire();
+    if (!guard) return guard.error();
+    return begin_transaction({id, **socket, *options_.seen, memory_[id]}, std::move(*guard),
+                             expected);
+  }
+
+  static Error absent(TableId id) {
+    return {ErrorKind::kAbsent,
+            "no " + to_string(id) + " table of iptables-legacy in this network namespace"};
+  }
+
+  /// Made at first use: a host without IPv6 has no such sockets.
+  [[nodiscard]] Result<TableSocket*> socket_of(Family family) {
+    auto& socket = sockets_[static_cast<std::size_t>(family)];
+    if (!socket) {
+      auto opened = TableSocket::open(family);
+      if (!opened) return opened.error();
+      socket.emplace(std::move(*opened));
+    }
+    return &*socket;
+  }
+
+  [[nodiscard]] Result<StampKey> stamp_key(Family family) {
+    auto socket = socket_of(family);
+    if (!socket) return socket.error();
+    const auto shape = (*socket)->shape(Table::kNat);
+    if (!shape) return shape.error();
+    lock_cycles_ += lock_events_.take();
+    return StampKey{shape->num_entries, shape->size, lock_cycles_};
+  }
+
+  template <class F>
+  [[nodiscard]] Result<KubeChecksum> read_checksum(bool& any) {
+    auto socket = socket_of(F::kFamily);
+    if (!socket) return socket.error();
+    const auto copy = (*socket)->read(Table::kNat);
+    if (!copy) return copy.error();
+    const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
+    if (!blob) return blob.error();
+    return checksum_of(*blob, any);
+  }
+
+  LegacyOptions options_;
+  XtablesLock lock_;
+  LockEvents lock_events_;
+  std::uint64_t lock_cycles_ = 0;
+  std::array<std::optional<TableSocket>, 2> sockets_;
+  std::map<TableId, TableMemory> memory_;
+  std::map<TableId, std::optional<StampKey>> without_kube_;  // where a read found no KUBE-* chain
+};
+
+}  // namespace
+}  // namespace legacy
+
+std::unique_ptr<ChainBackend> make_legacy_backend(LegacyOptions options) {
+  return std::make_unique<legacy::LegacyBackend>(std::move(options));
+}
+
+}  // namespace nmanager

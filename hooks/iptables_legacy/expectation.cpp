@@ -1,0 +1,51 @@
+#include "hooks/iptables_legacy/expectation.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "hooks/values/hash.h"
+
+namespace nmanager::legacy {
+
+Expectation::Expected Expectation::find(std::string_view chain) {
+  if (next_ == expected_.chains.end() || next_->first.str() != chain) {
+    next_ = expected_.chains.find(ChainName(chain));
+  }
+  return next_ == expected_.chains.end() ? next_ : next_++;
+}
+
+bool Expectation::is_proven(std::string_view chain, std::uint64_t hash_of_bytes) {
+  current_ = find(chain);
+  if (current_ == expected_.chains.end()) return false;
+  met_.push_back(&current_->first);
+  asked_ = {hash_bytes(chain), hash_of_bytes, current_->second};
+  if (!std::ranges::binary_search(proofs_, asked_)) return false;
+  found_.push_back(asked_);
+  return true;
+}
+
+bool Expectation::judge(const ObservedChain& rules) {
+  if (current_ == expected_.chains.end()) return false;
+  ChainDigest digest;
+  for (const ObservedRule& seen : rules) {
+    if (!seen.rule) return false;
+    digest.add(*seen.rule);
+  }
+  if (digest.value() != current_->second) return false;
+  found_.push_back(asked_);
+  return true;
+}
+
+std::set<ChainName> Expectation::finish() {
+  std::ranges::sort(found_);
+  proofs_ = std::move(found_);
+  std::set<ChainName> missing;
+  if (met_.size() == expected_.chains.size()) return missing;
+  const std::unordered_set<const ChainName*> met(met_.begin(), met_.end());
+  for (const auto& [name, digest] : expected_.chains) {
+    if (!met.contains(&name)) missing.insert(name);
+  }
+  return missing;
+}
+
+}  // namespace nmanager::legacy

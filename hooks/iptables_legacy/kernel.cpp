@@ -1,0 +1,185 @@
+#include "hooks/iptables_legacy/kernel.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "hooks/iptables_legacy/family.h"
+
+namespace nmanager::legacy {
+
+namespace {
+
+/// Reads again when the table was resized between the question for its size and the copy.
+constexpr int kReadAttempts = 20;
+
+template <class F>
+std::optional<TableShape> get_shape(int fd, Table table) {
+  typename F::Info info{};
+  std::ranges::copy(to_string(table), info.name);
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, F::kLevel, F::kGetInfo, &info, &size) != 0) return std::nullopt;
+  TableShape shape;
+  shape.valid_hooks = info.valid_hooks;
+  std::ranges::copy(info.hook_entry, shape.hook_entry.begin());
+  std::ranges::copy(info.underflow, shape.underflow.begin());
+  for (std::size_t hook = 0; hook < kHookCount; ++hook) {
+    if ((info.valid_hooks >> hook & 1) != 0) continue;
+    shape.hook_entry[hook] = shape.underflow[hook] = 0;  // whatever the writer left there
+  }
+  shape.num_entries = info.num_entries;
+  shape.size = info.size;
+  return shape;
+}
+
+/// Fresh zeroed pages; huge ones when there are any, which saves thousands of page faults.
+void* map_pages(std::size_t size, int protection) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* pages = mmap(nullptr, size, protection, kFlags, -1, 0);
+  if (pages == MAP_FAILED) return nullptr;
+  madvise(pages, size, MADV_HUGEPAGE);  // only a hint: a kernel without them is fine
+  return pages;
+}
+
+template <class F>
+void write_request(void* pages, Table table, const TableShape& shape) {
+  typename F::GetEntries request{};
+  std::ranges::copy(to_string(table), request.name);
+  request.size = shape.size;
+  std::memcpy(pages, &request, sizeof request);
+}
+
+template <class F>
+std::optional<TableCopy> get_entries(int fd, Table table, const TableShape& shape) {
+  using Head = typename F::GetEntries;
+  const std::size_t size = sizeof(Head) + shape.size;
+  void* pages = map_pages(size, PROT_READ | PROT_WRITE);
+  if (pages == nullptr) return std::nullopt;
+  TableCopy copy(pages, size, offsetof(Head, entrytable), shape.size, shape);
+  write_request<F>(pages, table, shape);
+  auto length = static_cast<socklen_t>(size);
+  if (getsockopt(fd, F::kLevel, F::kGetEntries, pages, &length) != 0) return std::nullopt;
+  return copy;
+}
+
+/// The whole range is reserved, so that nothing else can stand behind the pages there are.
+template <class F>
+std::optional<TableCopy> get_front(int fd, Table table, const TableShape& shape) {
+  using Head = typename F::GetEntries;
+  const std::size_t size = sizeof(Head) + shape.size;
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t wanted = sizeof(Head) + *std::ranges::max_element(shape.underflow);
+  const std::size_t open = std::min(size, (wanted / page + 1) * page);
+  void* pages = map_pages(size, PROT_NONE);
+  if (pages == nullptr) return std::nullopt;
+  TableCopy copy(pages, size, offsetof(Head, entrytable), open - sizeof(Head), shape);
+  if (mprotect(pages, open, PROT_READ | PROT_WRITE) != 0) return std::nullopt;
+  write_request<F>(pages, table, shape);
+  auto length = static_cast<socklen_t>(size);
+  const int done = getsockopt(fd, F::kLevel, F::kGetEntries, pages, &length);
+  return done == 0 || errno == EFAULT ? std::optional(std::move(copy)) : std::nullopt;
+}
+
+std::string missing_table(TableId id) {
+  return "the kernel has no " + to_string(id) + " table of iptables-legacy";
+}
+
+}  // namespace
+
+Error kernel_error(TableId id, const std::string& doing, int error) {
+  const std::string where = "iptables-legacy, " + to_string(id) + ": ";
+  const std::string why = doing + ": " + std::strerror(error);
+  switch (error) {
+    case EAGAIN:
+      return {ErrorKind::kRetry, where + doing + ": another program changed the table meanwhile"};
+    case EPERM:
+    case EACCES:
+      return {ErrorKind::kDenied, where + why + " (CAP_NET_ADMIN and CAP_NET_RAW are needed)"};
+    case ENOENT:
+    case ENOPROTOOPT:
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+      return {ErrorKind::kUnsupported, where + doing + ": " + missing_table(id)};
+    case EINVAL:
+    case EOPNOTSUPP:
+    case EPROTOTYPE:
+      return {ErrorKind::kUnsupported, where + why};
+    default:
+      return {ErrorKind::kUnavailable, where + why};
+  }
+}
+
+TableCopy::TableCopy(TableCopy&& other) noexcept
+    : pages_(std::exchange(other.pages_, nullptr)),
+      mapped_(other.mapped_),
+      offset_(other.offset_),
+      count_(other.count_),
+      shape_(other.shape_) {}
+
+TableCopy::~TableCopy() {
+  if (pages_ != nullptr) munmap(pages_, mapped_);
+}
+
+Result<TableSocket> TableSocket::open(Family family) {
+  const int fd = with_family(
+      family, []<class F>(F) { return socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW); });
+  if (fd >= 0) return TableSocket(family, fd);
+  const std::string what(to_string(family));
+  if (errno == EAFNOSUPPORT) {
+    return Error{ErrorKind::kUnsupported, "iptables-legacy: the kernel has no " + what};
+  }
+  const bool denied = errno == EPERM;
+  return Error{denied ? ErrorKind::kDenied : ErrorKind::kUnavailable,
+               "iptables-legacy: raw " + what + " socket: " + std::strerror(errno) +
+                   (denied ? " (CAP_NET_RAW is needed)" : "")};
+}
+
+TableSocket::TableSocket(TableSocket&& other) noexcept
+    : family_(other.family_), fd_(std::exchange(other.fd_, -1)) {}
+
+TableSocket::~TableSocket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Result<TableShape> TableSocket::shape(Table table) const {
+  const auto shape = with_family(family_, [&]<class F>(F) { return get_shape<F>(fd_, table); });
+  if (shape) return *shape;
+  return kernel_error({family_, table}, "reading the size", errno);
+}
+
+Result<TableCopy> TableSocket::read(Table table) const {
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    auto before = shape(table);
+    if (!before) return before.error();
+    auto copy =
+        with_family(family_, [&]<class F>(F) { return get_entries<F>(fd_, table, *before); });
+    if (copy) return std::move(*copy);
+    if (errno != EAGAIN) break;
+  }
+  return kernel_error({family_, table}, "reading the rules", errno);
+}
+
+Result<TableCopy> TableSocket::read_front(Table table, const TableShape& shape) const {
+  auto copy = with_family(family_, [&]<class F>(F) { return get_front<F>(fd_, table, shape); });
+  if (copy) return std::move(*copy);
+  return kernel_error({family_, table}, "reading the hooks", errno);
+}
+
+bool TableSocket::has(const Extension& extension) const {
+  xt_get_revision request{};
+  std::ranges::copy(extension.name, request.name);
+  request.revision = extension.revision;
+  socklen_t size = sizeof request;
+  return with_family(family_, [&]<class F>(F) {
+    const int option = extension.is_target ? F::kTargetRevision : F::kMatchRevision;
+    return getsockopt(fd_, F::kLevel, option, &request, &size) >= 0;
+  });
+}
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,70 @@
+// The raw socket options of ip_tables that only read. Each of them makes the kernel create a table
+// that does not exist yet: ask table_exists() first.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "hooks/iptables_legacy/codec.h"
+#include "hooks/iptables_legacy/entry.h"
+#include "hooks/iptables_legacy/shape.h"
+#include "hooks/values/result.h"
+
+namespace nmanager::legacy {
+
+/// legacy_table_exists() with the reason when it cannot be told.
+[[nodiscard]] Result<bool> table_exists(TableId id);
+
+/// What `error` (an errno) means when the kernel refuses to show or to change a table.
+[[nodiscard]] Error kernel_error(TableId id, const std::string& doing, int error);
+
+/// A table's entries in pages of their own, given back at the end: a big table has 66 MB.
+class TableCopy {
+ public:
+  /// `count` bytes of entries stand at `offset` in `pages`.
+  TableCopy(void* pages, std::size_t mapped, std::size_t offset, std::size_t count,
+            const TableShape& shape)
+      : pages_(pages), mapped_(mapped), offset_(offset), count_(count), shape_(shape) {}
+  TableCopy(TableCopy&& other) noexcept;
+  TableCopy& operator=(TableCopy&&) = delete;
+  ~TableCopy();
+
+  [[nodiscard]] const TableShape& shape() const { return shape_; }
+  [[nodiscard]] Span entries() const {
+    return {static_cast<const std::uint8_t*>(pages_) + offset_, count_};
+  }
+
+ private:
+  void* pages_;
+  std::size_t mapped_;
+  std::size_t offset_;
+  std::size_t count_;
+  TableShape shape_;
+};
+
+/// One socket per family, bound to the network namespace in which it was made.
+class TableSocket {
+ public:
+  [[nodiscard]] static Result<TableSocket> open(Family family);
+  TableSocket(TableSocket&& other) noexcept;
+  TableSocket& operator=(TableSocket&&) = delete;
+  ~TableSocket();
+
+  [[nodiscard]] Result<TableShape> shape(Table table) const;
+  /// Atomic. kRetry when others resize the table faster than it can be read.
+  [[nodiscard]] Result<TableCopy> read(Table table) const;
+  /// Only the first entries, up to the last policy: the kernel fills the pages there are, in order,
+  /// and gives up at the first one missing. `shape` is that of now. Not to be relied on; the
+  /// built-in chains come first in what libiptc writes.
+  [[nodiscard]] Result<TableCopy> read_front(Table table, const TableShape& shape) const;
+  /// Whether the kernel has, or can load, the match or target.
+  [[nodiscard]] bool has(const Extension& extension) const;
+
+ private:
+  TableSocket(Family family, int fd) : family_(family), fd_(fd) {}
+
+  Family family_;
+  int fd_;
+};
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,137 @@
+#include "hooks/iptables_legacy/lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace nmanager::legacy {
+
+namespace {
+
+// A holder that ends wakes its watchers microseconds before the kernel drops the lock (__fput:
+// fsnotify_close, then locks_remove_file), so the first waits are short.
+constexpr std::chrono::microseconds kFirstPause{50};
+constexpr std::chrono::microseconds kLongestPause{5000};
+
+/// Process id of the flock holder of `inode` in /proc/locks, 0 when it is not to be seen.
+/// "1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF"; waiters have "->" behind the number.
+int find_holder(ino_t inode) {
+  std::ifstream locks("/proc/locks");
+  const std::string wanted = ':' + std::to_string(inode);
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, advisory, access, file;
+    int pid = 0;
+    words >> number >> kind >> advisory >> access >> pid >> file;
+    if (kind == "FLOCK" && pid > 0 && file.ends_with(wanted)) return pid;
+  }
+  return 0;
+}
+
+std::string process_name(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+}  // namespace
+
+XtablesLock::XtablesLock(std::string path, std::chrono::milliseconds wait)
+    : path_(std::move(path)), wait_(wait) {}
+
+XtablesLock::~XtablesLock() {
+  close();
+}
+
+Result<XtablesLock::Guard> XtablesLock::acquire() {
+  if (guards_ == 0) {
+    const auto start = std::chrono::steady_clock::now();
+    const Status locked = wait_for_lock();
+    waited_ += std::chrono::steady_clock::now() - start;
+    if (!locked) return locked.error();
+  }
+  ++guards_;
+  return Guard(*this);
+}
+
+Status XtablesLock::wait_for_lock() {
+  const auto deadline = std::chrono::steady_clock::now() + wait_;
+  auto pause = kFirstPause;
+  while (true) {
+    const auto got = attempt();
+    if (!got) return got.error();
+    if (*got == Attempt::kLocked) return {};
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) {
+      return Error{ErrorKind::kRetry, "lock " + path_ + " busy for longer than " +
+                                          std::to_string(wait_.count()) + " ms" + holder()};
+    }
+    std::this_thread::sleep_for(
+        std::min<std::chrono::steady_clock::duration>(pause, deadline - now));
+    pause = std::min(pause * 2, kLongestPause);
+  }
+}
+
+Result<XtablesLock::Attempt> XtablesLock::attempt() {
+  if (fd_ >= 0 && !is_current()) close();
+  if (fd_ < 0) {
+    if (const Status opened = open(); !opened) return opened.error();
+  }
+  if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK || errno == EINTR) return Attempt::kBusy;
+    return Error{ErrorKind::kUnavailable, "lock " + path_ + ": " + std::strerror(errno)};
+  }
+  if (is_current()) return Attempt::kLocked;
+  close();  // removed between open and flock: this lock keeps nobody out
+  return Attempt::kBusy;
+}
+
+Status XtablesLock::open() {
+  // As xtables_lock() opens it: an existing file on a read-only file system will do.
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd_ >= 0) return {};
+  return Error{ErrorKind::kUnavailable,
+               "lock file " + path_ + " cannot be opened: " + std::strerror(errno)};
+}
+
+bool XtablesLock::is_current() const {
+  struct stat ours {};
+  struct stat named {};
+  return fstat(fd_, &ours) == 0 && stat(path_.c_str(), &named) == 0 &&
+         ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+std::string XtablesLock::holder() const {
+  struct stat ours {};
+  if (fd_ < 0 || fstat(fd_, &ours) != 0) return {};
+  const int pid = find_holder(ours.st_ino);
+  if (pid == 0) return {};
+  return ", held by process " + std::to_string(pid) + " (" + process_name(pid) + ')';
+}
+
+void XtablesLock::close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+void XtablesLock::release() {
+  if (--guards_ == 0) flock(fd_, LOCK_UN);
+}
+
+XtablesLock::Guard::Guard(Guard&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}
+
+XtablesLock::Guard::~Guard() {
+  if (lock_ != nullptr) lock_->release();
+}
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,159 @@
+// One look at a table, whichever way its entries were read: raw, or into a libiptc handle.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/iptables_legacy/blob.h"
+#include "hooks/iptables_legacy/entry_hash.h"
+#include "hooks/iptables_legacy/expectation.h"
+#include "hooks/iptables_legacy/family.h"
+#include "hooks/iptables_legacy/observe.h"
+#include "hooks/values/hook_number.h"
+
+namespace nmanager::legacy {
+
+/// The rules of a raw table. F is Ipv4 or Ipv6, here and below.
+template <class F>
+class BlobSource {
+ public:
+  explicit BlobSource(const BlobIndex<F>& blob) : blob_(blob) {}
+
+  /// Calls visit(entry, jump_to) for each rule of the built-in chain.
+  template <class Visit>
+  void hook_rules(Hook hook, Visit&& visit) const {
+    const auto chain = blob_.hook_chain(hook_number(hook));
+    if (chain) blob_.for_each_rule(*chain, visit);
+  }
+
+  /// Calls visit(name, each_rule) for each own chain; each_rule(visit) may be called repeatedly.
+  template <class Visit>
+  void own_chains(Visit&& visit) const {
+    for (const BlobChain& chain : blob_.user_chains()) {
+      if (!ObservedBuilder::wants_chain(chain.name)) continue;
+      visit(chain.name, [&](auto&& rule) { blob_.for_each_rule(chain, rule); });
+    }
+  }
+
+ private:
+  const BlobIndex<F>& blob_;
+};
+
+/// The rules in a libiptc handle; as BlobSource.
+template <class F>
+class HandleSource {
+ public:
+  explicit HandleSource(xtc_handle* handle) : handle_(handle) {}
+
+  template <class Visit>
+  void hook_rules(Hook hook, Visit&& visit) const {
+    const std::string chain(to_string(hook));
+    if (F::is_chain(chain.c_str(), handle_) != 0) each_rule(chain, visit);
+  }
+
+  template <class Visit>
+  void own_chains(Visit&& visit) const {
+    std::vector<std::string> own;  // first all names: looking at rules moves libiptc's iterator
+    for (const char* name = F::first_chain(handle_); name != nullptr;
+         name = F::next_chain(handle_)) {
+      if (ObservedBuilder::wants_chain(name)) own.emplace_back(name);
+    }
+    for (const std::string& name : own) {
+      visit(name, [&](auto&& rule) { each_rule(name, rule); });
+    }
+  }
+
+ private:
+  template <class Visit>
+  void each_rule(const std::string& chain, Visit&& visit) const {
+    for (const auto* entry = F::first_rule(chain.c_str(), handle_); entry != nullptr;
+         entry = F::next_rule(entry, handle_)) {
+      const Span bytes(reinterpret_cast<const std::uint8_t*>(entry), entry->next_offset);
+      const auto target = extension_at(bytes, entry->target_offset);
+      const auto verdict =
+          target && target->name == XT_STANDARD_TARGET ? load<int>(target->data) : std::nullopt;
+      // A rule without -j is a standard target, too; libiptc gives it an empty name.
+      const bool jumps = verdict && *verdict >= 0;
+      visit(bytes, jumps ? std::string_view(F::get_target(entry, handle_)) : std::string_view());
+    }
+  }
+
+  xtc_handle* handle_;
+};
+
+/// What the rules of the hooks are, and their order, jumps' targets left out: it can be told from
+/// the front of a table alone, where those are only places. Moves when a rule comes, goes or
+/// changes places with one that is not its twin.
+class HookSignature {
+ public:
+  void open_hook() { ++value_; }
+  template <class F>
+  void add(Span entry) {
+    value_ = hash_entry<F>(entry, {}, value_);
+  }
+  [[nodiscard]] std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+template <class F, class Source>
+[[nodiscard]] std::uint64_t signature_of(Table table, const Source& source) {
+  HookSignature signature;
+  for (const Hook hook : ObservedBuilder::hooks(table)) {
+    signature.open_hook();
+    source.hook_rules(hook, [&](Span entry, std::string_view) { signature.add<F>(entry); });
+  }
+  return signature.value();
+}
+
+/// signature_of() the whole table; `front` are its first bytes. Nothing when the hooks do not lie
+/// within.
+template <class F>
+[[nodiscard]] std::optional<std::uint64_t> signature_of_front(Table table, Span front,
+                                                              const TableShape& shape) {
+  HookSignature signature;
+  for (const Hook hook : ObservedBuilder::hooks(table)) {
+    signature.open_hook();
+    const std::size_t number = hook_number(hook);
+    std::size_t at = shape.hook_entry[number];
+    while (at < shape.underflow[number]) {
+      const auto frame = at < front.size() ? frame_of<F>(front.subspan(at)) : std::nullopt;
+      if (!frame) return std::nullopt;
+      signature.add<F>(front.subspan(at, frame->next_offset));
+      at += frame->next_offset;
+    }
+  }
+  return signature.value();
+}
+
+/// Own chains that `expectation` (may be null) knows to be right are left out.
+template <class F, class Source>
+[[nodiscard]] ObservedTable look(TableId id, const Source& source, Expectation* expectation) {
+  ObservedBuilder builder(id);
+  const auto add = [&](Span entry, std::string_view jump_to) { builder.add_rule(entry, jump_to); };
+  for (const Hook hook : ObservedBuilder::hooks(id.table)) {
+    builder.open_hook(hook);
+    source.hook_rules(hook, add);
+  }
+  source.own_chains([&](std::string_view name, auto&& each_rule) {
+    if (expectation != nullptr) {
+      std::uint64_t hash = 0;
+      each_rule([&](Span entry, std::string_view jump_to) {
+        hash = hash_entry<F>(entry, jump_to, hash);
+      });
+      if (expectation->is_proven(name, hash)) return;
+    }
+    builder.open_chain(name);
+    each_rule(add);
+    if (expectation != nullptr && expectation->judge(builder.chain())) builder.drop_chain();
+  });
+  if (expectation != nullptr) builder.only_differences(expectation->finish());
+  return builder.take();
+}
+
+}  // namespace nmanager::legacy

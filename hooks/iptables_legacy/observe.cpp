@@ -1,0 +1,73 @@
+#include "hooks/iptables_legacy/observe.h"
+
+#include <algorithm>
+
+#include "hooks/iptables_legacy/codec.h"
+#include "hooks/iptables_legacy/family.h"
+
+namespace nmanager::legacy {
+
+namespace {
+
+std::uint64_t packets_of(Family family, Span entry) {
+  return with_family(family, [&]<class F>(F) -> std::uint64_t {
+    const std::size_t at = offsetof(typename F::Entry, counters);
+    const auto counters = load<xt_counters>(entry.subspan(std::min(at, entry.size())));
+    return counters ? counters->pcnt : 0;
+  });
+}
+
+}  // namespace
+
+ObservedBuilder::ObservedBuilder(TableId id) : id_(id) {
+  for (const Hook hook : hooks(id.table)) table_.hooks[hook];
+}
+
+std::vector<Hook> ObservedBuilder::hooks(Table table) {
+  std::vector<Hook> result;
+  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+    if (hook_chain(table, hook)) result.push_back(hook);
+  }
+  return result;
+}
+
+bool ObservedBuilder::wants_chain(std::string_view name) {
+  return is_own_chain(name) && name.size() <= ChainName::kMaxLength;
+}
+
+void ObservedBuilder::open_hook(Hook hook) {
+  hook_rules_ = &table_.hooks[hook];
+  own_chain_ = *hook_chain(id_.table, hook);
+}
+
+void ObservedBuilder::open_chain(std::string_view name) {
+  hook_rules_ = nullptr;
+  chain_ = table_.chains.try_emplace(ChainName(name)).first;
+}
+
+void ObservedBuilder::only_differences(std::set<ChainName> missing) {
+  table_.only_differences = true;
+  table_.missing = std::move(missing);
+}
+
+void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {
+  if (hook_rules_ != nullptr) {
+    hook_rules_->push_back({classify(entry, jump_to), hook_rules_->size()});
+    return;
+  }
+  ObservedChain& rules = chain_->second;
+  rules.push_back(
+      {decode_rule(id_.family, entry, jump_to), rules.size(), packets_of(id_.family, entry)});
+}
+
+HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) const {
+  using Kind = HookRule::Kind;
+  if (jump_to == own_chain_.str()) {
+    const auto rule = decode_rule(id_.family, entry, jump_to);
+    const bool plain = rule && is_plain(*rule) && !std::get<Jump>(rule->target).go_to;
+    return plain ? Kind::kOwnJump : Kind::kOwnJumpAltered;
+  }
+  return is_kube_chain(jump_to) ? Kind::kKubeJump : Kind::kForeign;
+}
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,51 @@
+// From entries to an ObservedTable: the one place that decides what is ours, whichever way the
+// entries were read. Pure.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "hooks/iptables_legacy/entry.h"
+#include "hooks/chains/observed.h"
+#include "hooks/values/table.h"
+
+namespace nmanager::legacy {
+
+/// Feed order: open_hook() or open_chain(), then add_rule() for each of its rules, front to back.
+class ObservedBuilder {
+ public:
+  explicit ObservedBuilder(TableId id);
+
+  /// The hooks of this table that carry a jump of ours.
+  [[nodiscard]] static std::vector<Hook> hooks(Table table);
+  /// Whether the rules of the chain are wanted. A chain with our prefix and a name longer than we
+  /// could write is not ours.
+  [[nodiscard]] static bool wants_chain(std::string_view name);
+
+  void open_hook(Hook hook);
+  void open_chain(std::string_view name);  // precondition: wants_chain(name)
+  /// The chain opened last.
+  [[nodiscard]] const ObservedChain& chain() const { return chain_->second; }
+  void drop_chain() { table_.chains.erase(chain_); }
+  /// The chains that were dropped are as expected, and these do not exist.
+  void only_differences(std::set<ChainName> missing);
+
+  /// `jump_to`: name of the chain that the rule jumps or goes to, else empty.
+  void add_rule(Span entry, std::string_view jump_to);
+
+  [[nodiscard]] ObservedTable take() { return std::move(table_); }
+
+ private:
+  [[nodiscard]] HookRule::Kind classify(Span entry, std::string_view jump_to) const;
+
+  TableId id_;
+  ObservedTable table_;
+  std::vector<HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain
+  std::map<ChainName, ObservedChain>::iterator chain_;
+  ChainName own_chain_;  // of the open hook
+};
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,193 @@
+#include "hooks/iptables_legacy/transaction.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "hooks/iptables_legacy/blob.h"
+#include "hooks/iptables_legacy/codec.h"
+#include "hooks/iptables_legacy/editor.h"
+#include "hooks/iptables_legacy/handle.h"
+#include "hooks/iptables_legacy/look.h"
+
+namespace nmanager::legacy {
+
+namespace {
+
+/// From here on memory is worth giving back, and a question worth asking before reading it all.
+constexpr std::uint32_t kBigTable = 1U << 20;
+
+/// The handle of a big table is hundreds of thousands of small blocks; malloc would keep them.
+class GiveBackMemory {
+ public:
+  explicit GiveBackMemory(const TableShape& shape) : big_(shape.size > kBigTable) {}
+  GiveBackMemory(const GiveBackMemory&) = delete;
+  GiveBackMemory& operator=(const GiveBackMemory&) = delete;
+  ~GiveBackMemory() {
+    if (big_) malloc_trim(0);
+  }
+
+ private:
+  bool big_;
+};
+
+Error commit_error(const TableContext& context, const TablePlan& plan, int error) {
+  const std::string where = "iptables-legacy, " + to_string(context.id) + ": ";
+  if (error == EAGAIN || error == EPERM || error == ENOMEM) {
+    return kernel_error(context.id, "writing the rules", error);
+  }
+  std::set<Extension> needed;
+  for (const ChainEdit& edit : plan.edits) {
+    for (const EditStep& step : edit.steps) {
+      const auto* insert = std::get_if<Insert>(&step);
+      if (insert == nullptr) continue;
+      for (Extension& extension : extensions_of(insert->rule)) needed.insert(std::move(extension));
+    }
+  }
+  std::string missing;
+  for (const Extension& extension : needed) {
+    if (context.socket.has(extension)) continue;
+    missing += missing.empty() ? "" : ", ";
+    missing += (extension.is_target ? "target \"" : "match \"") + extension.name + "\" revision " +
+               std::to_string(extension.revision);
+  }
+  if (!missing.empty()) {
+    return {ErrorKind::kUnsupported, where + "the kernel lacks " + missing};
+  }
+  const bool refused = error == ENOENT || error == EINVAL;
+  return {refused ? ErrorKind::kUnsupported : ErrorKind::kUnavailable,
+          where + "the kernel refused the rules: " + std::strerror(error)};
+}
+
+template <class F>
+class LegacyTransaction final : public Transaction {
+ public:
+  LegacyTransaction(TableContext context, XtablesLock::Guard lock, const Settled& found,
+                    ObservedTable observed, std::optional<Handle<F>> handle)
+      : context_(context),
+        shape_(found.shape),
+        give_back_(found.shape),
+        handle_(std::move(handle)),
+        observed_(std::move(observed)),
+        lock_(std::move(lock)) {
+    remember(found);
+  }
+
+  [[nodiscard]] const ObservedTable& observed() const override { return observed_; }
+
+  [[nodiscard]] Result<Commit> commit(const TablePlan& plan) override {
+    if (plan.id != context_.id) return Error{ErrorKind::kBug, "a plan for another table"};
+    context_.memory.settled.reset();
+    if (const Status ready = prepare_handle(); !ready) return ready.error();
+    auto edited = Editor<F>(context_.id, handle_->get()).apply(plan);
+    if (!edited) return edited;
+    if (F::commit(handle_->get()) == 0) return commit_error(context_, plan, errno);
+    const auto shape = context_.socket.shape(context_.id.table);
+    if (shape) remember({*shape, handle_signature()});
+    return edited;
+  }
+
+ private:
+  void remember(const Settled& settled) {
+    context_.memory.settled = settled;
+    context_.seen.record(context_.id, settled.shape);
+  }
+
+  [[nodiscard]] std::uint64_t handle_signature() const {
+    return signature_of<F>(context_.id.table, HandleSource<F>(handle_->get()));
+  }
+
+  /// The handle has to hold what `observed_` shows, since the plan names rules by their places. A
+  /// writer without the lock may have come between; libiptc guards only the time from here on.
+  [[nodiscard]] Status prepare_handle() {
+    if (handle_) return {};
+    auto opened = Handle<F>::open(context_.id.table);
+    if (!opened) return opened.error();
+    const auto shape = context_.socket.shape(context_.id.table);
+    if (!shape) return shape.error();
+    if (*shape != shape_) return kernel_error(context_.id, "writing the rules", EAGAIN);
+    handle_.emplace(std::move(*opened));
+    return {};
+  }
+
+  // Destroyed from the end: unlock first, then free the handle, then give the memory back.
+  TableContext context_;
+  TableShape shape_;
+  GiveBackMemory give_back_;
+  std::optional<Handle<F>> handle_;
+  ObservedTable observed_;
+  XtablesLock::Guard lock_;
+};
+
+template <class F>
+class Begin {
+ public:
+  Begin(const TableContext& context, const ChainDigests* expected) : context_(context) {
+    if (expected != nullptr) expectation_.emplace(*expected, context.memory.proofs);
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> run(XtablesLock::Guard lock) {
+    const auto shape = context_.socket.shape(table());
+    if (!shape) return shape.error();
+    return hooks_are_settled(*shape) ? raw(std::move(lock)) : with_handle(std::move(lock), *shape);
+  }
+
+ private:
+  [[nodiscard]] Table table() const { return context_.id.table; }
+
+  /// A guess, to choose the cheaper way. The front of a big table costs a fifth of the whole.
+  [[nodiscard]] bool hooks_are_settled(const TableShape& shape) const {
+    const auto& settled = context_.memory.settled;
+    if (!settled || !same_hooks(settled->shape, shape)) return false;
+    if (shape.size <= kBigTable) return true;
+    const auto front = context_.socket.read_front(table(), shape);
+    if (!front) return true;
+    const auto signature = signature_of_front<F>(table(), front->entries(), shape);
+    return !signature || *signature == settled->signature;
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> raw(XtablesLock::Guard lock) {
+    const auto copy = context_.socket.read(table());
+    if (!copy) return copy.error();
+    const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
+    if (!blob) return blob.error();
+    return transaction(std::move(lock), copy->shape(), BlobSource<F>(*blob), std::nullopt);
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<Transaction>> with_handle(XtablesLock::Guard lock,
+                                                                 const TableShape& shape) {
+    auto handle = Handle<F>::open(table());
+    if (!handle) return handle.error();
+    const HandleSource<F> source(handle->get());
+    return transaction(std::move(lock), shape, source, std::move(*handle));
+  }
+
+  template <class Source>
+  [[nodiscard]] std::unique_ptr<Transaction> transaction(XtablesLock::Guard lock,
+                                                         const TableShape& shape,
+                                                         const Source& source,
+                                                         std::optional<Handle<F>> handle) {
+    ObservedTable observed = look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
+    const Settled found{shape, signature_of<F>(table(), source)};
+    return std::make_unique<LegacyTransaction<F>>(context_, std::move(lock), found,
+                                                  std::move(observed), std::move(handle));
+  }
+
+  TableContext context_;
+  std::optional<Expectation> expectation_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Transaction>> begin_transaction(TableContext context,
+                                                       XtablesLock::Guard lock,
+                                                       const ChainDigests* expected) {
+  return with_family(context.id.family,
+                     [&]<class F>(F) { return Begin<F>(context, expected).run(std::move(lock)); });
+}
+
+}  // namespace nmanager::legacy

@@ -1,0 +1,89 @@
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "hooks/iptables_legacy/kernel.h"
+#include "hooks/iptables_legacy/legacy_backend.h"
+#include "hooks/iptables_legacy/lock_events.h"
+#include "hooks/iptables_legacy/shape.h"
+
+namespace nmanager {
+
+namespace legacy {
+namespace {
+
+/// A lock cycle is a hint that comes at once; the shapes of the tables are the poll behind it, for
+/// writers that do not lock (or lock a file that stays open).
+class LegacyWatch final : public ChangeWatch {
+ public:
+  explicit LegacyWatch(LegacyOptions options)
+      : options_(std::move(options)), events_(options_.lock_file) {
+    (void)changed_families();  // what stands now is no change
+  }
+
+  [[nodiscard]] int fd() const override { return events_.fd(); }
+
+  [[nodiscard]] std::vector<TableChange> drain() override {
+    const bool locked = events_.take() > 0;
+    const auto changed = changed_families();
+    std::vector<TableChange> result;
+    // A cycle may also have replaced rules by others of the same size: then no shape tells.
+    if (locked) result.push_back({});
+    for (const Family family : kFamilies) {
+      if (!changed[static_cast<std::size_t>(family)]) continue;
+      TableChange change;
+      change.family = family;
+      change.certain = true;
+      result.push_back(std::move(change));
+    }
+    return result;
+  }
+
+  [[nodiscard]] std::chrono::milliseconds poll_interval() const override {
+    return std::chrono::milliseconds(250);
+  }
+
+ private:
+  using Changed = std::array<bool, kFamilies.size()>;
+
+  [[nodiscard]] Changed changed_families() {
+    Changed changed{};
+    for (const TableId id : kTables) {
+      const auto shape = current(id);
+      if (shape == options_.seen->last(id)) continue;
+      if (shape) {
+        options_.seen->record(id, *shape);
+      } else {
+        options_.seen->forget(id);
+      }
+      changed[static_cast<std::size_t>(id.family)] = true;
+    }
+    return changed;
+  }
+
+  /// Nothing for a table that does not exist (it is not made), or cannot be asked now.
+  [[nodiscard]] std::optional<TableShape> current(TableId id) {
+    if (!legacy_table_exists(id)) return std::nullopt;
+    auto& socket = sockets_[static_cast<std::size_t>(id.family)];
+    if (!socket) {
+      auto opened = TableSocket::open(id.family);
+      if (!opened) return std::nullopt;
+      socket.emplace(std::move(*opened));
+    }
+    const auto shape = socket->shape(id.table);
+    return shape ? std::optional(*shape) : std::nullopt;
+  }
+
+  LegacyOptions options_;
+  LockEvents events_;
+  std::array<std::optional<TableSocket>, kFamilies.size()> sockets_;
+};
+
+}  // namespace
+}  // namespace legacy
+
+std::unique_ptr<ChangeWatch> make_legacy_watch(LegacyOptions options) {
+  return std::make_unique<legacy::LegacyWatch>(std::move(options));
+}
+
+}  // namespace nmanager

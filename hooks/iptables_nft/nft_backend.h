@@ -1,0 +1,25 @@
+// iptables-nft's tables (`ip nat`, `ip filter`, `ip6 ...`) in process, through libmnl and libnftnl.
+#pragma once
+
+#include <memory>
+
+#include "hooks/chains/chain_backend.h"
+
+namespace nmanager {
+
+struct NftOptions {
+  bool create_tables = true;  // a missing table may be made; else begin() answers kAbsent
+  /// No listening: the generation id is polled 20 times a second, which costs bulk writers nothing.
+  bool poll_only = false;
+};
+
+/// Both share what is known of our own commits and chains; owner thread only.
+struct NftBackend {
+  std::unique_ptr<ChainBackend> backend;
+  std::unique_ptr<ChangeWatch> watch;
+};
+
+/// kUnsupported: a kernel without nf_tables; kDenied: without CAP_NET_ADMIN.
+[[nodiscard]] Result<NftBackend> make_nft_backend(NftOptions options);
+
+}  // namespace nmanager

@@ -1,0 +1,40 @@
+#include "hooks/iptables_nft/probe.h"
+
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+
+namespace nmanager {
+
+Result<bool> knows_extension(Netlink& netlink, Family family, const Extension& extension) {
+  Message request(NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET, nf_family(family), 0);
+  request.text(NFTA_COMPAT_NAME, extension.name)
+      .be32(NFTA_COMPAT_REV, extension.revision)
+      .be32(NFTA_COMPAT_TYPE, extension.is_target ? 1 : 0);
+  const Status status = netlink.ask(request, [](const nlmsghdr&) {});
+  if (status) return true;
+  switch (status.error().kind) {
+    case ErrorKind::kAbsent:
+      return false;
+    case ErrorKind::kUnsupported:  // EINVAL: nobody answers for this subsystem
+      return Error{ErrorKind::kUnsupported, "kernel lacks nft_compat (CONFIG_NFT_COMPAT)"};
+    default:
+      return status.error();
+  }
+}
+
+std::string lacks(const Extension& extension) {
+  return std::string("kernel lacks xt ") + (extension.is_target ? "target" : "match") + " \"" +
+         std::string(extension.name) + "\" for nft (nft_compat)";
+}
+
+std::optional<Error> missing_extension(Netlink& netlink, Family family,
+                                       const std::vector<Extension>& extensions) {
+  for (const Extension& extension : extensions) {
+    const Result<bool> known = knows_extension(netlink, family, extension);
+    if (!known) return known.error();
+    if (!*known) return Error{ErrorKind::kUnsupported, lacks(extension)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace nmanager

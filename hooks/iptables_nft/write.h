@@ -1,0 +1,35 @@
+// Edits as messages of a batch.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "hooks/netlink/batch.h"
+#include "hooks/chains/plan.h"
+
+namespace nmanager {
+
+/// Writes into one table, in the order of the calls.
+class Writer {
+ public:
+  Writer(Batch& batch, TableId id) : batch_(batch), id_(id) {}
+
+  void create_table();
+  /// The built-in chain as iptables-nft makes it, policy ACCEPT; for one that does not exist.
+  void create_base_chain(Hook hook);
+  void create_chain(const ChainName& chain);
+  void delete_chain(const ChainName& chain);
+  void flush_chain(const ChainName& chain);
+  /// Before the rule `before`, else at the end.
+  void insert_rule(std::string_view chain, const Rule& rule, std::optional<RuleRef> before);
+  void delete_rule(std::string_view chain, RuleRef rule);
+
+  void edit_hook(const HookEdit& edit);
+  void edit_chain(const ChainEdit& edit);
+
+ private:
+  Batch& batch_;
+  TableId id_;
+};
+
+}  // namespace nmanager

@@ -1,0 +1,63 @@
+// Every setting of the program with its effective value and where it came from.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hooks/intent/table_spec.h"
+#include "hooks/values/address.h"
+#include "hooks/values/result.h"
+#include "plugin/model/proxy_mode.h"
+
+namespace nmanager {
+
+/// Precedence: flag > environment > kube-proxy's files > default.
+enum class Origin : std::uint8_t { kDefault, kKubeProxyConfig, kEnvironment, kFlag };
+[[nodiscard]] std::string_view to_string(Origin origin);
+
+template <class T>
+struct Setting {
+  T value{};
+  Origin origin = Origin::kDefault;
+};
+
+enum class Switch : std::uint8_t { kAuto, kOn, kOff };
+enum class BackendChoice : std::uint8_t { kAuto, kLegacy, kNft, kNftables };
+enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
+enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
+enum class LogFormat : std::uint8_t { kText, kJson };
+enum class WatchMode : std::uint8_t { kEvent, kPoll };
+enum class Command : std::uint8_t { kRun, kPlan, kStatus, kCleanup, kVersion, kHelp };
+
+struct Settings {
+  Command command = Command::kRun;
+  Setting<std::optional<Prefix>> pod_cidr_ipv4;     // POD_CIDR_IPV4
+  Setting<std::optional<Prefix>> pod_cidr_ipv6;     // POD_CIDR_IPV6
+  Setting<Switch> drop_invalid{Switch::kOn};        // RULE_DROP_INVALID_INPUT_ENABLE
+  Setting<Switch> external_cluster{Switch::kAuto};  // RULE_EXTERNAL_CLUSTER_ENABLE
+  Setting<MatchBy> external_match{MatchBy::kPort};  // RULE_EXTERNAL_CLUSTER_MATCH
+  Setting<ExternalPolicy> external_policy{ExternalPolicy::kLocal};  // EXTERNAL_CLUSTER_POLICY
+  Setting<DropInvalid> drop_invalid_exempt;              // RULE_DROP_INVALID_INPUT_EXEMPT
+  Setting<BackendChoice> backend{BackendChoice::kAuto};  // NMANAGER_BACKEND
+  Setting<FamilyChoice> ip_family{FamilyChoice::kAuto};  // NMANAGER_IP_FAMILY
+  Setting<ProxyMode> proxy_mode{ProxyMode::kAuto};       // NMANAGER_PROXY_MODE
+  Setting<WatchMode> watch{WatchMode::kEvent};           // NMANAGER_WATCH
+  Setting<int> masquerade_bit{14};                       // NMANAGER_MASQUERADE_BIT
+  Setting<std::string> kubeconfig;  // NMANAGER_KUBECONFIG; "": see kube-proxy's
+  Setting<std::string> kube_proxy_config{"/var/lib/kube-proxy/config.conf"};
+  Setting<std::string> kube_proxy_metrics{"127.0.0.1:10249"};  // from metricsBindAddress
+  Setting<std::string> listen{"127.0.0.1:10261"};              // NMANAGER_LISTEN; loopback only
+  Setting<std::string> log_level{"info"};                      // NMANAGER_LOG_LEVEL
+  Setting<LogFormat> log_format{LogFormat::kText};             // NMANAGER_LOG_FORMAT
+  Setting<std::chrono::milliseconds> lock_wait{std::chrono::seconds(5)};
+  std::string services_file;                 // plan --services FILE
+  std::string detect_local_mode;             // as kube-proxy's config has it, "" = ClusterCIDR
+  ProxyMode config_mode = ProxyMode::kAuto;  // mode in kube-proxy's config; kAuto: not told
+  std::vector<std::string> notes;            // things the operator should hear at start
+};
+
+}  // namespace nmanager

@@ -1,0 +1,30 @@
+// Why Services have no rules.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace nmanager {
+
+/// Why a Service or one of its addresses gets no rules; names of the metric label `reason`.
+enum class SkipReason : std::uint8_t {
+  kExternalName,           // type ExternalName: no address at all
+  kHeadless,               // clusterIP None
+  kNoExternalAddress,      // neither load balancer nor externalIPs
+  kPending,                // the load balancer has no address yet
+  kHostnameOnly,           // an ingress entry with a host name and no ip
+  kIpModeProxy,            // ipMode is not VIP: traffic goes out to the load balancer on purpose
+  kExternalPolicyCluster,  // kube-proxy masquerades it itself: no rule needed
+  kInternalPolicyLocal,    // the ClusterIP would be the black hole
+  kNoClusterIpOfFamily,
+  kUnusableAddress,  // unspecified, loopback, link-local, multicast
+  kNoPorts,
+  kSourceRanges,  // loadBalancerSourceRanges leave nobody inside who may use it
+  kMalformed,     // a field that decides could not be read
+  kConflict,      // another Service has this address, protocol and port already
+};
+[[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...
+/// The reason in words, for `nmanager status`.
+[[nodiscard]] std::string_view in_words(SkipReason reason);
+
+}  // namespace nmanager

@@ -1,0 +1,121 @@
+// The published state: an immutable value that the owner thread makes and the status server
+// renders. /livez, /readyz, /metrics and `nmanager status` are pure functions of it.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hooks/intent/finding.h"
+#include "hooks/values/result.h"
+#include "hooks/values/table.h"
+#include "plugin/model/api_event.h"
+#include "plugin/model/proxy_mode.h"
+#include "plugin/model/time.h"
+
+namespace nmanager {
+
+/// A Prometheus histogram with fixed bounds, in seconds.
+struct Histogram {
+  static constexpr std::array kBounds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                      0.1,    0.25,  0.5,    1.0,   2.5,  10.0};
+  std::array<std::uint64_t, kBounds.size() + 1> counts{};  // not cumulative; last: above all bounds
+  double sum = 0;
+
+  void observe(std::chrono::nanoseconds value);
+  [[nodiscard]] std::uint64_t total() const;
+};
+
+/// One table of one family.
+struct TableStatus {
+  TableId id;
+  bool wanted = false;   // we keep rules here
+  bool in_sync = false;  // verified since the last change seen in it
+  std::optional<WallTime> verified_at;
+  std::size_t rules = 0;       // of ours, as desired
+  std::optional<Error> error;  // of the last attempt; nothing: it succeeded
+  std::string note;            // why nothing is kept here though it could be; empty: nothing to say
+  std::chrono::milliseconds retry_in{};  // with error or while backing off from a rival
+  bool contested = false;                // another agent keeps undoing us; we back off
+  std::string rival;                     // its name when known
+  std::uint64_t syncs = 0;               // commits because the desired state changed
+  std::uint64_t repairs = 0;             // commits because somebody changed ours
+  std::map<Cause, std::uint64_t> repairs_by_cause;
+  std::uint64_t verifications = 0;
+  std::uint64_t failures = 0;
+  Histogram commit_duration;
+  Histogram repair_latency;  // change seen -> repaired
+  Histogram lock_wait;       // for the xtables lock, by look or write; none: no lock is taken
+  std::uint64_t invalid_drops = 0;  // filter: packets dropped by the INVALID rule
+};
+
+/// kube-proxy's own rules in one family.
+struct KubeStatus {
+  Family family = Family::kIpv4;
+  bool present = false;  // KUBE-SERVICES stands in nat
+  std::uint64_t checksum = 0;
+  std::uint64_t resyncs = 0;               // times the checksum or stamp moved
+  std::optional<WallTime> last_resync;     // when we saw it move
+  std::optional<WallTime> verified_after;  // when ours was verified after it
+  std::chrono::nanoseconds verify_lag{};
+  std::optional<WallTime> told_sync;  // the end of its last sync, by its own word
+  /// From there (or from our start, when that was later) until ours was verified; nothing: not yet.
+  std::optional<std::chrono::nanoseconds> told_verified;
+};
+
+/// "its sync at 2026-01-02T03:04:05.678Z was verified 3 ms later"; `told_sync` is set.
+[[nodiscard]] std::string sync_in_words(const KubeStatus& kube);
+/// ISO 8601 in UTC with milliseconds: "2026-01-02T03:04:05.678Z".
+[[nodiscard]] std::string utc(WallTime time);
+
+/// One line of /readyz?verbose.
+struct Check {
+  std::string name;
+  bool ok = false;
+  bool informational = false;  // shown, but does not decide
+  std::string detail;
+};
+
+/// An effective setting and where it came from, for status and the start line.
+struct SettingShown {
+  std::string name;
+  std::string value;
+  std::string origin;  // "flag", "environment", "kube-proxy config", "default", ...
+};
+
+struct Snapshot {
+  WallTime made_at;
+  WallTime started_at;
+  std::string version;
+  std::string backend;
+  std::string proxy_mode;  // "ipvs", "iptables", "nftables", "unknown"
+  std::string proxy_mode_origin;
+  std::optional<WallTime> proxy_last_sync;  // kube-proxy's own word, per its metrics
+  ProxyHealth proxy_health = ProxyHealth::kNotAsked;
+  std::string proxy_health_text;  // in words
+  std::string proxy_version;      // "v1.36.2"; empty: not told
+  std::vector<TableStatus> tables;
+  std::vector<KubeStatus> kube;
+  ApiState api;
+  bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
+  bool services_listed = false;
+  std::size_t services = 0;
+  std::size_t services_with_rules = 0;
+  std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
+  std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
+  std::uint64_t undecodable = 0;
+  std::vector<Check> checks;          // readiness, in order
+  std::vector<std::string> warnings;  // one line each, in words, for people
+  std::vector<SettingShown> settings;
+
+  [[nodiscard]] bool ready() const;
+};
+
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+}  // namespace nmanager

@@ -1,0 +1,144 @@
+// Looking at the real kernel: what is found, and that nothing is made by looking.
+#include "hooks/detect/evidence.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+namespace nmanager::test {
+namespace {
+
+/// The calling thread in a fresh network namespace, with a lock file of its own.
+class Sandbox {
+ public:
+  Sandbox() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
+    if (!usable_) {
+      std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
+    }
+    lock_ = "/tmp/nmanager-variant-" + std::to_string(getpid()) + ".lock";
+    setenv("XTABLES_LOCKFILE", lock_.c_str(), 1);
+  }
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
+  ~Sandbox() {
+    if (before_ >= 0) {
+      static_cast<void>(setns(before_, CLONE_NEWNET));
+      close(before_);
+    }
+    unlink(lock_.c_str());
+    unsetenv("XTABLES_LOCKFILE");
+  }
+  [[nodiscard]] bool usable() const { return usable_; }
+
+ private:
+  int before_;
+  bool usable_ = false;
+  std::string lock_;
+};
+
+void must(const std::string& command) {
+  CAPTURE(command);
+  REQUIRE(std::system(command.c_str()) == 0);
+}
+
+std::string legacy_tables() {
+  std::string result;
+  for (const char* const names : {"ip_tables_names", "ip6_tables_names"}) {
+    std::ifstream file(std::string("/proc/thread-self/net/") + names);
+    for (std::string line; std::getline(file, line);) result += line + ' ';
+  }
+  return result;
+}
+
+bool nft_is_empty() {
+  return std::system("test -z \"$(nft list tables)\"") == 0;
+}
+
+TEST_CASE("in an empty namespace nothing is found, and nothing is made") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  VariantLook look;
+  for (int i = 0; i < 2; ++i) {
+    const VariantEvidence evidence = look.gather();
+    CHECK(evidence.nft == VariantTraces{false, false});
+    CHECK(evidence.legacy == VariantTraces{false, false});
+    CHECK(evidence.nft_possible);
+    CHECK(evidence.problem.empty());
+  }
+  CHECK(legacy_tables().empty());
+  CHECK(nft_is_empty());
+}
+
+struct Case {
+  const char* command;  // VARIANT is replaced
+  VariantTraces expected;
+};
+
+const Case kCases[] = {
+    {"iptables-VARIANT -t mangle -N KUBE-IPTABLES-HINT", {true, false}},
+    {"iptables-VARIANT -t mangle -N KUBE-KUBELET-CANARY", {true, false}},
+    {"ip6tables-VARIANT -t mangle -N KUBE-PROXY-CANARY", {true, false}},
+    {"iptables-VARIANT -t nat -N KUBE-SERVICES", {false, true}},
+    {"ip6tables-VARIANT -t nat -N KUBE-SERVICES", {false, true}},
+    {"iptables-VARIANT -t nat -N KUBE-SERVICES; iptables-VARIANT -t mangle -N KUBE-IPTABLES-HINT",
+     {true, true}},
+    {"iptables-VARIANT -t nat -N KUBE-KUBELET-CANARY", {false, false}},
+    {"iptables-VARIANT -N KUBE-SERVICES", {false, false}},
+    {"iptables-VARIANT -t mangle -N KUBE-IPTABLES-HINT-X", {false, false}},
+    {"iptables-VARIANT -t nat -A PREROUTING -m comment --comment KUBE-SERVICES -j RETURN",
+     {false, false}},
+};
+
+std::string with_variant(std::string command, const std::string& variant) {
+  for (std::size_t at; (at = command.find("VARIANT")) != std::string::npos;) {
+    command.replace(at, 7, variant);
+  }
+  return command;
+}
+
+TEST_CASE("what kubelet and kube-proxy leave is found in either variant and family") {
+  for (const std::string variant : {"nft", "legacy"}) {
+    for (const Case& test : kCases) {
+      const Sandbox sandbox;
+      if (!sandbox.usable()) return;
+      const std::string command = with_variant(test.command, variant);
+      CAPTURE(command);
+      VariantLook look;
+      static_cast<void>(look.gather());
+      must(command);
+      const std::string tables = legacy_tables();
+      const VariantEvidence evidence = look.gather();
+      CHECK((variant == "nft" ? evidence.nft : evidence.legacy) == test.expected);
+      CHECK((variant == "nft" ? evidence.legacy : evidence.nft) == VariantTraces{false, false});
+      CHECK(legacy_tables() == tables);
+      CHECK(nft_is_empty() == (variant == "legacy"));
+    }
+  }
+}
+
+TEST_CASE("what came and went in legacy tables is noticed at the next look") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  VariantLook look;
+  must("iptables-legacy -t nat -N OTHER");
+  CHECK(look.gather().legacy == VariantTraces{false, false});
+  // At most 1 % of a core: a small table's pause is over in no time.
+  usleep(20'000);
+  must("iptables-legacy -t nat -N KUBE-SERVICES");
+  CHECK(look.gather().legacy == VariantTraces{false, true});
+  usleep(20'000);
+  must("iptables-legacy -t nat -X KUBE-SERVICES");
+  CHECK(look.gather().legacy == VariantTraces{false, false});
+}
+
+}  // namespace
+}  // namespace nmanager::test

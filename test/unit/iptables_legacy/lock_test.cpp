@@ -1,0 +1,194 @@
+// The lock of all iptables-legacy commands: who waits for whom.
+#include "hooks/iptables_legacy/lock.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "hooks/chains/sync.h"
+#include "test/unit/iptables_legacy/sandbox.h"
+
+namespace nmanager::test {
+namespace {
+
+using legacy::XtablesLock;
+using std::chrono::milliseconds;
+
+/// Another program's hold on the lock file.
+class Rival {
+ public:
+  explicit Rival(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) {}
+  Rival(const Rival&) = delete;
+  Rival& operator=(const Rival&) = delete;
+  ~Rival() { close(fd_); }
+
+  [[nodiscard]] bool lock() const { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }
+  void unlock() const { flock(fd_, LOCK_UN); }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+TEST_CASE("the lock is held as long as a guard lives") {
+  const Sandbox sandbox;
+  XtablesLock lock(sandbox.lock_file(), milliseconds(0));
+  const Rival rival(sandbox.lock_file());
+  {
+    const auto guard = lock.acquire();
+    REQUIRE(guard.ok());
+    CHECK(!rival.lock());
+    {
+      const auto second = lock.acquire();
+      CHECK(second.ok());
+    }
+    CHECK(!rival.lock());
+  }
+  CHECK(rival.lock());
+}
+
+TEST_CASE("a transaction keeps every iptables-legacy command out until it ends") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto backend = make_legacy_backend(sandbox.options());
+  const Rival rival(sandbox.lock_file());
+  for (const TableId id : kTables) {
+    auto transaction = backend->begin(id);
+    REQUIRE(transaction.ok());
+    CHECK(!rival.lock());
+    DesiredTable desired;
+    desired.chains[ChainName("NMANAGER_A")] = {};
+    REQUIRE((*transaction)->commit(make_plan(id, desired, (*transaction)->observed())).ok());
+    CHECK(!rival.lock());
+    transaction.value().reset();
+    CHECK(rival.lock());
+    rival.unlock();
+  }
+}
+
+TEST_CASE("a busy lock is waited for, up to the bound, and its holder is named") {
+  const Sandbox sandbox;
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  XtablesLock lock(sandbox.lock_file(), milliseconds(30));
+  const auto start = std::chrono::steady_clock::now();
+  const auto guard = lock.acquire();
+  const auto waited = std::chrono::steady_clock::now() - start;
+  REQUIRE(!guard.ok());
+  CHECK(guard.error().kind == ErrorKind::kRetry);
+  CHECK(waited >= milliseconds(30));
+  const std::string& message = guard.error().message;
+  CHECK(message.find(sandbox.lock_file()) != std::string::npos);
+  CHECK(message.find("process " + std::to_string(getpid())) != std::string::npos);
+  CHECK(message.find("nmanager_unit_") != std::string::npos);
+}
+
+TEST_CASE("the wait for the lock is told apart from the work under it") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  LegacyOptions options = sandbox.options();
+  options.lock_wait = milliseconds(30);
+  const auto backend = make_legacy_backend(options);
+  const TableId id{Family::kIpv4, Table::kNat};
+  const SyncReport at_once = sync_table(*backend, id, {}, {}, {});
+  REQUIRE(at_once.lock_wait);
+  CHECK(*at_once.lock_wait < at_once.duration);
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  const SyncReport waited = sync_table(*backend, id, {}, {}, {});
+  CHECK(!waited.verified);
+  REQUIRE(waited.lock_wait);
+  CHECK(*waited.lock_wait >= milliseconds(30));  // this one's only, not the sum
+  CHECK(*waited.lock_wait <= waited.duration);
+}
+
+TEST_CASE("a lock that comes free within the bound is taken") {
+  const Sandbox sandbox;
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  XtablesLock lock(sandbox.lock_file(), std::chrono::minutes(1));
+  std::thread holder([&] {
+    std::this_thread::sleep_for(milliseconds(20));  // so that the wait is a wait; not a deadline
+    rival.unlock();
+  });
+  const auto guard = lock.acquire();
+  holder.join();
+  CHECK(guard.ok());
+}
+
+TEST_CASE("a lock file made anew is the one that counts") {
+  const Sandbox sandbox;
+  XtablesLock lock(sandbox.lock_file(), milliseconds(0));
+  { CHECK(lock.acquire().ok()); }
+  std::filesystem::remove(sandbox.lock_file());
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  CHECK(!lock.acquire().ok());  // the old file, still open, is free
+  rival.unlock();
+  const auto guard = lock.acquire();
+  CHECK(guard.ok());
+  CHECK(!rival.lock());
+}
+
+TEST_CASE("a lock file removed for good is made again") {
+  const Sandbox sandbox;
+  XtablesLock lock(sandbox.lock_file(), milliseconds(0));
+  { CHECK(lock.acquire().ok()); }
+  std::filesystem::remove(sandbox.lock_file());
+  const auto guard = lock.acquire();
+  CHECK(guard.ok());
+  CHECK(std::filesystem::exists(sandbox.lock_file()));
+  CHECK(!Rival(sandbox.lock_file()).lock());
+}
+
+TEST_CASE("a lock file that cannot be opened is an error that names it") {
+  const Sandbox sandbox;
+  const std::string path = sandbox.directory() + "/no/such/directory/lock";
+  XtablesLock lock(path, milliseconds(0));
+  const auto guard = lock.acquire();
+  REQUIRE(!guard.ok());
+  CHECK(guard.error().kind == ErrorKind::kUnavailable);
+  CHECK(guard.error().message.find(path) != std::string::npos);
+  CHECK(guard.error().message.find("No such file") != std::string::npos);
+}
+
+TEST_CASE("a begin that cannot lock says so") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  LegacyOptions options = sandbox.options();
+  options.lock_wait = milliseconds(1);
+  const auto backend = make_legacy_backend(options);
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  for (const TableId id : kTables) {
+    const auto busy = backend->begin(id);
+    REQUIRE(!busy.ok());
+    CHECK(busy.error().kind == ErrorKind::kRetry);
+  }
+  options.lock_file = "/proc/nmanager/lock";
+  const auto nowhere = make_legacy_backend(options)->begin(kTables[0]);
+  REQUIRE(!nowhere.ok());
+  CHECK(nowhere.error().kind == ErrorKind::kUnavailable);
+}
+
+TEST_CASE("the lock file is the one that iptables-legacy takes") {
+  const Sandbox sandbox;  // sets $XTABLES_LOCKFILE
+  CHECK(lock_file_path() == sandbox.lock_file());
+  setenv("XTABLES_LOCKFILE", "", 1);
+  CHECK(lock_file_path() == "/run/xtables.lock");
+  unsetenv("XTABLES_LOCKFILE");
+  CHECK(lock_file_path() == "/run/xtables.lock");
+}
+
+}  // namespace nmanager::test

@@ -1,0 +1,53 @@
+// A network namespace and a lock file of one's own, and iptables-legacy in it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hooks/chains/chain_backend.h"
+#include "hooks/iptables_legacy/legacy_backend.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::test {
+
+/// Moves the calling thread to a fresh network namespace, and $XTABLES_LOCKFILE to a fresh
+/// directory, both until the end of the object; the namespace before is entered again.
+class Sandbox {
+ public:
+  Sandbox();
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
+  ~Sandbox();
+
+  /// False, with the reason printed, where namespaces cannot be made (not root).
+  [[nodiscard]] bool usable() const { return namespace_.usable(); }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] const std::string& lock_file() const { return lock_file_; }
+  [[nodiscard]] LegacyOptions options() const;
+
+ private:
+  NetNamespace namespace_;
+  std::string directory_;
+  std::string lock_file_;
+};
+
+/// `command` with another lock file: a writer that we cannot keep out and do not hear.
+std::string lockless(const std::string& command);
+/// "iptables-legacy -t nat" of the table's family.
+std::string iptables(TableId id);
+/// iptables-legacy-save -c of one table without its comment lines.
+std::string save(TableId id, bool counters = true);
+/// iptables-legacy-restore --noflush of `lines` into the table; COMMIT is added.
+void restore(TableId id, const std::string& lines);
+
+/// The commit of make_plan(desired, observed); the test fails when it fails.
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired);
+/// What stands there now.
+ObservedTable look(ChainBackend& backend, TableId id);
+
+Rule jump_to(const std::string& chain);
+Prefix prefix(const std::string& text);
+Address address(const std::string& text);
+
+}  // namespace nmanager::test

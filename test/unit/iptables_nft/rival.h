@@ -1,0 +1,51 @@
+// Somebody else in the same namespace, in process and as fast as it can.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <string>
+
+#include "hooks/netlink/batch.h"
+#include "hooks/iptables_nft/observe.h"
+#include "hooks/iptables_nft/write.h"
+
+namespace nmanager::test {
+
+/// A second socket with transactions of its own.
+class Rival {
+ public:
+  explicit Rival(TableId id) : id_(id) {}
+
+  /// One transaction on the current generation, tried until it is applied; the number of tries.
+  int commit(const std::function<void(Writer&)>& write) {
+    for (int tries = 1;; ++tries) {
+      const auto generation = netlink_.generation();
+      REQUIRE(generation.ok());
+      if (attempt(*generation, write)) return tries;
+      REQUIRE(tries < 100000);
+    }
+  }
+
+  /// False: somebody was faster.
+  bool attempt(Generation generation, const std::function<void(Writer&)>& write) {
+    Batch batch(generation);
+    Writer writer(batch, id_);
+    write(writer);
+    batch.finish();
+    const auto errors = netlink_.send(batch);
+    REQUIRE(errors.ok());
+    for (const BatchError& error : *errors) {
+      if (error.code != ERESTART) FAIL(describe(batch.find(error.sequence)) << ' ' << error.code);
+    }
+    return errors->empty();
+  }
+
+  Netlink& netlink() { return netlink_; }
+
+ private:
+  TableId id_;
+  Netlink netlink_;
+};
+
+}  // namespace nmanager::test

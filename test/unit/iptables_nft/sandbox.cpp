@@ -1,0 +1,129 @@
+#include "test/unit/iptables_nft/sandbox.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <sstream>
+
+#include "hooks/iptables_nft/observe.h"
+
+namespace nmanager::test {
+
+std::string iptables(TableId id) {
+  return std::string(iptables_command(id.family)) + "-nft -t " + std::string(to_string(id.table));
+}
+
+std::string save(TableId id, bool counters) {
+  const std::string text = must(std::string(iptables_command(id.family)) + "-nft-save -t " +
+                                std::string(to_string(id.table)) + (counters ? " -c" : ""));
+  CHECK_MESSAGE(text.find("incompatible") == std::string::npos, text);
+  std::istringstream lines(text);
+  std::string result;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with('#')) result += line + '\n';
+  }
+  return result;
+}
+
+void restore(TableId id, const std::string& lines) {
+  must(std::string(iptables_command(id.family)) + "-nft-restore --noflush --counters",
+       "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
+}
+
+NftBackend backend(NftOptions options) {
+  auto made = make_nft_backend(options);
+  if (!made) FAIL(made.error().message);
+  return std::move(made.value());
+}
+
+Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired) {
+  auto transaction = backend.begin(id);
+  if (!transaction) FAIL(transaction.error().message);
+  auto commit = (*transaction)->commit(make_plan(id, desired, (*transaction)->observed()));
+  if (!commit) FAIL(commit.error().message);
+  return *commit;
+}
+
+ObservedTable look(ChainBackend& backend, TableId id) {
+  auto transaction = backend.begin(id);
+  if (!transaction) FAIL(transaction.error().message);
+  return (*transaction)->observed();
+}
+
+bool in_place(ChainBackend& backend, TableId id, const DesiredTable& desired) {
+  const TablePlan plan = make_plan(id, desired, look(backend, id));
+  INFO(to_restore_text(plan));
+  return plan.empty();
+}
+
+std::vector<std::string> expressions(Netlink& netlink, TableId id, const std::string& chain) {
+  std::vector<std::string> result;
+  const Status status = read_rules(netlink, id, chain, [&](const nlmsghdr& message) {
+    const nlattr* const list = Attributes(message).find(NFTA_RULE_EXPRESSIONS);
+    std::string text;
+    if (list != nullptr) {
+      const auto* const bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(list));
+      for (std::size_t i = 0; i < mnl_attr_get_payload_len(list); ++i) {
+        std::array<char, 3> hex;
+        std::snprintf(hex.data(), hex.size(), "%02x", bytes[i]);
+        text += hex.data();
+      }
+    }
+    result.push_back(text);
+  });
+  if (!status) FAIL(status.error().message);
+  return result;
+}
+
+DesiredTable desired(TableId id) {
+  DesiredTable table;
+  Rule content;
+  if (id.table == Table::kFilter) {
+    content.state_invalid = true;
+    content.target = Drop{};
+  } else {
+    content.destination =
+        Prefix::host(address(id.family == Family::kIpv4 ? "192.0.2.1" : "2001:db8::1"));
+    content.comment = "ns/name";
+    content.target = Dnat{address(id.family == Family::kIpv4 ? "10.96.0.1" : "fd00:96::1")};
+  }
+  const ChainName last("NMANAGER_CONTENT");
+  table.chains[last] = {content};
+  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+    const auto chain = hook_chain(id.table, hook);
+    if (!chain) continue;
+    table.jumps.push_back(hook);
+    table.chains[*chain] = {jump_to(last.str())};
+  }
+  return table;
+}
+
+Rule jump_to(const std::string& chain) {
+  Rule rule;
+  rule.target = Jump{ChainName(chain)};
+  return rule;
+}
+
+Prefix prefix(const std::string& text) {
+  const auto value = Prefix::parse(text);
+  REQUIRE(value.has_value());
+  return *value;
+}
+
+Address address(const std::string& text) {
+  const auto value = Address::parse(text);
+  REQUIRE(value.has_value());
+  return *value;
+}
+
+}  // namespace nmanager::test
