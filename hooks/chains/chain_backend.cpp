@@ -2,10 +2,11 @@
 
 #include <utility>
 
+#include "hooks/chains/rule_text.h"
 #include "hooks/chains/sync.h"
 #include "hooks/chains/chain_table.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -62,4 +63,4 @@ PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
   return result;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

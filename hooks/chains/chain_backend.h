@@ -1,5 +1,5 @@
 // What backends share whose tables hold chains with jumps from the built-in ones, as iptables has
-// them: plan, placement, retries and reports are written once, here and in hooks/plan.
+// them: plan, placement, retries and reports are written once, here.
 #pragma once
 
 #include <map>
@@ -9,8 +9,9 @@
 #include "hooks/intent/backend.h"
 #include "hooks/chains/digests.h"
 #include "hooks/chains/observed.h"
+#include "hooks/chains/plan.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 struct Commit {
   std::set<ChainName> still_referenced;  // emptied but not deleted: a foreign rule jumps to them
@@ -62,4 +63,4 @@ class ChainBackend : public Backend {
   std::map<TableId, std::set<ChainName>> leave_;  // own chains that strangers hold
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

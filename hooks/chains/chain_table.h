@@ -4,7 +4,7 @@
 #include "hooks/chains/desired.h"
 #include "hooks/intent/table_spec.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// Equal specs give equal tables, rule by rule.
 [[nodiscard]] DesiredTable chain_table(Family family, const TableSpec& spec);
@@ -13,4 +13,4 @@ namespace nmanager {
 [[nodiscard]] DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop);
 [[nodiscard]] DesiredTable external_cluster_chains(const ExternalCluster& external);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -2,7 +2,7 @@
 
 #include "hooks/values/hash.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 std::uint64_t digest_of(const DesiredTable& desired) {
   std::uint64_t digest = desired.jumps.size();
@@ -24,4 +24,4 @@ std::size_t rule_count(const DesiredTable& desired) {
   return count;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

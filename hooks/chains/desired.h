@@ -8,7 +8,7 @@
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 struct DesiredTable {
   std::map<ChainName, std::vector<Rule>> chains;
@@ -23,4 +23,4 @@ struct DesiredTable {
 /// Number of rules in the chains, jumps from the hooks not counted.
 [[nodiscard]] std::size_t rule_count(const DesiredTable& desired);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -2,7 +2,7 @@
 
 #include "hooks/values/hash.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 void ChainDigest::add_hash(std::uint64_t hash_of_rule) {
   value_ = hash_bytes(
@@ -26,4 +26,4 @@ ChainDigests digests_of(const DesiredTable& desired) {
   return digests;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

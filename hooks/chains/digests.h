@@ -8,7 +8,7 @@
 #include "hooks/chains/desired.h"
 #include "hooks/values/rule.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// One chain's content: its rules in order.
 class ChainDigest {
@@ -31,4 +31,4 @@ struct ChainDigests {
 
 [[nodiscard]] ChainDigests digests_of(const DesiredTable& desired);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -1,6 +1,6 @@
 #include "hooks/chains/chain_table.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -49,4 +49,4 @@ DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
   return table;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

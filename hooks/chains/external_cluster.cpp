@@ -6,7 +6,7 @@
 #include "hooks/chains/prefix_tree.h"
 #include "hooks/intent/sources.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -117,4 +117,4 @@ DesiredTable chain_table(Family family, const TableSpec& spec) {
   return {};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

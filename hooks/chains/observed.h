@@ -12,7 +12,7 @@
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 struct ObservedRule {
   std::optional<Rule> rule;  // nothing: a rule that is not byte for byte one we would write
@@ -46,4 +46,4 @@ struct ObservedTable {
   std::set<ChainName> missing;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -4,7 +4,7 @@
 
 #include "hooks/values/edit_script.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -177,4 +177,4 @@ TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable
   return plan;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -12,7 +12,7 @@
 #include "hooks/intent/finding.h"
 #include "hooks/values/edit_script.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 using Insert = InsertOf<Rule>;
 using EditStep = EditStepOf<Rule>;
@@ -64,4 +64,4 @@ struct TablePlan {
 /// Positions are those of `observed`. Used by `nmanager plan`, the log and tests.
 [[nodiscard]] std::string to_restore_text(const TablePlan& plan);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

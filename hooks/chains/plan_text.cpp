@@ -1,7 +1,7 @@
 #include "hooks/chains/plan.h"
 #include "hooks/chains/rule_text.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -47,4 +47,4 @@ std::string to_restore_text(const TablePlan& plan) {
   return text + "COMMIT\n";
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -1,6 +1,6 @@
 #include "hooks/chains/ports.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -32,4 +32,4 @@ std::vector<PortSet> group_ports(std::span<const std::uint16_t> ports) {
   return sets;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -7,11 +7,11 @@
 
 #include "hooks/values/rule.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// `ports` sorted and unique. Runs of consecutive ports become ranges; the ranges are packed into
 /// as few sets as kPortSlots allows, in order. 20 scattered ports are two sets, 20 in a row are
 /// one.
 [[nodiscard]] std::vector<PortSet> group_ports(std::span<const std::uint16_t> ports);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -6,7 +6,7 @@
 
 #include "hooks/values/hash.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -115,4 +115,4 @@ void add_prefix_tree(DesiredTable& table, const ChainName& root, std::string_vie
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

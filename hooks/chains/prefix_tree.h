@@ -11,7 +11,7 @@
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// All rules for one destination address; they stay together and in order.
 struct AddressRules {
@@ -32,4 +32,4 @@ inline constexpr std::size_t kLeafRules = 16;
 void add_prefix_tree(DesiredTable& table, const ChainName& root, std::string_view child_prefix,
                      std::vector<AddressRules> groups);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -75,4 +75,4 @@ std::string_view iptables_command(Family family) {
   return family == Family::kIpv4 ? "iptables" : "ip6tables";
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

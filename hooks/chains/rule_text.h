@@ -6,7 +6,7 @@
 
 #include "hooks/values/rule.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// What stands behind "-A CHAIN " in iptables-save, e.g. `-d 10.0.0.1/32 -p tcp -m tcp --dport 80
 /// -j X`.
@@ -14,4 +14,4 @@ namespace nmanager {
 
 [[nodiscard]] std::string_view iptables_command(Family family);  // "iptables", "ip6tables"
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

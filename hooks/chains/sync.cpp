@@ -1,8 +1,10 @@
 #include "hooks/chains/sync.h"
 
+#include "hooks/chains/udp_change.h"
+
 #include <algorithm>
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -77,4 +79,4 @@ SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& des
   return report;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -6,7 +6,7 @@
 
 #include "hooks/chains/chain_backend.h"
 
-namespace nmanager {
+namespace nmanager::chains {
 
 /// Owner thread. `leave`: see make_plan. `expected`: digests_of(desired), kept by the caller for
 /// large tables; nullptr: every own chain is read, with its counters.
@@ -14,4 +14,4 @@ namespace nmanager {
                                     const std::set<ChainName>& leave, const SyncOptions& options,
                                     const ChainDigests* expected = nullptr);
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <variant>
 
-namespace nmanager {
+namespace nmanager::chains {
 
 namespace {
 
@@ -72,4 +72,4 @@ UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
   return change;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::chains

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-namespace nmanager {
+namespace nmanager::conntrack {
 
 namespace {
 
@@ -215,4 +215,4 @@ Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change) {
   }));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::conntrack

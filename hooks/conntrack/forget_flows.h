@@ -6,7 +6,7 @@
 #include "hooks/conntrack/stale_flows.h"
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::conntrack {
 
 /// Deletes the UDP entries of one family that the change leaves stale, and no other: see
 /// is_stale(). The number deleted. kDenied: without CAP_NET_ADMIN; kUnsupported: a kernel without
@@ -14,4 +14,4 @@ namespace nmanager {
 /// takes some 0.3 s, or 0.05 s when all is about one IPv4 address.
 [[nodiscard]] Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change);
 
-}  // namespace nmanager
+}  // namespace nmanager::conntrack

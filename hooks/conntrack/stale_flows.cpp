@@ -1,6 +1,6 @@
 #include "hooks/conntrack/stale_flows.h"
 
-namespace nmanager {
+namespace nmanager::conntrack {
 
 namespace {
 
@@ -30,4 +30,4 @@ bool is_stale(const UdpChange& change, const UdpFlow& flow) {
   return before != nullptr && before->to != after->to && flow.reply_source != after->to;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::conntrack

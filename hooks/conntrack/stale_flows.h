@@ -7,7 +7,7 @@
 #include "hooks/intent/udp_change.h"
 #include "hooks/values/address.h"
 
-namespace nmanager {
+namespace nmanager::conntrack {
 
 /// A conntrack entry, as far as it tells how the flow is translated.
 struct UdpFlow {
@@ -33,4 +33,4 @@ struct UdpFlow {
 /// A flow that no rule of either set applies to, as one from outside, never is.
 [[nodiscard]] bool is_stale(const UdpChange& change, const UdpFlow& flow);
 
-}  // namespace nmanager
+}  // namespace nmanager::conntrack

@@ -1,6 +1,6 @@
 #include "hooks/detect/decide.h"
 
-namespace nmanager {
+namespace nmanager::detect {
 
 namespace {
 
@@ -99,4 +99,4 @@ VariantDecision decide_variant(const VariantEvidence& evidence, const VariantDec
   return decision;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace nmanager {
+namespace nmanager::detect {
 
 enum class Variant : std::uint8_t { kNft, kLegacy };
 
@@ -46,4 +46,4 @@ struct VariantDecision {
 [[nodiscard]] VariantDecision decide_variant(const VariantEvidence& evidence,
                                              const VariantDecision& previous);
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

@@ -3,19 +3,19 @@
 #include <optional>
 
 #include "hooks/netlink/socket.h"
-#include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 #include "hooks/detect/legacy_traces.h"
 
-namespace nmanager {
+namespace nmanager::detect {
 
 namespace {
 
 /// Any of `chains` in `table`, of either family.
-Result<bool> any_chain(Netlink& netlink, std::string_view table,
+Result<bool> any_chain(netlink::Netlink& netlink, std::string_view table,
                        std::span<const std::string_view> chains) {
   for (const Family family : kFamilies) {
     for (const std::string_view chain : chains) {
-      const auto found = chain_exists(netlink, family, table, chain);
+      const auto found = netlink::chain_exists(netlink, family, table, chain);
       if (!found || *found) return found;
     }
   }
@@ -31,7 +31,7 @@ void note(const Result<bool>& answer, std::optional<bool>& into, std::string& pr
   }
 }
 
-void look_at_nft(Netlink& netlink, VariantEvidence& evidence) {
+void look_at_nft(netlink::Netlink& netlink, VariantEvidence& evidence) {
   if (const auto generation = netlink.generation(); !generation) {
     evidence.problem = generation.error().message;
     evidence.nft_possible = generation.error().kind != ErrorKind::kUnsupported;
@@ -45,7 +45,7 @@ void look_at_nft(Netlink& netlink, VariantEvidence& evidence) {
 }  // namespace
 
 struct VariantLook::Memory {
-  Netlink netlink;
+  netlink::Netlink netlink;
   LegacyTraces legacy;
 };
 
@@ -61,4 +61,4 @@ VariantEvidence VariantLook::gather() {
   return evidence;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

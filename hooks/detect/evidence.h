@@ -6,7 +6,7 @@
 
 #include "hooks/detect/decide.h"
 
-namespace nmanager {
+namespace nmanager::detect {
 
 /// Remembers what it read of legacy tables, since a look there means reading all of a table: it is
 /// read again only when its shape changed, and so seldom that this takes at most 1 % of a core.
@@ -25,4 +25,4 @@ class VariantLook {
   std::unique_ptr<Memory> memory_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

@@ -14,7 +14,7 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/netlink/socket.h"
 
-namespace nmanager {
+namespace nmanager::detect {
 
 namespace {
 
@@ -45,12 +45,12 @@ bool get_info(int socket, std::string_view table, typename F::Info& info) {
 
 /// A user chain begins with an entry whose target is ERROR and holds its name (libiptc.c).
 template <class F>
-bool holds_any(legacy::Span entries, std::span<const std::string_view> chains) {
-  while (const auto frame = legacy::frame_of<F>(entries)) {
-    const legacy::Span entry = entries.first(frame->next_offset);
-    const auto target = legacy::extension_at(entry, frame->target_offset);
+bool holds_any(iptables_legacy::Span entries, std::span<const std::string_view> chains) {
+  while (const auto frame = iptables_legacy::frame_of<F>(entries)) {
+    const iptables_legacy::Span entry = entries.first(frame->next_offset);
+    const auto target = iptables_legacy::extension_at(entry, frame->target_offset);
     if (target && target->name == XT_ERROR_TARGET) {
-      const std::string_view name = legacy::fixed_string(
+      const std::string_view name = iptables_legacy::fixed_string(
           reinterpret_cast<const char*>(target->data.data()), target->data.size());
       if (std::ranges::find(chains, name) != chains.end()) return true;
     }
@@ -109,7 +109,7 @@ Result<bool> LegacyTraces::look(std::string_view table, std::span<const std::str
     seen_.erase(key);
     return false;
   }
-  const UniqueFd socket(::socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  const netlink::UniqueFd socket(::socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
   if (!socket.valid()) return refused(table, errno, "CAP_NET_RAW");
   int code = EAGAIN;
   for (int read = 0; read < kReads && code == EAGAIN; ++read) {
@@ -137,10 +137,10 @@ Result<bool> LegacyTraces::any_chain(std::string_view table,
                                      std::span<const std::string_view> chains) {
   for (const Family family : kFamilies) {
     const auto found =
-        legacy::with_family(family, [&]<class F>(F) { return look<F>(table, chains); });
+        iptables_legacy::with_family(family, [&]<class F>(F) { return look<F>(table, chains); });
     if (!found || *found) return found;
   }
   return false;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

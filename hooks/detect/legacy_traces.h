@@ -13,7 +13,7 @@
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::detect {
 
 class LegacyTraces {
  public:
@@ -37,4 +37,4 @@ class LegacyTraces {
   std::map<std::pair<Family, std::string>, Seen, std::less<>> seen_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::detect

@@ -14,9 +14,8 @@
 #include "hooks/iptables_legacy/transaction.h"
 #include "hooks/values/hash.h"
 
-namespace nmanager {
+namespace nmanager::iptables_legacy {
 
-namespace legacy {
 namespace {
 
 /// What kube-proxy's last sync cannot be told from: it takes the lock at every sync.
@@ -70,7 +69,7 @@ KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
   return result;
 }
 
-class LegacyBackend final : public ChainBackend {
+class LegacyBackend final : public chains::ChainBackend {
  public:
   explicit LegacyBackend(LegacyOptions options)
       : options_(std::move(options)),
@@ -79,12 +78,12 @@ class LegacyBackend final : public ChainBackend {
 
   [[nodiscard]] std::string_view name() const override { return "iptables-legacy"; }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id) override {
     return begin(id, nullptr);
   }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin_expecting(
-      TableId id, const ChainDigests& expected) override {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_expecting(
+      TableId id, const chains::ChainDigests& expected) override {
     return begin(id, &expected);
   }
 
@@ -116,8 +115,8 @@ class LegacyBackend final : public ChainBackend {
   }
 
  private:
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id,
-                                                           const ChainDigests* expected) {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id,
+                                                           const chains::ChainDigests* expected) {
     if (!options_.create_tables) {
       const auto exists = table_exists(id);
       if (!exists) return exists.error();
@@ -177,10 +176,9 @@ class LegacyBackend final : public ChainBackend {
 };
 
 }  // namespace
-}  // namespace legacy
 
-std::unique_ptr<ChainBackend> make_legacy_backend(LegacyOptions options) {
-  return std::make_unique<legacy::LegacyBackend>(std::move(options));
+std::unique_ptr<chains::ChainBackend> make_legacy_backend(LegacyOptions options) {
+  return std::make_unique<LegacyBackend>(std::move(options));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_legacy

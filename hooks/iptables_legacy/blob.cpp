@@ -4,7 +4,7 @@
 
 #include "hooks/iptables_legacy/family.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -114,4 +114,4 @@ std::string_view BlobIndex<F>::jump_target(Span entry, const EntryFrame& frame) 
 template class BlobIndex<Ipv4>;
 template class BlobIndex<Ipv6>;
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -11,7 +11,7 @@
 #include "hooks/iptables_legacy/shape.h"
 #include "hooks/values/result.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// The rules of one chain: bytes [begin, end) of the blob. The policy behind them is not a rule.
 struct BlobChain {
@@ -54,4 +54,4 @@ class BlobIndex {
   std::vector<BlobChain> chains_;  // in the order of the blob, so sorted by `begin`
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

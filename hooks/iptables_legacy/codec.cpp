@@ -10,24 +10,11 @@
 // Behind family.h: <linux/if.h> goes along with <net/if.h> only in that order.
 #include <linux/netfilter/x_tables.h>
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
-// The revisions that iptables 1.8.9 chooses on every kernel since 4.18 (nf_nat_range2).
-constexpr std::uint8_t kAddrtypeRevision = 1;
-constexpr std::uint8_t kConntrackRevision = 3;
-constexpr std::uint8_t kMultiportRevision = 1;
-constexpr std::uint8_t kMarkRevision = 2;
-constexpr std::uint8_t kDnatRevision = 2;
-
 constexpr std::size_t kMaxComment = 255;  // XT_MAX_COMMENT_LEN without its NUL
-
-/// One port or range of tcp and udp has a match of its own name; the rest takes multiport.
-bool uses_multiport(const Rule& rule) {
-  return rule.destination_ports.size() > 1 ||
-         (!rule.destination_ports.empty() && rule.protocol == Protocol::kSctp);
-}
 
 Status check_ports(const Rule& rule) {
   std::size_t slots = 0;
@@ -105,11 +92,11 @@ class Encoder {
   }
 
   /// A match and a target begin alike: size, name, revision.
-  void write_extension(std::string_view name, std::uint8_t revision, const xt::Bytes& data) {
+  void write_extension(const xt::Extension& extension, const xt::Bytes& data) {
     xt_entry_match head{};
     head.u.user.match_size = static_cast<std::uint16_t>(XT_ALIGN(sizeof head) + data.size());
-    std::ranges::copy(name, head.u.user.name);
-    head.u.user.revision = revision;
+    std::ranges::copy(extension.name, head.u.user.name);
+    head.u.user.revision = extension.revision;
     put(entry_.size, head);
     std::ranges::copy(data, entry_.data.data() + entry_.size + XT_ALIGN(sizeof head));
     entry_.size += head.u.user.match_size;
@@ -117,37 +104,37 @@ class Encoder {
 
   void write_matches(const Rule& rule) {
     if (rule.source_is_local) {
-      write_extension(xt::kAddrtype, kAddrtypeRevision, xt::source_is_local());
+      write_extension(xt::kAddrtype, xt::source_is_local());
     }
     if (rule.state_invalid) {
-      write_extension(xt::kConntrack, kConntrackRevision, xt::state_invalid());
+      write_extension(xt::kConntrack, xt::state_invalid());
     }
     if (!rule.destination_ports.empty()) write_ports(rule);
-    if (!rule.comment.empty()) write_extension(xt::kComment, 0, xt::comment(rule.comment));
+    if (!rule.comment.empty()) write_extension(xt::kComment, xt::comment(rule.comment));
   }
 
   void write_ports(const Rule& rule) {
     const PortSet& ports = rule.destination_ports;
-    if (uses_multiport(rule)) {
-      write_extension(xt::kMultiport, kMultiportRevision, xt::destination_ports(ports));
+    if (xt::uses_multiport(rule)) {
+      write_extension(xt::kMultiport, xt::destination_ports(ports));
     } else if (rule.protocol == Protocol::kTcp) {
-      write_extension(xt::kTcp, 0, xt::tcp_port(ports.front()));
+      write_extension(xt::kTcp, xt::tcp_port(ports.front()));
     } else {
-      write_extension(xt::kUdp, 0, xt::udp_port(ports.front()));
+      write_extension(xt::kUdp, xt::udp_port(ports.front()));
     }
   }
 
   void write_standard(std::string_view name) {
-    write_extension(name, 0, xt::Bytes(XT_ALIGN(sizeof(int)), 0));
+    write_extension({name, 0, true}, xt::Bytes(XT_ALIGN(sizeof(int)), 0));
   }
   void write_target(const Drop&) { write_standard("DROP"); }
   void write_target(const Return&) { write_standard("RETURN"); }
   void write_target(const Jump& jump) { write_standard(jump.chain.str()); }
   void write_target(const SetMark& mark) {
-    write_extension(xt::kMark, kMarkRevision, xt::set_mark(mark));
+    write_extension(xt::kMark, xt::set_mark(mark));
   }
   void write_target(const Dnat& dnat) {
-    write_extension(xt::kDnat, kDnatRevision, xt::dnat(dnat.to));
+    write_extension(xt::kDnat, xt::dnat(dnat.to));
   }
 
   EntryBytes entry_;
@@ -180,30 +167,30 @@ bool read_ip(const typename F::Ip& ip, Rule& rule) {
 }
 
 bool read_ports(const ExtensionView& match, PortSet& ports) {
-  if (match.name == xt::kMultiport) {
+  if (match.name == xt::kMultiport.name) {
     auto several = xt::read_destination_ports(match.data);
     if (several) ports = std::move(*several);
     return several.has_value();
   }
   const auto one =
-      match.name == xt::kTcp ? xt::read_tcp_port(match.data) : xt::read_udp_port(match.data);
+      match.name == xt::kTcp.name ? xt::read_tcp_port(match.data) : xt::read_udp_port(match.data);
   if (one) ports.push_back(*one);
   return one.has_value();
 }
 
 /// Reads what encode_rule could have written; whether it is exactly that, the comparison tells.
 bool read_match(const ExtensionView& match, Rule& rule) {
-  if (match.name == xt::kComment) {
+  if (match.name == xt::kComment.name) {
     auto text = xt::read_comment(match.data);
     if (text) rule.comment = std::move(*text);
     return text.has_value();
   }
   if (!rule.destination_ports.empty()) return false;
-  if (match.name == xt::kTcp || match.name == xt::kUdp || match.name == xt::kMultiport) {
+  if (match.name == xt::kTcp.name || match.name == xt::kUdp.name || match.name == xt::kMultiport.name) {
     return read_ports(match, rule.destination_ports);
   }
-  if (match.name == xt::kAddrtype) return rule.source_is_local = true;
-  if (match.name == xt::kConntrack) return rule.state_invalid = true;
+  if (match.name == xt::kAddrtype.name) return rule.source_is_local = true;
+  if (match.name == xt::kConntrack.name) return rule.state_invalid = true;
   return false;
 }
 
@@ -220,8 +207,8 @@ std::optional<Target> read_target(Family family, const ExtensionView& target, bo
     const auto verdict = load<int>(target.data);
     return verdict ? read_standard(*verdict, go_to, jump_to) : std::nullopt;
   }
-  if (target.name == xt::kMark) return xt::read_set_mark(target.data);
-  if (target.name == xt::kDnat) {
+  if (target.name == xt::kMark.name) return xt::read_set_mark(target.data);
+  if (target.name == xt::kDnat.name) {
     const auto to = xt::read_dnat(family, target.data);
     return to ? std::optional<Target>(Dnat{*to}) : std::nullopt;
   }
@@ -305,23 +292,4 @@ std::optional<Rule> decode_rule(Family family, std::span<const std::uint8_t> ent
   return with_family(family, [&]<class F>(F) { return decode<F>(entry, jump_to); });
 }
 
-std::vector<Extension> extensions_of(const Rule& rule) {
-  std::vector<Extension> result;
-  if (rule.source_is_local)
-    result.push_back({std::string(xt::kAddrtype), kAddrtypeRevision, false});
-  if (rule.state_invalid)
-    result.push_back({std::string(xt::kConntrack), kConntrackRevision, false});
-  if (uses_multiport(rule)) {
-    result.push_back({std::string(xt::kMultiport), kMultiportRevision, false});
-  } else if (!rule.destination_ports.empty()) {
-    result.push_back({std::string(to_string(rule.protocol)), 0, false});
-  }
-  if (!rule.comment.empty()) result.push_back({std::string(xt::kComment), 0, false});
-  if (std::holds_alternative<SetMark>(rule.target))
-    result.push_back({std::string(xt::kMark), kMarkRevision, true});
-  if (std::holds_alternative<Dnat>(rule.target))
-    result.push_back({std::string(xt::kDnat), kDnatRevision, true});
-  return result;
-}
-
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -13,7 +13,7 @@
 #include "hooks/values/result.h"
 #include "hooks/values/rule.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// One entry, aligned as the kernel's structures want it. The largest rule that a Rule can say
 /// takes 712 bytes (IPv6 with addrtype, conntrack, multiport, comment and DNAT).
@@ -36,14 +36,4 @@ struct EntryBytes {
 [[nodiscard]] std::optional<Rule> decode_rule(Family family, std::span<const std::uint8_t> entry,
                                               std::string_view jump_to);
 
-/// A match or target of the kernel that an encoded rule needs.
-struct Extension {
-  std::string name;
-  std::uint8_t revision = 0;
-  bool is_target = false;
-  auto operator<=>(const Extension&) const = default;
-};
-
-[[nodiscard]] std::vector<Extension> extensions_of(const Rule& rule);
-
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -14,7 +14,7 @@
 #include "hooks/chains/plan.h"
 #include "hooks/values/result.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// F is Ipv4 or Ipv6. Rules are named by their index in the chain, as ObservedBuilder numbers them.
 template <class F>
@@ -24,16 +24,16 @@ class Editor {
 
   /// kRetry when a jump of ours is no longer where it was observed; kBug when the plan does not fit
   /// the table.
-  [[nodiscard]] Result<Commit> apply(const TablePlan& plan) {
+  [[nodiscard]] Result<chains::Commit> apply(const chains::TablePlan& plan) {
     keep_policy_counters();
-    for (const ChainEdit& edit : plan.edits) {
+    for (const chains::ChainEdit& edit : plan.edits) {
       if (!edit.create) continue;
       if (F::create_chain(edit.chain.str().c_str(), handle_) == 0) return misfit(edit.chain.str());
     }
-    for (const HookEdit& edit : plan.hooks) {
+    for (const chains::HookEdit& edit : plan.hooks) {
       if (const Status done = edit_hook(edit); !done) return done.error();
     }
-    for (const ChainEdit& edit : plan.edits) {
+    for (const chains::ChainEdit& edit : plan.edits) {
       if (const Status done = edit_chain(edit); !done) return done.error();
     }
     return remove_chains(plan.remove_chains);
@@ -70,7 +70,7 @@ class Editor {
   }
 
   /// The hooks are strangers' chains: nothing is removed there that is not a jump of ours.
-  [[nodiscard]] Status check_jumps(const HookEdit& edit, const std::string& chain) const {
+  [[nodiscard]] Status check_jumps(const chains::HookEdit& edit, const std::string& chain) const {
     RuleRef place = 0;
     std::size_t found = 0;
     for (const auto* entry = F::first_rule(chain.c_str(), handle_); entry != nullptr;
@@ -83,7 +83,7 @@ class Editor {
                                         " was changed by a program that does not lock"};
   }
 
-  [[nodiscard]] Status edit_hook(const HookEdit& edit) {
+  [[nodiscard]] Status edit_hook(const chains::HookEdit& edit) {
     const std::string chain(to_string(edit.hook));
     if (const Status ours = check_jumps(edit, chain); !ours) return ours;
     auto places = edit.remove;
@@ -103,15 +103,15 @@ class Editor {
     return insert(chain, jump, place, false);
   }
 
-  [[nodiscard]] Status edit_chain(const ChainEdit& edit) {
+  [[nodiscard]] Status edit_chain(const chains::ChainEdit& edit) {
     const std::string& chain = edit.chain.str();
     std::size_t old_rules =
         edit.steps.size() -
         static_cast<std::size_t>(std::ranges::count_if(
-            edit.steps, [](const EditStep& step) { return std::holds_alternative<Insert>(step); }));
+            edit.steps, [](const chains::EditStep& step) { return std::holds_alternative<chains::Insert>(step); }));
     unsigned place = 0;
-    for (const EditStep& step : edit.steps) {
-      if (const auto* added = std::get_if<Insert>(&step)) {
+    for (const chains::EditStep& step : edit.steps) {
+      if (const auto* added = std::get_if<chains::Insert>(&step)) {
         const Status done = insert(chain, added->rule, place++, old_rules == 0);
         if (!done) return done;
         continue;
@@ -127,8 +127,8 @@ class Editor {
   }
 
   /// First empty all, since they may jump to each other.
-  [[nodiscard]] Result<Commit> remove_chains(const std::vector<ChainName>& chains) {
-    Commit result;
+  [[nodiscard]] Result<chains::Commit> remove_chains(const std::vector<ChainName>& chains) {
+    chains::Commit result;
     for (const ChainName& chain : chains) {
       if (F::flush_entries(chain.str().c_str(), handle_) == 0) return misfit(chain.str());
     }
@@ -150,4 +150,4 @@ class Editor {
   xtc_handle* handle_;
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

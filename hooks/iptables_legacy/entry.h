@@ -10,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 using Span = std::span<const std::uint8_t>;
 
@@ -73,4 +73,4 @@ struct ExtensionView {
       rest.subspan(sizeof(Head), size - sizeof(Head))};
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

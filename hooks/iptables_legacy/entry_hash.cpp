@@ -3,7 +3,7 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/values/hash.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -42,4 +42,4 @@ std::uint64_t hash_entry(Span entry, std::string_view jump_to, std::uint64_t see
 template std::uint64_t hash_entry<Ipv4>(Span, std::string_view, std::uint64_t);
 template std::uint64_t hash_entry<Ipv6>(Span, std::string_view, std::uint64_t);
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -6,7 +6,7 @@
 
 #include "hooks/iptables_legacy/entry.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// Hash of everything that the writer of the rule chose; left out are packet counters, what the
 /// kernel notes for itself, and the place a standard target jumps to, for which `jump_to` stands.
@@ -14,4 +14,4 @@ namespace nmanager::legacy {
 template <class F>
 [[nodiscard]] std::uint64_t hash_entry(Span entry, std::string_view jump_to, std::uint64_t seed);
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -5,7 +5,7 @@
 
 #include "hooks/values/hash.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 Expectation::Expected Expectation::find(std::string_view chain) {
   if (next_ == expected_.chains.end() || next_->first.str() != chain) {
@@ -24,10 +24,10 @@ bool Expectation::is_proven(std::string_view chain, std::uint64_t hash_of_bytes)
   return true;
 }
 
-bool Expectation::judge(const ObservedChain& rules) {
+bool Expectation::judge(const chains::ObservedChain& rules) {
   if (current_ == expected_.chains.end()) return false;
-  ChainDigest digest;
-  for (const ObservedRule& seen : rules) {
+  chains::ChainDigest digest;
+  for (const chains::ObservedRule& seen : rules) {
     if (!seen.rule) return false;
     digest.add(*seen.rule);
   }
@@ -48,4 +48,4 @@ std::set<ChainName> Expectation::finish() {
   return missing;
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

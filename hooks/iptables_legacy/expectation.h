@@ -10,7 +10,7 @@
 #include "hooks/chains/digests.h"
 #include "hooks/chains/observed.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// That a chain with these bytes holds the rules of this digest: 24 bytes a chain, kept by the
 /// backend from one look to the next.
@@ -26,13 +26,13 @@ using ChainProofs = std::vector<ChainProof>;  // sorted
 class Expectation {
  public:
   /// `expected` and `proofs` outlive the look; finish() replaces `proofs`.
-  Expectation(const ChainDigests& expected, ChainProofs& proofs)
+  Expectation(const chains::ChainDigests& expected, ChainProofs& proofs)
       : expected_(expected), proofs_(proofs), next_(expected.chains.begin()) {}
 
   /// True when the chain is as expected for sure; else show its rules to judge().
   [[nodiscard]] bool is_proven(std::string_view chain, std::uint64_t hash_of_bytes);
   /// For the chain asked for last. True when its rules are the expected ones.
-  [[nodiscard]] bool judge(const ObservedChain& rules);
+  [[nodiscard]] bool judge(const chains::ObservedChain& rules);
 
   /// The expected chains that were not asked for.
   [[nodiscard]] std::set<ChainName> finish();
@@ -42,7 +42,7 @@ class Expectation {
 
   [[nodiscard]] Expected find(std::string_view chain);
 
-  const ChainDigests& expected_;
+  const chains::ChainDigests& expected_;
   ChainProofs& proofs_;
   Expected next_;     // chains mostly come in the order of the map
   Expected current_;  // of the chain asked for last
@@ -51,4 +51,4 @@ class Expectation {
   std::vector<const ChainName*> met_;
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

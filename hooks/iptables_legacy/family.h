@@ -16,7 +16,7 @@ extern "C" {
 
 #include "hooks/values/address.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 struct Ipv4 {
   static constexpr Family kFamily = Family::kIpv4;
@@ -106,4 +106,4 @@ decltype(auto) with_family(Family family, Use&& use) {
   return family == Family::kIpv4 ? use(Ipv4{}) : use(Ipv6{});
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -10,7 +10,7 @@
 #include "hooks/values/result.h"
 #include "hooks/values/table.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// F is Ipv4 or Ipv6. libiptc keeps the failing function's name in a global: one thread only.
 template <class F>
@@ -35,4 +35,4 @@ class Handle {
   std::unique_ptr<xtc_handle, Free> raw_;
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

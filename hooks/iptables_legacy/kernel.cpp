@@ -12,7 +12,7 @@
 
 #include "hooks/iptables_legacy/family.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -171,7 +171,7 @@ Result<TableCopy> TableSocket::read_front(Table table, const TableShape& shape) 
   return kernel_error({family_, table}, "reading the hooks", errno);
 }
 
-bool TableSocket::has(const Extension& extension) const {
+bool TableSocket::has(const xt::Extension& extension) const {
   xt_get_revision request{};
   std::ranges::copy(extension.name, request.name);
   request.revision = extension.revision;
@@ -182,4 +182,4 @@ bool TableSocket::has(const Extension& extension) const {
   });
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <string>
 
-#include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/entry.h"
 #include "hooks/iptables_legacy/shape.h"
 #include "hooks/values/result.h"
+#include "hooks/xt/extensions.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// legacy_table_exists() with the reason when it cannot be told.
 [[nodiscard]] Result<bool> table_exists(TableId id);
@@ -58,7 +58,7 @@ class TableSocket {
   /// built-in chains come first in what libiptc writes.
   [[nodiscard]] Result<TableCopy> read_front(Table table, const TableShape& shape) const;
   /// Whether the kernel has, or can load, the match or target.
-  [[nodiscard]] bool has(const Extension& extension) const;
+  [[nodiscard]] bool has(const xt::Extension& extension) const;
 
  private:
   TableSocket(Family family, int fd) : family_(family), fd_(fd) {}
@@ -67,4 +67,4 @@ class TableSocket {
   int fd_;
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -10,7 +10,7 @@
 #include "hooks/chains/chain_backend.h"
 #include "hooks/values/table.h"
 
-namespace nmanager {
+namespace nmanager::iptables_legacy {
 
 /// $XTABLES_LOCKFILE, else /run/xtables.lock; as libxtables has it.
 [[nodiscard]] std::string lock_file_path();
@@ -31,11 +31,11 @@ struct LegacyOptions {
 };
 
 /// Backend and watch belong to one thread, and to the network namespace in which they are made.
-[[nodiscard]] std::unique_ptr<ChainBackend> make_legacy_backend(LegacyOptions options);
+[[nodiscard]] std::unique_ptr<chains::ChainBackend> make_legacy_backend(LegacyOptions options);
 [[nodiscard]] std::unique_ptr<ChangeWatch> make_legacy_watch(LegacyOptions options);
 
 /// Whether the network namespace of the calling thread has the table. Looking by socket option
 /// would make it, so this asks /proc (ip_tables_names, ip6_tables_names) and creates nothing.
 [[nodiscard]] bool legacy_table_exists(TableId id);
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_legacy

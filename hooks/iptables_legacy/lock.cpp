@@ -13,7 +13,7 @@
 #include <thread>
 #include <utility>
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -134,4 +134,4 @@ XtablesLock::Guard::~Guard() {
   if (lock_ != nullptr) lock_->release();
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -6,7 +6,7 @@
 
 #include "hooks/values/result.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// The file stays open between locks: locking an open file makes no inotify event, so our own
 /// commits do not wake watchers, ourselves included. A file that was removed and made anew is
@@ -57,4 +57,4 @@ class XtablesLock {
   std::chrono::nanoseconds waited_{};
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

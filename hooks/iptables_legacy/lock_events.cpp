@@ -8,7 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -72,4 +72,4 @@ std::uint64_t LockEvents::take() {
   return cycles;
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

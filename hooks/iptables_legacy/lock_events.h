@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// Every iptables-legacy command opens the lock file and closes it when it is done; that close is
 /// the event. It comes for commands that only look (-S, -C), too. Not seen: writers that keep the
@@ -34,4 +34,4 @@ class LockEvents {
   int file_watch_ = -1;
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -15,7 +15,7 @@
 #include "hooks/iptables_legacy/observe.h"
 #include "hooks/values/hook_number.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// The rules of a raw table. F is Ipv4 or Ipv6, here and below.
 template <class F>
@@ -133,7 +133,7 @@ template <class F>
 
 /// Own chains that `expectation` (may be null) knows to be right are left out.
 template <class F, class Source>
-[[nodiscard]] ObservedTable look(TableId id, const Source& source, Expectation* expectation) {
+[[nodiscard]] chains::ObservedTable look(TableId id, const Source& source, Expectation* expectation) {
   ObservedBuilder builder(id);
   const auto add = [&](Span entry, std::string_view jump_to) { builder.add_rule(entry, jump_to); };
   for (const Hook hook : ObservedBuilder::hooks(id.table)) {
@@ -156,4 +156,4 @@ template <class F, class Source>
   return builder.take();
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

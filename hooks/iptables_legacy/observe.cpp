@@ -5,7 +5,7 @@
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -55,13 +55,13 @@ void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {
     hook_rules_->push_back({classify(entry, jump_to), hook_rules_->size()});
     return;
   }
-  ObservedChain& rules = chain_->second;
+  chains::ObservedChain& rules = chain_->second;
   rules.push_back(
       {decode_rule(id_.family, entry, jump_to), rules.size(), packets_of(id_.family, entry)});
 }
 
-HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) const {
-  using Kind = HookRule::Kind;
+chains::HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) const {
+  using Kind = chains::HookRule::Kind;
   if (jump_to == own_chain_.str()) {
     const auto rule = decode_rule(id_.family, entry, jump_to);
     const bool plain = rule && is_plain(*rule) && !std::get<Jump>(rule->target).go_to;
@@ -70,4 +70,4 @@ HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) c
   return is_kube_chain(jump_to) ? Kind::kKubeJump : Kind::kForeign;
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -12,7 +12,7 @@
 #include "hooks/chains/observed.h"
 #include "hooks/values/table.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// Feed order: open_hook() or open_chain(), then add_rule() for each of its rules, front to back.
 class ObservedBuilder {
@@ -28,7 +28,7 @@ class ObservedBuilder {
   void open_hook(Hook hook);
   void open_chain(std::string_view name);  // precondition: wants_chain(name)
   /// The chain opened last.
-  [[nodiscard]] const ObservedChain& chain() const { return chain_->second; }
+  [[nodiscard]] const chains::ObservedChain& chain() const { return chain_->second; }
   void drop_chain() { table_.chains.erase(chain_); }
   /// The chains that were dropped are as expected, and these do not exist.
   void only_differences(std::set<ChainName> missing);
@@ -36,16 +36,16 @@ class ObservedBuilder {
   /// `jump_to`: name of the chain that the rule jumps or goes to, else empty.
   void add_rule(Span entry, std::string_view jump_to);
 
-  [[nodiscard]] ObservedTable take() { return std::move(table_); }
+  [[nodiscard]] chains::ObservedTable take() { return std::move(table_); }
 
  private:
-  [[nodiscard]] HookRule::Kind classify(Span entry, std::string_view jump_to) const;
+  [[nodiscard]] chains::HookRule::Kind classify(Span entry, std::string_view jump_to) const;
 
   TableId id_;
-  ObservedTable table_;
-  std::vector<HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain
-  std::map<ChainName, ObservedChain>::iterator chain_;
+  chains::ObservedTable table_;
+  std::vector<chains::HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain
+  std::map<ChainName, chains::ObservedChain>::iterator chain_;
   ChainName own_chain_;  // of the open hook
 };
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

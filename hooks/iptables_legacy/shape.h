@@ -10,9 +10,8 @@
 #include "hooks/iptables_legacy/legacy_backend.h"
 #include "hooks/values/table.h"
 
-namespace nmanager {
+namespace nmanager::iptables_legacy {
 
-namespace legacy {
 
 inline constexpr std::size_t kHookCount = 5;  // NF_INET_NUMHOOKS
 
@@ -33,19 +32,18 @@ struct TableShape {
          a.underflow == b.underflow;
 }
 
-}  // namespace legacy
 
 class SeenShapes {
  public:
-  void record(TableId id, const legacy::TableShape& shape) { shapes_[id] = shape; }
+  void record(TableId id, const TableShape& shape) { shapes_[id] = shape; }
   void forget(TableId id) { shapes_.erase(id); }
-  [[nodiscard]] std::optional<legacy::TableShape> last(TableId id) const {
+  [[nodiscard]] std::optional<TableShape> last(TableId id) const {
     const auto found = shapes_.find(id);
     return found == shapes_.end() ? std::nullopt : std::optional(found->second);
   }
 
  private:
-  std::map<TableId, legacy::TableShape> shapes_;
+  std::map<TableId, TableShape> shapes_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_legacy

@@ -7,9 +7,8 @@
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/legacy_backend.h"
 
-namespace nmanager {
+namespace nmanager::iptables_legacy {
 
-namespace legacy {
 
 Result<bool> table_exists(TableId id) {
   const char* path = with_family(id.family, []<class F>(F) { return F::kNamesFile; });
@@ -27,10 +26,9 @@ Result<bool> table_exists(TableId id) {
   return false;
 }
 
-}  // namespace legacy
 
 bool legacy_table_exists(TableId id) {
-  const auto exists = legacy::table_exists(id);
+  const auto exists = table_exists(id);
   return exists.ok() && *exists;
 }
 
@@ -43,4 +41,4 @@ std::shared_ptr<SeenShapes> make_seen_shapes() {
   return std::make_shared<SeenShapes>();
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_legacy

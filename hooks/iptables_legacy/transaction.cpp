@@ -14,7 +14,7 @@
 #include "hooks/iptables_legacy/handle.h"
 #include "hooks/iptables_legacy/look.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 namespace {
 
@@ -35,24 +35,24 @@ class GiveBackMemory {
   bool big_;
 };
 
-Error commit_error(const TableContext& context, const TablePlan& plan, int error) {
+Error commit_error(const TableContext& context, const chains::TablePlan& plan, int error) {
   const std::string where = "iptables-legacy, " + to_string(context.id) + ": ";
   if (error == EAGAIN || error == EPERM || error == ENOMEM) {
     return kernel_error(context.id, "writing the rules", error);
   }
-  std::set<Extension> needed;
-  for (const ChainEdit& edit : plan.edits) {
-    for (const EditStep& step : edit.steps) {
-      const auto* insert = std::get_if<Insert>(&step);
+  std::set<xt::Extension> needed;
+  for (const chains::ChainEdit& edit : plan.edits) {
+    for (const chains::EditStep& step : edit.steps) {
+      const auto* insert = std::get_if<chains::Insert>(&step);
       if (insert == nullptr) continue;
-      for (Extension& extension : extensions_of(insert->rule)) needed.insert(std::move(extension));
+      for (const xt::Extension& extension : xt::extensions_of(insert->rule)) needed.insert(extension);
     }
   }
   std::string missing;
-  for (const Extension& extension : needed) {
+  for (const xt::Extension& extension : needed) {
     if (context.socket.has(extension)) continue;
     missing += missing.empty() ? "" : ", ";
-    missing += (extension.is_target ? "target \"" : "match \"") + extension.name + "\" revision " +
+    missing += (extension.is_target ? "target \"" : "match \"") + std::string(extension.name) + "\" revision " +
                std::to_string(extension.revision);
   }
   if (!missing.empty()) {
@@ -64,10 +64,10 @@ Error commit_error(const TableContext& context, const TablePlan& plan, int error
 }
 
 template <class F>
-class LegacyTransaction final : public Transaction {
+class LegacyTransaction final : public chains::Transaction {
  public:
   LegacyTransaction(TableContext context, XtablesLock::Guard lock, const Settled& found,
-                    ObservedTable observed, std::optional<Handle<F>> handle)
+                    chains::ObservedTable observed, std::optional<Handle<F>> handle)
       : context_(context),
         shape_(found.shape),
         give_back_(found.shape),
@@ -77,9 +77,9 @@ class LegacyTransaction final : public Transaction {
     remember(found);
   }
 
-  [[nodiscard]] const ObservedTable& observed() const override { return observed_; }
+  [[nodiscard]] const chains::ObservedTable& observed() const override { return observed_; }
 
-  [[nodiscard]] Result<Commit> commit(const TablePlan& plan) override {
+  [[nodiscard]] Result<chains::Commit> commit(const chains::TablePlan& plan) override {
     if (plan.id != context_.id) return Error{ErrorKind::kBug, "a plan for another table"};
     context_.memory.settled.reset();
     if (const Status ready = prepare_handle(); !ready) return ready.error();
@@ -119,18 +119,18 @@ class LegacyTransaction final : public Transaction {
   TableShape shape_;
   GiveBackMemory give_back_;
   std::optional<Handle<F>> handle_;
-  ObservedTable observed_;
+  chains::ObservedTable observed_;
   XtablesLock::Guard lock_;
 };
 
 template <class F>
 class Begin {
  public:
-  Begin(const TableContext& context, const ChainDigests* expected) : context_(context) {
+  Begin(const TableContext& context, const chains::ChainDigests* expected) : context_(context) {
     if (expected != nullptr) expectation_.emplace(*expected, context.memory.proofs);
   }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> run(XtablesLock::Guard lock) {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> run(XtablesLock::Guard lock) {
     const auto shape = context_.socket.shape(table());
     if (!shape) return shape.error();
     return hooks_are_settled(*shape) ? raw(std::move(lock)) : with_handle(std::move(lock), *shape);
@@ -150,7 +150,7 @@ class Begin {
     return !signature || *signature == settled->signature;
   }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> raw(XtablesLock::Guard lock) {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> raw(XtablesLock::Guard lock) {
     const auto copy = context_.socket.read(table());
     if (!copy) return copy.error();
     const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
@@ -158,7 +158,7 @@ class Begin {
     return transaction(std::move(lock), copy->shape(), BlobSource<F>(*blob), std::nullopt);
   }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> with_handle(XtablesLock::Guard lock,
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> with_handle(XtablesLock::Guard lock,
                                                                  const TableShape& shape) {
     auto handle = Handle<F>::open(table());
     if (!handle) return handle.error();
@@ -167,11 +167,11 @@ class Begin {
   }
 
   template <class Source>
-  [[nodiscard]] std::unique_ptr<Transaction> transaction(XtablesLock::Guard lock,
+  [[nodiscard]] std::unique_ptr<chains::Transaction> transaction(XtablesLock::Guard lock,
                                                          const TableShape& shape,
                                                          const Source& source,
                                                          std::optional<Handle<F>> handle) {
-    ObservedTable observed = look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
+    chains::ObservedTable observed = look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
     const Settled found{shape, signature_of<F>(table(), source)};
     return std::make_unique<LegacyTransaction<F>>(context_, std::move(lock), found,
                                                   std::move(observed), std::move(handle));
@@ -183,11 +183,11 @@ class Begin {
 
 }  // namespace
 
-Result<std::unique_ptr<Transaction>> begin_transaction(TableContext context,
+Result<std::unique_ptr<chains::Transaction>> begin_transaction(TableContext context,
                                                        XtablesLock::Guard lock,
-                                                       const ChainDigests* expected) {
+                                                       const chains::ChainDigests* expected) {
   return with_family(context.id.family,
                      [&]<class F>(F) { return Begin<F>(context, expected).run(std::move(lock)); });
 }
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

@@ -10,7 +10,7 @@
 #include "hooks/iptables_legacy/lock.h"
 #include "hooks/iptables_legacy/shape.h"
 
-namespace nmanager::legacy {
+namespace nmanager::iptables_legacy {
 
 /// How the hooks of a table were last found or left.
 struct Settled {
@@ -37,8 +37,8 @@ struct TableContext {
 /// look without a change needs. When somebody put a rule into them, took one away or moved one, a
 /// repair is likely, and the table is read into the libiptc handle that the repair needs anyway:
 /// reading it twice is what would make a repair slow. `expected` may be null.
-[[nodiscard]] Result<std::unique_ptr<Transaction>> begin_transaction(TableContext context,
+[[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_transaction(TableContext context,
                                                                      XtablesLock::Guard lock,
-                                                                     const ChainDigests* expected);
+                                                                     const chains::ChainDigests* expected);
 
-}  // namespace nmanager::legacy
+}  // namespace nmanager::iptables_legacy

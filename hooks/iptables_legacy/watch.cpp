@@ -7,9 +7,8 @@
 #include "hooks/iptables_legacy/lock_events.h"
 #include "hooks/iptables_legacy/shape.h"
 
-namespace nmanager {
+namespace nmanager::iptables_legacy {
 
-namespace legacy {
 namespace {
 
 /// A lock cycle is a hint that comes at once; the shapes of the tables are the poll behind it, for
@@ -80,10 +79,9 @@ class LegacyWatch final : public ChangeWatch {
 };
 
 }  // namespace
-}  // namespace legacy
 
 std::unique_ptr<ChangeWatch> make_legacy_watch(LegacyOptions options) {
-  return std::make_unique<legacy::LegacyWatch>(std::move(options));
+  return std::make_unique<LegacyWatch>(std::move(options));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_legacy

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "hooks/netlink/objects.h"
 #include "hooks/netlink/kube_chains.h"
 #include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/iptables_nft/observe.h"
@@ -7,49 +8,49 @@
 #include "hooks/iptables_nft/transaction.h"
 #include "hooks/netlink/watch.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
 /// Reads overtaken by commits of others before the caller is told.
 constexpr int kReads = 10;
 
-class Nft final : public ChainBackend {
+class Nft final : public chains::ChainBackend {
  public:
   explicit Nft(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
   [[nodiscard]] std::string_view name() const override { return "iptables-nft"; }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id) override {
     return read_until_consistent(id, nullptr);
   }
 
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin_expecting(
-      TableId id, const ChainDigests& expected) override {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_expecting(
+      TableId id, const chains::ChainDigests& expected) override {
     return read_until_consistent(id, &expected);
   }
 
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
-    return read_kube_stamp(session_->netlink(), family);
+    return netlink::read_kube_stamp(session_->netlink(), family);
   }
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
-    return read_kube_checksum(session_->netlink(), family);
+    return netlink::read_kube_checksum(session_->netlink(), family);
   }
 
  private:
-  Result<std::unique_ptr<Transaction>> read_until_consistent(TableId id,
-                                                             const ChainDigests* expected);
-  Result<ObservedTable> observe(TableId id, const ChainDigests* expected);
-  Result<bool> observe_hooks(TableId id, ObservedTable& observed);
-  Status observe_all(TableId id, ObservedTable& observed);
-  Status observe_differences(TableId id, const ChainDigests& expected, ObservedTable& observed);
-  Status show(TableId id, const ChainName& name, ObservedTable& observed);
+  Result<std::unique_ptr<chains::Transaction>> read_until_consistent(TableId id,
+                                                             const chains::ChainDigests* expected);
+  Result<chains::ObservedTable> observe(TableId id, const chains::ChainDigests* expected);
+  Result<bool> observe_hooks(TableId id, chains::ObservedTable& observed);
+  Status observe_all(TableId id, chains::ObservedTable& observed);
+  Status observe_differences(TableId id, const chains::ChainDigests& expected, chains::ObservedTable& observed);
+  Status show(TableId id, const ChainName& name, chains::ObservedTable& observed);
 
   std::shared_ptr<Session> session_;
 };
 
-Result<std::unique_ptr<Transaction>> Nft::read_until_consistent(TableId id,
-                                                                const ChainDigests* expected) {
+Result<std::unique_ptr<chains::Transaction>> Nft::read_until_consistent(TableId id,
+                                                                const chains::ChainDigests* expected) {
   Error last{ErrorKind::kRetry, {}};
   for (int read = 0; read < kReads; ++read) {
     const auto before = session_->netlink().generation();
@@ -68,7 +69,7 @@ Result<std::unique_ptr<Transaction>> Nft::read_until_consistent(TableId id,
     const auto after = session_->netlink().generation();
     if (after && *before == *after) {
       session_->proven(id, *before);
-      return std::unique_ptr<Transaction>(
+      return std::unique_ptr<chains::Transaction>(
           std::make_unique<NftTransaction>(session_, id, *before, std::move(observed.value())));
     }
     last =
@@ -77,12 +78,12 @@ Result<std::unique_ptr<Transaction>> Nft::read_until_consistent(TableId id,
   return Error{last.kind, to_string(id) + " (nft): " + last.message};
 }
 
-Result<ObservedTable> Nft::observe(TableId id, const ChainDigests* expected) {
-  ObservedTable observed;
+Result<chains::ObservedTable> Nft::observe(TableId id, const chains::ChainDigests* expected) {
+  chains::ObservedTable observed;
   const auto any = observe_hooks(id, observed);
   if (!any) return any.error();
   if (!*any && !session_->options().create_tables) {
-    const auto table = table_exists(session_->netlink(), id.family, to_string(id.table));
+    const auto table = netlink::table_exists(session_->netlink(), id.family, to_string(id.table));
     if (!table) return table.error();
     if (!*table) return Error{ErrorKind::kAbsent, "there is no table " + to_string(id) + " (nft)"};
   }
@@ -93,7 +94,7 @@ Result<ObservedTable> Nft::observe(TableId id, const ChainDigests* expected) {
 }
 
 /// True when there is any rule.
-Result<bool> Nft::observe_hooks(TableId id, ObservedTable& observed) {
+Result<bool> Nft::observe_hooks(TableId id, chains::ObservedTable& observed) {
   bool any = false;
   for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
     if (!hook_chain(id.table, hook)) continue;
@@ -105,7 +106,7 @@ Result<bool> Nft::observe_hooks(TableId id, ObservedTable& observed) {
   return any;
 }
 
-Status Nft::observe_all(TableId id, ObservedTable& observed) {
+Status Nft::observe_all(TableId id, chains::ObservedTable& observed) {
   if (auto listed = session_->chains(id).list(session_->netlink()); !listed) return listed;
   for (const ChainName& name : session_->chains(id).names()) {
     if (auto shown = show(id, name, observed); !shown) return shown;
@@ -113,7 +114,7 @@ Status Nft::observe_all(TableId id, ObservedTable& observed) {
   return {};
 }
 
-Status Nft::observe_differences(TableId id, const ChainDigests& expected, ObservedTable& observed) {
+Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected, chains::ObservedTable& observed) {
   OwnChains& chains = session_->chains(id);
   if (auto fresh = chains.refresh(session_->netlink()); !fresh) return fresh;
   observed.only_differences = true;
@@ -126,7 +127,7 @@ Status Nft::observe_differences(TableId id, const ChainDigests& expected, Observ
 }
 
 /// What is read is known as well.
-Status Nft::show(TableId id, const ChainName& name, ObservedTable& observed) {
+Status Nft::show(TableId id, const ChainName& name, chains::ObservedTable& observed) {
   auto content = read_if_exists(session_->netlink(), id, name);
   if (!content) return content.error();
   session_->chains(id).learn(name, *content);
@@ -140,9 +141,9 @@ Result<NftBackend> make_nft_backend(NftOptions options) {
   auto session = std::make_shared<Session>(options);
   if (auto opened = session->open(); !opened) return opened.error();
   NftBackend result;
-  result.watch = make_watch(session);
+  result.watch = netlink::make_watch(session);
   result.backend = std::make_unique<Nft>(std::move(session));
   return result;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -13,27 +13,15 @@
 
 struct nlmsghdr;
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 /// The expressions of `rule`; table, chain and place are the caller's to set. Throws
 /// std::bad_alloc.
-[[nodiscard]] NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule);
+[[nodiscard]] netlink::NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule);
 
 /// A rule that the kernel dumped. `rule` is set only when encode_rule() would write the very same
 /// expressions: in that order, with those lengths and nothing besides. Numbers that the kernel
 /// counts are left out of the comparison.
-[[nodiscard]] ObservedRule decode_rule(Family family, const nlmsghdr& message);
+[[nodiscard]] chains::ObservedRule decode_rule(Family family, const nlmsghdr& message);
 
-/// Where a dumped rule jumps or goes to, whatever it matches; empty: nowhere.
-[[nodiscard]] std::string jump_target(const nlmsghdr& message);
-
-/// An xt extension that a rule needs from the kernel, by the names nft_compat knows.
-struct Extension {
-  std::string_view name;
-  std::uint32_t revision = 0;
-  bool is_target = false;
-  bool operator==(const Extension&) const = default;
-};
-[[nodiscard]] std::vector<Extension> extensions_of(const Rule& rule);
-
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

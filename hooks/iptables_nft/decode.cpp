@@ -7,12 +7,13 @@
 #include <cstring>
 
 #include "hooks/iptables_nft/codec.h"
-#include "hooks/iptables_nft/layout.h"
+#include "hooks/netlink/packet.h"
 #include "hooks/netlink/message.h"
+#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/policy.h"
 #include "hooks/xt/payload.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -97,8 +98,9 @@ class Cursor {
     return mask;
   }
 
-  std::optional<Data> take_match(std::string_view name, std::uint32_t revision) {
-    if (!is("match") || text(NFTNL_EXPR_MT_NAME) != name || u32(NFTNL_EXPR_MT_REV) != revision) {
+  std::optional<Data> take_match(const xt::Extension& extension) {
+    if (!is("match") || text(NFTNL_EXPR_MT_NAME) != extension.name ||
+        u32(NFTNL_EXPR_MT_REV) != extension.revision) {
       return std::nullopt;
     }
     const Data info = data(NFTNL_EXPR_MT_INFO);
@@ -107,7 +109,7 @@ class Cursor {
   }
 
  private:
-  NftnlPtr<nftnl_expr_iter> walk_;
+  netlink::NftnlPtr<nftnl_expr_iter> walk_;
   nftnl_expr* now_ = nullptr;
 };
 
@@ -117,8 +119,8 @@ class Decoder {
   Decoder(Family family, const nftnl_rule& rule) : family_(family), at_(rule) {}
 
   bool decode() {
-    return in_interface() && protocol() && prefix(rule_.source, source_offset(family_)) &&
-           prefix(rule_.destination, destination_offset(family_)) && addrtype() && conntrack() &&
+    return in_interface() && protocol() && prefix(rule_.source, netlink::source_offset(family_)) &&
+           prefix(rule_.destination, netlink::destination_offset(family_)) && addrtype() && conntrack() &&
            ports() && comment() && counter() && target() && at_.at_end();
   }
 
@@ -178,32 +180,32 @@ class Decoder {
   }
 
   bool addrtype() {
-    const auto info = at_.take_match(xt::kAddrtype, kAddrtypeRevision);
+    const auto info = at_.take_match(xt::kAddrtype);
     if (!info) return true;
     rule_.source_is_local = true;
     return std::ranges::equal(*info, xt::source_is_local());
   }
 
   bool conntrack() {
-    const auto info = at_.take_match(xt::kConntrack, kConntrackRevision);
+    const auto info = at_.take_match(xt::kConntrack);
     if (!info) return true;
     rule_.state_invalid = true;
     return std::ranges::equal(*info, xt::state_invalid());
   }
 
   bool ports() {
-    if (const auto info = at_.take_match(xt::kMultiport, kMultiportRevision)) {
+    if (const auto info = at_.take_match(xt::kMultiport)) {
       const auto ports = xt::read_destination_ports(*info);
       if (!ports) return false;
       rule_.destination_ports = *ports;
-      return rule_.protocol != Protocol::kAny && uses_multiport(rule_);
+      return rule_.protocol != Protocol::kAny && xt::uses_multiport(rule_);
     }
-    const auto size = at_.take_payload(NFT_PAYLOAD_TRANSPORT_HEADER, kDestinationPortOffset);
+    const auto size = at_.take_payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset);
     if (!size) return true;
     const auto range = port_range();
     if (!range || *size != sizeof(std::uint16_t)) return false;
     rule_.destination_ports.push_back(*range);
-    return rule_.protocol != Protocol::kAny && !uses_multiport(rule_);
+    return rule_.protocol != Protocol::kAny && !xt::uses_multiport(rule_);
   }
 
   std::optional<PortRange> port_range() {
@@ -231,7 +233,7 @@ class Decoder {
   }
 
   bool comment() {
-    const auto info = at_.take_match(xt::kComment, kCommentRevision);
+    const auto info = at_.take_match(xt::kComment);
     if (!info) return true;
     auto text = xt::read_comment(*info);
     if (!text) return false;
@@ -247,16 +249,16 @@ class Decoder {
 
   bool target() {
     if (at_.is("immediate")) return verdict();
-    if (!at_.is("target") || at_.u32(NFTNL_EXPR_TG_REV) != kTargetRevision) return false;
+    if (!at_.is("target") || at_.u32(NFTNL_EXPR_TG_REV) != xt::kDnat.revision) return false;
     const std::string_view name = at_.text(NFTNL_EXPR_TG_NAME);
     const Data info = at_.data(NFTNL_EXPR_TG_INFO);
     at_.step();
-    if (name == xt::kDnat) {
+    if (name == xt::kDnat.name) {
       const auto to = xt::read_dnat(family_, info);
       if (to) rule_.target = Dnat{*to};
       return to.has_value();
     }
-    const auto mark = name == xt::kMark ? xt::read_set_mark(info) : std::nullopt;
+    const auto mark = name == xt::kMark.name ? xt::read_set_mark(info) : std::nullopt;
     if (mark) rule_.target = *mark;
     return mark.has_value();
   }
@@ -290,22 +292,9 @@ class Decoder {
   Rule rule_;
 };
 
-/// Calls `each` with the name and the data of every expression of a dumped rule.
-template <class Each>
-void for_each_expression(const nlmsghdr& message, Each each) {
-  const nlattr* const list = Attributes(message).find(NFTA_RULE_EXPRESSIONS);
-  if (list == nullptr) return;
-  Attributes(*list).for_each([&](const nlattr& element) {
-    const Attributes expression(element);
-    if (const nlattr* const data = expression.find(NFTA_EXPR_DATA)) {
-      each(expression.text(NFTA_EXPR_NAME), Attributes(*data));
-    }
-  });
-}
-
 std::uint64_t packets_of(const nlmsghdr& message) {
   std::uint64_t packets = 0;
-  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
+  netlink::for_each_expression(message, [&](std::string_view name, const netlink::Attributes& data) {
     if (name == "counter") packets = data.be64(NFTA_COUNTER_PACKETS);
   });
   return packets;
@@ -313,15 +302,15 @@ std::uint64_t packets_of(const nlmsghdr& message) {
 
 }  // namespace
 
-ObservedRule decode_rule(Family family, const nlmsghdr& message) {
-  ObservedRule observed;
-  const Attributes attributes(message);
+chains::ObservedRule decode_rule(Family family, const nlmsghdr& message) {
+  chains::ObservedRule observed;
+  const netlink::Attributes attributes(message);
   observed.ref = attributes.be64(NFTA_RULE_HANDLE);
   observed.packets = packets_of(message);
   // User data is not among what we write either: iptables-nft puts nothing there for such rules,
   // and nft would show it as a comment.
   if (!is_like_ours(message)) return observed;
-  const NftnlPtr<nftnl_rule> rule(made_or_throw(nftnl_rule_alloc()));
+  const netlink::NftnlPtr<nftnl_rule> rule(netlink::made_or_throw(nftnl_rule_alloc()));
   // An expression that libnftnl does not know is none that we write.
   if (nftnl_rule_nlmsg_parse(&message, rule.get()) != 0) return observed;
   Decoder decoder(family, *rule);
@@ -329,16 +318,4 @@ ObservedRule decode_rule(Family family, const nlmsghdr& message) {
   return observed;
 }
 
-std::string jump_target(const nlmsghdr& message) {
-  std::string target;
-  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
-    if (name != "immediate") return;
-    const nlattr* const immediate = data.find(NFTA_IMMEDIATE_DATA);
-    const nlattr* const verdict =
-        immediate == nullptr ? nullptr : Attributes(*immediate).find(NFTA_DATA_VERDICT);
-    if (verdict != nullptr) target = Attributes(*verdict).text(NFTA_VERDICT_CHAIN);
-  });
-  return target;
-}
-
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -7,10 +7,10 @@
 
 #include "hooks/iptables_nft/codec.h"
 #include "hooks/netlink/expressions.h"
-#include "hooks/iptables_nft/layout.h"
+#include "hooks/netlink/packet.h"
 #include "hooks/xt/payload.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -37,13 +37,13 @@ class Encoder {
     nftnl_rule_set_u32(list_.rule(), NFTNL_RULE_COMPAT_FLAGS, 0);
   }
 
-  void source(const Prefix& prefix) { list_.prefix(prefix, source_offset(family_)); }
-  void destination(const Prefix& prefix) { list_.prefix(prefix, destination_offset(family_)); }
+  void source(const Prefix& prefix) { list_.prefix(prefix, netlink::source_offset(family_)); }
+  void destination(const Prefix& prefix) { list_.prefix(prefix, netlink::destination_offset(family_)); }
 
   void destination_port(const PortRange& range) {
     const std::uint16_t first = htons(range.first);
     const std::uint16_t last = htons(range.last);
-    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, kDestinationPortOffset, sizeof first, NFT_REG_1);
+    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset, sizeof first, NFT_REG_1);
     if (first == last) {
       list_.compare(NFT_CMP_EQ, &first, sizeof first);
       return;
@@ -55,10 +55,10 @@ class Encoder {
     nftnl_expr_set(expr, NFTNL_EXPR_RANGE_TO_DATA, &last, sizeof last);
   }
 
-  void match(std::string_view name, std::uint32_t revision, const xt::Bytes& info) {
+  void match(const xt::Extension& extension, const xt::Bytes& info) {
     nftnl_expr* const expr = list_.add("match");
-    nftnl_expr_set_str(expr, NFTNL_EXPR_MT_NAME, std::string(name).c_str());
-    nftnl_expr_set_u32(expr, NFTNL_EXPR_MT_REV, revision);
+    nftnl_expr_set_str(expr, NFTNL_EXPR_MT_NAME, std::string(extension.name).c_str());
+    nftnl_expr_set_u32(expr, NFTNL_EXPR_MT_REV, extension.revision);
     give(expr, NFTNL_EXPR_MT_INFO, info);
   }
 
@@ -72,73 +72,52 @@ class Encoder {
   void operator()(const Dnat& dnat) { target(xt::kDnat, xt::dnat(dnat.to)); }
   void operator()(const SetMark& mark) { target(xt::kMark, xt::set_mark(mark)); }
 
-  NftnlPtr<nftnl_rule> take() { return list_.take(); }
+  netlink::NftnlPtr<nftnl_rule> take() { return list_.take(); }
 
  private:
   /// libnftnl keeps the pointer and frees it with free().
   static void give(nftnl_expr* expr, std::uint16_t attribute, const xt::Bytes& info) {
-    void* const copy = made_or_throw(std::malloc(info.size()));
+    void* const copy = netlink::made_or_throw(std::malloc(info.size()));
     std::memcpy(copy, info.data(), info.size());
     nftnl_expr_set(expr, attribute, copy, static_cast<std::uint32_t>(info.size()));
   }
 
-  void target(std::string_view name, const xt::Bytes& info) {
+  void target(const xt::Extension& extension, const xt::Bytes& info) {
     nftnl_expr* const expr = list_.add("target");
-    nftnl_expr_set_str(expr, NFTNL_EXPR_TG_NAME, std::string(name).c_str());
-    nftnl_expr_set_u32(expr, NFTNL_EXPR_TG_REV, kTargetRevision);
+    nftnl_expr_set_str(expr, NFTNL_EXPR_TG_NAME, std::string(extension.name).c_str());
+    nftnl_expr_set_u32(expr, NFTNL_EXPR_TG_REV, extension.revision);
     give(expr, NFTNL_EXPR_TG_INFO, info);
   }
 
   Family family_;
-  ExpressionList list_;
+  netlink::ExpressionList list_;
 };
 
 }  // namespace
 
-bool uses_multiport(const Rule& rule) {
-  return rule.destination_ports.size() > 1 ||
-         (rule.destination_ports.size() == 1 && rule.protocol == Protocol::kSctp);
-}
-
-NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule) {
+netlink::NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule) {
   Encoder encoder(family);
   if (!rule.in_interface.empty()) encoder.in_interface(rule.in_interface);
   encoder.protocol(rule.protocol);
   if (rule.source) encoder.source(*rule.source);
   if (rule.destination) encoder.destination(*rule.destination);
   if (rule.source_is_local) {
-    encoder.match(xt::kAddrtype, kAddrtypeRevision, xt::source_is_local());
+    encoder.match(xt::kAddrtype, xt::source_is_local());
   }
   if (rule.state_invalid) {
-    encoder.match(xt::kConntrack, kConntrackRevision, xt::state_invalid());
+    encoder.match(xt::kConntrack, xt::state_invalid());
   }
-  if (uses_multiport(rule)) {
-    encoder.match(xt::kMultiport, kMultiportRevision,
-                  xt::destination_ports(rule.destination_ports));
+  if (xt::uses_multiport(rule)) {
+    encoder.match(xt::kMultiport, xt::destination_ports(rule.destination_ports));
   } else if (!rule.destination_ports.empty()) {
     encoder.destination_port(rule.destination_ports.front());
   }
   if (!rule.comment.empty()) {
-    encoder.match(xt::kComment, kCommentRevision, xt::comment(rule.comment));
+    encoder.match(xt::kComment, xt::comment(rule.comment));
   }
   encoder.counter();
   std::visit(encoder, rule.target);
   return encoder.take();
 }
 
-std::vector<Extension> extensions_of(const Rule& rule) {
-  std::vector<Extension> result;
-  if (rule.source_is_local) result.push_back({xt::kAddrtype, kAddrtypeRevision, false});
-  if (rule.state_invalid) result.push_back({xt::kConntrack, kConntrackRevision, false});
-  if (uses_multiport(rule)) result.push_back({xt::kMultiport, kMultiportRevision, false});
-  if (!rule.comment.empty()) result.push_back({xt::kComment, kCommentRevision, false});
-  if (std::holds_alternative<Dnat>(rule.target)) {
-    result.push_back({xt::kDnat, kTargetRevision, true});
-  }
-  if (std::holds_alternative<SetMark>(rule.target)) {
-    result.push_back({xt::kMark, kTargetRevision, true});
-  }
-  return result;
-}
-
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -5,7 +5,7 @@
 
 #include "hooks/chains/chain_backend.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 struct NftOptions {
   bool create_tables = true;  // a missing table may be made; else begin() answers kAbsent
@@ -15,11 +15,11 @@ struct NftOptions {
 
 /// Both share what is known of our own commits and chains; owner thread only.
 struct NftBackend {
-  std::unique_ptr<ChainBackend> backend;
+  std::unique_ptr<chains::ChainBackend> backend;
   std::unique_ptr<ChangeWatch> watch;
 };
 
 /// kUnsupported: a kernel without nf_tables; kDenied: without CAP_NET_ADMIN.
 [[nodiscard]] Result<NftBackend> make_nft_backend(NftOptions options);
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -1,3 +1,4 @@
+#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/own_chains.h"
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 
 #include "hooks/iptables_nft/observe.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -19,16 +20,16 @@ std::uint64_t foreign_hash(RuleRef ref) {
 }
 
 /// The digest after `edit`; nothing when it names a rule that was not observed.
-std::optional<std::uint64_t> digest_after(const ChainEdit& edit, const ObservedChain* before) {
+std::optional<std::uint64_t> digest_after(const chains::ChainEdit& edit, const chains::ObservedChain* before) {
   std::unordered_map<RuleRef, std::uint64_t> kept;
   if (before != nullptr) {
-    for (const ObservedRule& seen : *before) {
+    for (const chains::ObservedRule& seen : *before) {
       kept[seen.ref] = seen.rule ? hash_of(*seen.rule) : foreign_hash(seen.ref);
     }
   }
-  ChainDigest digest;
-  for (const EditStep& step : edit.steps) {
-    if (const auto* insert = std::get_if<Insert>(&step)) {
+  chains::ChainDigest digest;
+  for (const chains::EditStep& step : edit.steps) {
+    if (const auto* insert = std::get_if<chains::Insert>(&step)) {
       digest.add(insert->rule);
     } else if (const auto* keep = std::get_if<Keep>(&step)) {
       const auto found = kept.find(keep->ref);
@@ -41,20 +42,20 @@ std::optional<std::uint64_t> digest_after(const ChainEdit& edit, const ObservedC
 
 }  // namespace
 
-std::uint64_t digest_of(const ObservedChain& chain) {
-  ChainDigest digest;
-  for (const ObservedRule& seen : chain) {
+std::uint64_t digest_of(const chains::ObservedChain& chain) {
+  chains::ChainDigest digest;
+  for (const chains::ObservedRule& seen : chain) {
     digest.add_hash(seen.rule ? hash_of(*seen.rule) : foreign_hash(seen.ref));
   }
   return digest.value();
 }
 
-Result<std::optional<ObservedChain>> read_if_exists(Netlink& netlink, TableId id,
+Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink, TableId id,
                                                     const ChainName& chain) {
   auto rules = read_own_chain(netlink, id, chain);
   if (!rules) return rules.error();
   if (!rules->empty()) return std::optional(std::move(rules.value()));
-  const auto exists = chain_exists(netlink, id.family, to_string(id.table), chain.str());
+  const auto exists = netlink::chain_exists(netlink, id.family, to_string(id.table), chain.str());
   if (!exists) return exists.error();
   return *exists ? std::optional(std::move(rules.value())) : std::nullopt;
 }
@@ -72,7 +73,7 @@ void OwnChains::doubt(std::string_view name) {
   if (name.size() <= ChainName::kMaxLength) doubtful_.emplace(name);
 }
 
-Status OwnChains::list(Netlink& netlink) {
+Status OwnChains::list(netlink::Netlink& netlink) {
   if (listed_) return {};
   const auto start = std::chrono::steady_clock::now();
   const auto names = list_own_chains(netlink, id_);
@@ -97,7 +98,7 @@ bool OwnChains::list_again_in_time(std::chrono::steady_clock::time_point now) {
   return !listed_;
 }
 
-Status OwnChains::refresh(Netlink& netlink) {
+Status OwnChains::refresh(netlink::Netlink& netlink) {
   if (auto status = list(netlink); !status) return status;
   while (!doubtful_.empty()) {
     const ChainName name = *doubtful_.begin();
@@ -106,7 +107,7 @@ Status OwnChains::refresh(Netlink& netlink) {
   return {};
 }
 
-bool OwnChains::sweep(Netlink& netlink, std::size_t count) {
+bool OwnChains::sweep(netlink::Netlink& netlink, std::size_t count) {
   const std::size_t changed = changed_.size();
   for (; count > 0 && left_to_sweep_ > 0 && !digests_.empty(); --count, --left_to_sweep_) {
     auto next = digests_.upper_bound(swept_);
@@ -122,7 +123,7 @@ bool OwnChains::sweep(Netlink& netlink, std::size_t count) {
   return found;
 }
 
-Status OwnChains::read(Netlink& netlink, const ChainName& name) {
+Status OwnChains::read(netlink::Netlink& netlink, const ChainName& name) {
   const auto content = read_if_exists(netlink, id_, name);
   if (!content) return content.error();
   learn(name, *content);
@@ -138,7 +139,7 @@ std::vector<ChainName> OwnChains::names() const {
   return all;
 }
 
-void OwnChains::learn(const ChainName& name, const std::optional<ObservedChain>& content) {
+void OwnChains::learn(const ChainName& name, const std::optional<chains::ObservedChain>& content) {
   doubtful_.erase(name);
   if (content) {
     set(name, digest_of(*content));
@@ -158,9 +159,9 @@ void OwnChains::erase(const ChainName& name) {
   if (digests_.erase(name) > 0) changed_.insert(name);
 }
 
-void OwnChains::committed(const TablePlan& plan, const ObservedTable& observed,
+void OwnChains::committed(const chains::TablePlan& plan, const chains::ObservedTable& observed,
                           const std::set<ChainName>& still_referenced) {
-  for (const ChainEdit& edit : plan.edits) {
+  for (const chains::ChainEdit& edit : plan.edits) {
     const auto before = observed.chains.find(edit.chain);
     const auto digest =
         digest_after(edit, before == observed.chains.end() ? nullptr : &before->second);
@@ -172,14 +173,14 @@ void OwnChains::committed(const TablePlan& plan, const ObservedTable& observed,
   }
   for (const ChainName& name : plan.remove_chains) {
     if (still_referenced.contains(name)) {
-      set(name, ChainDigest().value());
+      set(name, chains::ChainDigest().value());
     } else {
       erase(name);
     }
   }
 }
 
-const OwnChains::Differences& OwnChains::compare(const ChainDigests& expected) {
+const OwnChains::Differences& OwnChains::compare(const chains::ChainDigests& expected) {
   if (compared_to_ == expected.sum) {
     for (const ChainName& name : changed_) judge(name, expected);
   } else {
@@ -190,7 +191,7 @@ const OwnChains::Differences& OwnChains::compare(const ChainDigests& expected) {
   return differences_;
 }
 
-void OwnChains::judge_all(const ChainDigests& expected) {
+void OwnChains::judge_all(const chains::ChainDigests& expected) {
   differences_ = {};
   auto known = digests_.begin();
   auto wanted = expected.chains.begin();
@@ -208,7 +209,7 @@ void OwnChains::judge_all(const ChainDigests& expected) {
   }
 }
 
-void OwnChains::judge(const ChainName& name, const ChainDigests& expected) {
+void OwnChains::judge(const ChainName& name, const chains::ChainDigests& expected) {
   const auto known = digests_.find(name);
   const auto wanted = expected.chains.find(name);
   const bool exists = known != digests_.end();
@@ -226,4 +227,4 @@ void OwnChains::judge(const ChainName& name, const ChainDigests& expected) {
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -16,7 +16,7 @@
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 class OwnChains {
  public:
@@ -30,21 +30,21 @@ class OwnChains {
   void doubt(std::string_view name);
 
   /// Lists the chains, if that is needed.
-  Status list(Netlink& netlink);
+  Status list(netlink::Netlink& netlink);
   /// Without events nobody tells of new chains: lists again when the last list is old enough for
   /// its cost, at most 0.1 % of a core. True: it is to be listed now.
   bool list_again_in_time(std::chrono::steady_clock::time_point now);
   /// Lists, and reads the doubtful ones. On an error (kRetry: interrupted) what was read so far
   /// stays known.
-  Status refresh(Netlink& netlink);
+  Status refresh(netlink::Netlink& netlink);
   [[nodiscard]] std::size_t size() const { return digests_.size(); }
   /// The chains that exist or may exist, sorted.
   [[nodiscard]] std::vector<ChainName> names() const;
 
   /// What a fresh read of a chain says; nothing: it does not exist.
-  void learn(const ChainName& name, const std::optional<ObservedChain>& content);
+  void learn(const ChainName& name, const std::optional<chains::ObservedChain>& content);
   /// Our own commit came through; `observed` is what it was planned on.
-  void committed(const TablePlan& plan, const ObservedTable& observed,
+  void committed(const chains::TablePlan& plan, const chains::ObservedTable& observed,
                  const std::set<ChainName>& still_referenced);
 
   struct Differences {
@@ -52,7 +52,7 @@ class OwnChains {
     std::set<ChainName> missing;
   };
   /// To be called after refresh(). Costs what changed since the last call with equal `expected`.
-  const Differences& compare(const ChainDigests& expected);
+  const Differences& compare(const chains::ChainDigests& expected);
 
   /// Somebody committed something: every chain is to be swept once from now on; and listed, where
   /// no event tells of new ones.
@@ -62,14 +62,14 @@ class OwnChains {
   }
   /// Reads the next few chains, round and round, whatever is known of them: finds what no event
   /// tells (a chain renamed: its event has only the new name). True: something was not as known.
-  bool sweep(Netlink& netlink, std::size_t count);
+  bool sweep(netlink::Netlink& netlink, std::size_t count);
 
  private:
   void set(const ChainName& name, std::uint64_t digest);
   void erase(const ChainName& name);
-  void judge(const ChainName& name, const ChainDigests& expected);
-  void judge_all(const ChainDigests& expected);
-  Status read(Netlink& netlink, const ChainName& name);
+  void judge(const ChainName& name, const chains::ChainDigests& expected);
+  void judge_all(const chains::ChainDigests& expected);
+  Status read(netlink::Netlink& netlink, const ChainName& name);
 
   TableId id_;
   bool listed_ = false;
@@ -88,10 +88,10 @@ class OwnChains {
 };
 
 /// The digest of what was read; never that of a desired chain when a rule is not one of ours.
-[[nodiscard]] std::uint64_t digest_of(const ObservedChain& chain);
+[[nodiscard]] std::uint64_t digest_of(const chains::ObservedChain& chain);
 
 /// One chain as it stands; nothing: there is none. kRetry: interrupted.
-[[nodiscard]] Result<std::optional<ObservedChain>> read_if_exists(Netlink& netlink, TableId id,
+[[nodiscard]] Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink, TableId id,
                                                                   const ChainName& chain);
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -11,7 +11,7 @@
 
 #include "hooks/netlink/message.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -74,15 +74,15 @@ bool is_text(const nlattr& attribute) {
   return size > 1 && bytes[size - 1] == '\0' && bytes[0] != '\0';
 }
 
-bool all_known(const Attributes& attributes, std::span<const Attribute> known);
+bool all_known(const netlink::Attributes& attributes, std::span<const Attribute> known);
 
 /// A value, or a verdict that says where it jumps to.
 bool is_data(const nlattr& attribute) {
-  const Attributes data(attribute);
+  const netlink::Attributes data(attribute);
   if (!all_known(data, kData)) return false;
   const nlattr* const verdict = data.find(NFTA_DATA_VERDICT);
   if (verdict == nullptr) return data.find(NFTA_DATA_VALUE) != nullptr;
-  const Attributes parts(*verdict);
+  const netlink::Attributes parts(*verdict);
   const auto code = static_cast<int>(parts.be32(NFTA_VERDICT_CODE));
   const bool jumps = code == NFT_JUMP || code == NFT_GOTO;
   return all_known(parts, kVerdict) && parts.find(NFTA_VERDICT_CODE) != nullptr &&
@@ -108,7 +108,7 @@ bool is_of_kind(const nlattr& attribute, Kind kind) {
 }
 
 /// Each of them once at most: libnftnl takes the last one, our own readers the first.
-bool all_known(const Attributes& attributes, std::span<const Attribute> known) {
+bool all_known(const netlink::Attributes& attributes, std::span<const Attribute> known) {
   bool all = true;
   std::uint64_t seen = 0;  // a bit for each type; the known ones are small numbers
   attributes.for_each([&](const nlattr& attribute) {
@@ -124,7 +124,7 @@ bool all_known(const Attributes& attributes, std::span<const Attribute> known) {
 }
 
 bool is_known(const nlattr& element) {
-  const Attributes expression(element);
+  const netlink::Attributes expression(element);
   const nlattr* const data = expression.find(NFTA_EXPR_DATA);
   if (mnl_attr_get_type(&element) != NFTA_LIST_ELEM || !all_known(expression, kExpression) ||
       data == nullptr) {
@@ -132,18 +132,18 @@ bool is_known(const nlattr& element) {
   }
   const auto* const known =
       std::ranges::find(kExpressions, expression.text(NFTA_EXPR_NAME), &Expression::name);
-  return known != std::end(kExpressions) && all_known(Attributes(*data), known->attributes);
+  return known != std::end(kExpressions) && all_known(netlink::Attributes(*data), known->attributes);
 }
 
 }  // namespace
 
 bool is_like_ours(const nlmsghdr& message) {
-  const Attributes rule(message);
+  const netlink::Attributes rule(message);
   const nlattr* const list = rule.find(NFTA_RULE_EXPRESSIONS);
   if (list == nullptr || !all_known(rule, kRule)) return false;
   bool all = true;
-  Attributes(*list).for_each([&](const nlattr& element) { all = all && is_known(element); });
+  netlink::Attributes(*list).for_each([&](const nlattr& element) { all = all && is_known(element); });
   return all;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -6,11 +6,11 @@
 
 struct nlmsghdr;
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 /// True when every expression is one that we write, with attributes as the kernel's policies have
 /// them (net/netfilter/nft_*.c, nf_tables_api.c). False is enough to tell that the rule is none of
 /// ours.
 [[nodiscard]] bool is_like_ours(const nlmsghdr& message);
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

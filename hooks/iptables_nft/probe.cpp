@@ -3,10 +3,10 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
-Result<bool> knows_extension(Netlink& netlink, Family family, const Extension& extension) {
-  Message request(NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET, nf_family(family), 0);
+Result<bool> knows_extension(netlink::Netlink& netlink, Family family, const xt::Extension& extension) {
+  netlink::Message request(NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET, netlink::nf_family(family), 0);
   request.text(NFTA_COMPAT_NAME, extension.name)
       .be32(NFTA_COMPAT_REV, extension.revision)
       .be32(NFTA_COMPAT_TYPE, extension.is_target ? 1 : 0);
@@ -22,14 +22,14 @@ Result<bool> knows_extension(Netlink& netlink, Family family, const Extension& e
   }
 }
 
-std::string lacks(const Extension& extension) {
+std::string lacks(const xt::Extension& extension) {
   return std::string("kernel lacks xt ") + (extension.is_target ? "target" : "match") + " \"" +
          std::string(extension.name) + "\" for nft (nft_compat)";
 }
 
-std::optional<Error> missing_extension(Netlink& netlink, Family family,
-                                       const std::vector<Extension>& extensions) {
-  for (const Extension& extension : extensions) {
+std::optional<Error> missing_extension(netlink::Netlink& netlink, Family family,
+                                       const std::vector<xt::Extension>& extensions) {
+  for (const xt::Extension& extension : extensions) {
     const Result<bool> known = knows_extension(netlink, family, extension);
     if (!known) return known.error();
     if (!*known) return Error{ErrorKind::kUnsupported, lacks(extension)};
@@ -37,4 +37,4 @@ std::optional<Error> missing_extension(Netlink& netlink, Family family,
   return std::nullopt;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -6,7 +6,7 @@
 
 #include "hooks/netlink/message.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -17,7 +17,7 @@ std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table)
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return std::nullopt;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
   for (const TableId id : kTables) {
-    if (generic->nfgen_family == nf_family(id.family) && table == to_string(id.table)) return id;
+    if (generic->nfgen_family == netlink::nf_family(id.family) && table == to_string(id.table)) return id;
   }
   return std::nullopt;
 }
@@ -46,9 +46,9 @@ Status Session::open() {
   const auto generation = netlink_.generation();
   if (!generation) return generation.error();
   if (options_.poll_only) return {};
-  Events::Handlers handlers;
+  netlink::Events::Handlers handlers;
   handlers.touched = [this](const nlmsghdr& message) { touched(message); };
-  handlers.filter = own_chain_filter;
+  handlers.filter = netlink::own_chain_filter;
   handlers.lost = [this] { forget(); };
   events_.emplace(netlink_, own_, std::move(handlers));
   return events_->open();
@@ -57,14 +57,14 @@ Status Session::open() {
 void Session::touched(const nlmsghdr& message) {
   const int attribute = chain_attribute(message);
   if (attribute == 0) return;
-  const Attributes attributes(message);
+  const netlink::Attributes attributes(message);
   const std::string_view chain = attributes.text(attribute);
   // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE are the same number.
   const auto table = table_of(message, attributes.text(NFTA_RULE_TABLE));
   if (table && is_own_chain(chain)) chains(*table).doubt(chain);
 }
 
-void Session::catch_up(TableId id, Generation generation) {
+void Session::catch_up(TableId id, netlink::Generation generation) {
   if (events_) {
     if (!events_->caught_up(generation)) forget();
     return;
@@ -75,7 +75,7 @@ void Session::catch_up(TableId id, Generation generation) {
   static_cast<void>(chains(id).list_again_in_time(std::chrono::steady_clock::now()));
 }
 
-void Session::add_own(TableId id, Generation generation) {
+void Session::add_own(TableId id, netlink::Generation generation) {
   own_.add(generation);
   proven(id, generation);
   // Takes our own NEWGEN off the queue, so that it wakes nobody.
@@ -96,4 +96,4 @@ bool Session::sweep(std::size_t count) {
   return found;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

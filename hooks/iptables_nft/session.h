@@ -12,9 +12,9 @@
 #include "hooks/iptables_nft/own_chains.h"
 #include "hooks/netlink/watch.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
-class Session final : public WatchedSession {
+class Session final : public netlink::WatchedSession {
  public:
   explicit Session(NftOptions options);
   Session(const Session&) = delete;
@@ -24,18 +24,18 @@ class Session final : public WatchedSession {
   Status open();
 
   [[nodiscard]] const NftOptions& options() const { return options_; }
-  [[nodiscard]] Netlink& netlink() override { return netlink_; }
+  [[nodiscard]] netlink::Netlink& netlink() override { return netlink_; }
   [[nodiscard]] OwnChains& chains(TableId id) { return chains_.at(id); }
-  [[nodiscard]] Events* events() override { return events_ ? &*events_ : nullptr; }
-  [[nodiscard]] const OwnGenerations& own() const override { return own_; }
+  [[nodiscard]] netlink::Events* events() override { return events_ ? &*events_ : nullptr; }
+  [[nodiscard]] const netlink::OwnGenerations& own() const override { return own_; }
 
   /// Takes in what others did up to `generation`, so that chains() is known to be right, or to be
   /// doubtful where it may not be.
-  void catch_up(TableId id, Generation generation);
+  void catch_up(TableId id, netlink::Generation generation);
   /// The table was read as of that generation.
-  void proven(TableId id, Generation generation) { proven_[id] = generation; }
+  void proven(TableId id, netlink::Generation generation) { proven_[id] = generation; }
   /// A commit of ours was applied.
-  void add_own(TableId id, Generation generation);
+  void add_own(TableId id, netlink::Generation generation);
 
   void forget();
   void sweep_all() override;
@@ -45,11 +45,11 @@ class Session final : public WatchedSession {
   void touched(const nlmsghdr& message);
 
   NftOptions options_;
-  Netlink netlink_;
-  OwnGenerations own_;
+  netlink::Netlink netlink_;
+  netlink::OwnGenerations own_;
   std::map<TableId, OwnChains> chains_;
-  std::map<TableId, Generation> proven_;
-  std::optional<Events> events_;
+  std::map<TableId, netlink::Generation> proven_;
+  std::optional<netlink::Events> events_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

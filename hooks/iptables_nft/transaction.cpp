@@ -1,3 +1,4 @@
+#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/transaction.h"
 
 #include <linux/netfilter/nf_tables.h>
@@ -12,7 +13,7 @@
 #include "hooks/iptables_nft/probe.h"
 #include "hooks/iptables_nft/write.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 namespace {
 
@@ -20,22 +21,24 @@ namespace {
 /// waits for a grace period in the kernel (16 ms). So a plan that only moves jumps to chains that
 /// stand already does that in a transaction of its own. When the chains are new, everything comes
 /// at once.
-bool hooks_come_first(const TablePlan& plan) {
+bool hooks_come_first(const chains::TablePlan& plan) {
   if (plan.hooks.empty() || (plan.edits.empty() && plan.remove_chains.empty())) return false;
-  return std::ranges::all_of(plan.hooks, [&](const HookEdit& hook) {
-    return !hook.insert || std::ranges::none_of(plan.edits, [&](const ChainEdit& edit) {
+  return std::ranges::all_of(plan.hooks, [&](const chains::HookEdit& hook) {
+    return !hook.insert || std::ranges::none_of(plan.edits, [&](const chains::ChainEdit& edit) {
       return edit.create && edit.chain == hook.jump_to;
     });
   });
 }
 
-std::vector<Extension> extensions_of(const TablePlan& plan) {
-  std::vector<Extension> result;
-  for (const ChainEdit& edit : plan.edits) {
-    for (const EditStep& step : edit.steps) {
-      const auto* const insert = std::get_if<Insert>(&step);
+std::vector<xt::Extension> extensions_of(const chains::TablePlan& plan) {
+  std::vector<xt::Extension> result;
+  for (const chains::ChainEdit& edit : plan.edits) {
+    for (const chains::EditStep& step : edit.steps) {
+      const auto* const insert = std::get_if<chains::Insert>(&step);
       if (insert == nullptr) continue;
-      for (const Extension& extension : extensions_of(insert->rule)) {
+      for (const xt::Extension& extension : xt::extensions_of(insert->rule)) {
+        // iptables-nft says those two with expressions of nf_tables.
+        if (extension == xt::kTcp || extension == xt::kUdp) continue;
         if (std::ranges::find(result, extension) == result.end()) result.push_back(extension);
       }
     }
@@ -51,35 +54,35 @@ bool may_be_unsupported(int code) {
 
 }  // namespace
 
-Result<NftTransaction::Missing> NftTransaction::find_missing(const TablePlan& plan) {
+Result<NftTransaction::Missing> NftTransaction::find_missing(const chains::TablePlan& plan) {
   Missing missing;
   const auto any_rule = [](const auto& entry) { return !entry.second.empty(); };
   if (observed_.chains.empty() && std::ranges::none_of(observed_.hooks, any_rule)) {
-    const auto table = table_exists(session_->netlink(), id_.family, to_string(id_.table));
+    const auto table = netlink::table_exists(session_->netlink(), id_.family, to_string(id_.table));
     if (!table) return table.error();
     missing.table = !*table;
   }
-  for (const HookEdit& edit : plan.hooks) {
+  for (const chains::HookEdit& edit : plan.hooks) {
     const auto seen = observed_.hooks.find(edit.hook);
     if (!edit.insert || (seen != observed_.hooks.end() && !seen->second.empty())) continue;
     const auto chain =
-        chain_exists(session_->netlink(), id_.family, to_string(id_.table), to_string(edit.hook));
+        netlink::chain_exists(session_->netlink(), id_.family, to_string(id_.table), to_string(edit.hook));
     if (!chain) return chain.error();
     if (!*chain) missing.base_chains.insert(edit.hook);
   }
   return missing;
 }
 
-void NftTransaction::write_hooks(Batch& batch, const TablePlan& plan, const Missing& missing) {
+void NftTransaction::write_hooks(netlink::Batch& batch, const chains::TablePlan& plan, const Missing& missing) {
   Writer writer(batch, id_);
   for (const Hook hook : missing.base_chains) writer.create_base_chain(hook);
-  for (const HookEdit& edit : plan.hooks) writer.edit_hook(edit);
+  for (const chains::HookEdit& edit : plan.hooks) writer.edit_hook(edit);
 }
 
-void NftTransaction::write_chains(Batch& batch, const TablePlan& plan,
+void NftTransaction::write_chains(netlink::Batch& batch, const chains::TablePlan& plan,
                                   const std::set<ChainName>& keep) {
   Writer writer(batch, id_);
-  for (const ChainEdit& edit : plan.edits) writer.edit_chain(edit);
+  for (const chains::ChainEdit& edit : plan.edits) writer.edit_chain(edit);
   // Emptied first: they may jump to one another. An empty one is left alone, since a transaction
   // that does nothing makes no generation, and then the next one would be taken for ours.
   for (const ChainName& chain : plan.remove_chains) {
@@ -91,22 +94,22 @@ void NftTransaction::write_chains(Batch& batch, const TablePlan& plan,
   }
 }
 
-Result<Commit> NftTransaction::commit(const TablePlan& plan) {
+Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
   auto missing = find_missing(plan);
   if (!missing) return missing.error();
-  Commit result;
+  chains::Commit result;
   if (hooks_come_first(plan)) {
-    Batch jumps(generation_);
+    netlink::Batch jumps(generation_);
     write_hooks(jumps, plan, *missing);
     if (auto sent = send(jumps, plan, result.still_referenced); !sent) return sent.error();
   }
   const bool hooks_done = hooks_come_first(plan);
   // Each round leaves out the deletions that were refused; there are finitely many.
   while (true) {
-    Batch batch(generation_);
+    netlink::Batch batch(generation_);
     Writer writer(batch, id_);
     if (missing->table) writer.create_table();
-    for (const ChainEdit& edit : plan.edits) {
+    for (const chains::ChainEdit& edit : plan.edits) {
       if (edit.create) writer.create_chain(edit.chain);
     }
     if (!hooks_done) write_hooks(batch, plan, *missing);
@@ -121,22 +124,22 @@ Result<Commit> NftTransaction::commit(const TablePlan& plan) {
   }
 }
 
-Status NftTransaction::send(Batch& batch, const TablePlan& plan, std::set<ChainName>& busy) {
+Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy) {
   if (batch.empty()) return {};
   batch.finish();
   const auto errors = session_->netlink().send(batch);
   if (!errors) return errors.error();
   if (errors->empty()) {
-    generation_ = next_generation(generation_);
+    generation_ = netlink::next_generation(generation_);
     session_->add_own(id_, generation_);
     return {};
   }
-  const BatchError* first_other = nullptr;
-  for (const BatchError& error : *errors) {
+  const netlink::BatchError* first_other = nullptr;
+  for (const netlink::BatchError& error : *errors) {
     const nlmsghdr* const message = batch.find(error.sequence);
     if (error.code == EBUSY && message != nullptr &&
         (message->nlmsg_type & 0xff) == NFT_MSG_DELCHAIN) {
-      busy.emplace(Attributes(*message).text(NFTA_CHAIN_NAME));
+      busy.emplace(netlink::Attributes(*message).text(NFTA_CHAIN_NAME));
     } else if (first_other == nullptr) {
       first_other = &error;
     }
@@ -144,10 +147,10 @@ Status NftTransaction::send(Batch& batch, const TablePlan& plan, std::set<ChainN
   return explain(batch, plan, first_other == nullptr ? errors->front() : *first_other);
 }
 
-Error NftTransaction::explain(const Batch& batch, const TablePlan& plan, const BatchError& error) {
+Error NftTransaction::explain(const netlink::Batch& batch, const chains::TablePlan& plan, const netlink::BatchError& error) {
   // Whatever the reason: what was thought to be known led to a commit that could not be.
   if (error.code != ERESTART) session_->chains(id_).forget();
-  const std::string what = to_string(id_) + " (nft), " + describe(batch.find(error.sequence));
+  const std::string what = to_string(id_) + " (nft), " + netlink::describe(batch.find(error.sequence));
   if (error.code == ERESTART) {
     return {ErrorKind::kRetry, what + ": somebody else committed in between"};
   }
@@ -155,11 +158,11 @@ Error NftTransaction::explain(const Batch& batch, const TablePlan& plan, const B
     auto missing = missing_extension(session_->netlink(), id_.family, extensions_of(plan));
     if (missing) return {missing->kind, what + ": " + missing->message};
   }
-  Error result = netlink_error(what, error.code);
+  Error result = netlink::netlink_error(what, error.code);
   // Nothing that was observed can be gone while the generation stood: the kernel lacks something
   // (a chain type, an expression).
   if (result.kind == ErrorKind::kAbsent) result.kind = ErrorKind::kUnsupported;
   return result;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

@@ -8,19 +8,19 @@
 #include "hooks/netlink/batch.h"
 #include "hooks/iptables_nft/session.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
-class NftTransaction final : public Transaction {
+class NftTransaction final : public chains::Transaction {
  public:
-  NftTransaction(std::shared_ptr<Session> session, TableId id, Generation generation,
-                 ObservedTable observed)
+  NftTransaction(std::shared_ptr<Session> session, TableId id, netlink::Generation generation,
+                 chains::ObservedTable observed)
       : session_(std::move(session)),
         id_(id),
         generation_(generation),
         observed_(std::move(observed)) {}
 
-  [[nodiscard]] const ObservedTable& observed() const override { return observed_; }
-  [[nodiscard]] Result<Commit> commit(const TablePlan& plan) override;
+  [[nodiscard]] const chains::ObservedTable& observed() const override { return observed_; }
+  [[nodiscard]] Result<chains::Commit> commit(const chains::TablePlan& plan) override;
 
  private:
   struct Missing {
@@ -28,17 +28,17 @@ class NftTransaction final : public Transaction {
     std::set<Hook> base_chains;
   };
 
-  [[nodiscard]] Result<Missing> find_missing(const TablePlan& plan);
-  void write_hooks(Batch& batch, const TablePlan& plan, const Missing& missing);
-  void write_chains(Batch& batch, const TablePlan& plan, const std::set<ChainName>& keep);
+  [[nodiscard]] Result<Missing> find_missing(const chains::TablePlan& plan);
+  void write_hooks(netlink::Batch& batch, const chains::TablePlan& plan, const Missing& missing);
+  void write_chains(netlink::Batch& batch, const chains::TablePlan& plan, const std::set<ChainName>& keep);
   /// Sends it; `busy` gets the chains whose deletion alone was refused.
-  Status send(Batch& batch, const TablePlan& plan, std::set<ChainName>& busy);
-  [[nodiscard]] Error explain(const Batch& batch, const TablePlan& plan, const BatchError& error);
+  Status send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy);
+  [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan, const netlink::BatchError& error);
 
   std::shared_ptr<Session> session_;
   TableId id_;
-  Generation generation_;
-  ObservedTable observed_;
+  netlink::Generation generation_;
+  chains::ObservedTable observed_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

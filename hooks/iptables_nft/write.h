@@ -7,12 +7,12 @@
 #include "hooks/netlink/batch.h"
 #include "hooks/chains/plan.h"
 
-namespace nmanager {
+namespace nmanager::iptables_nft {
 
 /// Writes into one table, in the order of the calls.
 class Writer {
  public:
-  Writer(Batch& batch, TableId id) : batch_(batch), id_(id) {}
+  Writer(netlink::Batch& batch, TableId id) : batch_(batch), id_(id) {}
 
   void create_table();
   /// The built-in chain as iptables-nft makes it, policy ACCEPT; for one that does not exist.
@@ -24,12 +24,12 @@ class Writer {
   void insert_rule(std::string_view chain, const Rule& rule, std::optional<RuleRef> before);
   void delete_rule(std::string_view chain, RuleRef rule);
 
-  void edit_hook(const HookEdit& edit);
-  void edit_chain(const ChainEdit& edit);
+  void edit_hook(const chains::HookEdit& edit);
+  void edit_chain(const chains::ChainEdit& edit);
 
  private:
-  Batch& batch_;
+  netlink::Batch& batch_;
   TableId id_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::iptables_nft

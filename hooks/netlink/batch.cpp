@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -114,4 +114,4 @@ std::string describe(const nlmsghdr* message) {
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -12,7 +12,7 @@
 
 struct iovec;
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// Grows in pieces, so that a batch of many megabytes is never copied or held twice.
 class Batch {
@@ -52,4 +52,4 @@ class Batch {
 /// "rule in NMANAGER_INPUT", "chain NMANAGER_X": what a message of a batch is about.
 [[nodiscard]] std::string describe(const nlmsghdr* message);
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

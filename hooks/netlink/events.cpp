@@ -15,7 +15,7 @@
 #include <cstring>
 #include "hooks/netlink/message.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -175,4 +175,4 @@ void Events::compare_generation() {
   lose();
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -11,7 +11,7 @@
 #include "hooks/netlink/generation.h"
 #include "hooks/netlink/socket.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// What was heard, for tests and the curious.
 struct EventCounts {
@@ -74,4 +74,4 @@ class Events {
   EventCounts counts_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

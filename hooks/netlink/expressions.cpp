@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 ExpressionList::ExpressionList() : rule_(made_or_throw(nftnl_rule_alloc())) {}
 
@@ -69,4 +69,4 @@ void ExpressionList::verdict(int code, const char* chain) {
   if (chain != nullptr) nftnl_expr_set_str(expr, NFTNL_EXPR_IMM_CHAIN, chain);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -7,7 +7,7 @@
 #include "hooks/netlink/handles.h"
 #include "hooks/values/address.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// `reg`: NFT_REG_* (linux/netfilter/nf_tables.h). Throws std::bad_alloc.
 class ExpressionList {
@@ -39,4 +39,4 @@ class ExpressionList {
   NftnlPtr<nftnl_rule> rule_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -13,7 +13,7 @@
 
 #include "hooks/values/table.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -213,4 +213,4 @@ bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make) 
   return false;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

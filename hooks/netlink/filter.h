@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// Passes a datagram that holds NEWGEN (the end of a transaction), or a message about a rule or a
 /// chain whose chain is ours (kOwnChainPrefix) and that the socket `own_port` did not cause. The
@@ -31,4 +31,4 @@ using FilterMaker =
 /// everything comes through, which is correct, but costs.
 bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make);
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

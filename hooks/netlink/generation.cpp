@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 Generation next_generation(Generation generation) {
   ++generation;
@@ -31,4 +31,4 @@ bool OwnGenerations::all_own(Generation from, Generation to) const {
   return true;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

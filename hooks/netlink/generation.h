@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <deque>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 using Generation = std::uint32_t;
 
@@ -28,4 +28,4 @@ class OwnGenerations {
   std::deque<Generation> ids_;  // in the order they were made
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

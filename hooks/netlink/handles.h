@@ -10,7 +10,7 @@
 #include <memory>
 #include <new>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 struct NftnlDeleter {
   void operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
@@ -27,4 +27,4 @@ template <class T>
   return made;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

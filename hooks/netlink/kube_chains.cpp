@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "hooks/intent/kube_checksum.h"
-#include "hooks/iptables_nft/codec.h"
-#include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -82,4 +81,4 @@ Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
   return Error{ErrorKind::kRetry, "KUBE-* chains change faster than they can be read"};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -5,7 +5,7 @@
 #include "hooks/intent/backend.h"
 #include "hooks/netlink/socket.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// The handle of the rule in KUBE-MARK-MASQ: a new one at each sync, untouched by counters. About
 /// 10 us.
@@ -14,4 +14,4 @@ namespace nmanager {
 /// Over the four chains that kube-proxy rewrites at every sync. 86 ms with 10,000 Services.
 [[nodiscard]] Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family);
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

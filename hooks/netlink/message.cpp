@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 std::uint8_t nf_family(Family family) {
   return family == Family::kIpv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
@@ -127,4 +127,4 @@ std::span<const std::uint8_t> Attributes::bytes(int type) const {
   return at == nullptr ? std::span<const std::uint8_t>() : payload_of(*at);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

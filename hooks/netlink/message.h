@@ -13,7 +13,7 @@
 struct nlmsghdr;
 struct nlattr;
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// NFPROTO_IPV4 or NFPROTO_IPV6: the nf_tables families that iptables-nft uses.
 [[nodiscard]] std::uint8_t nf_family(Family family);
@@ -90,4 +90,4 @@ class Attributes {
   const char* end_ = nullptr;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

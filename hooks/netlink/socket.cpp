@@ -14,7 +14,7 @@
 
 #include "hooks/netlink/batch.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -254,4 +254,4 @@ Result<std::vector<BatchError>> Netlink::send(Batch& batch) {
   return errors;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -11,7 +11,7 @@
 #include "hooks/netlink/message.h"
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 class Batch;
 
@@ -88,4 +88,4 @@ class Netlink {
 /// An errno of nf_tables as an Error; `what` names the thing, e.g. "reading chain PREROUTING".
 [[nodiscard]] Error netlink_error(const std::string& what, int code);
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 namespace {
 
@@ -83,4 +83,4 @@ std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<WatchedSession> session)
   return std::make_unique<EventWatch>(std::move(session));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -7,7 +7,7 @@
 #include "hooks/intent/backend.h"
 #include "hooks/netlink/events.h"
 
-namespace nmanager {
+namespace nmanager::netlink {
 
 /// What a watch needs of the session that it shares with a backend.
 class WatchedSession {
@@ -26,4 +26,4 @@ class WatchedSession {
 
 [[nodiscard]] std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<WatchedSession> session);
 
-}  // namespace nmanager
+}  // namespace nmanager::netlink

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "hooks/netlink/objects.h"
 #include "hooks/netlink/batch.h"
 #include "hooks/netlink/kube_chains.h"
 #include "hooks/iptables_nft/observe.h"
@@ -14,9 +15,8 @@
 #include "hooks/nftables/text.h"
 #include "hooks/nftables/write.h"
 
-namespace nmanager {
+namespace nmanager::nftables {
 
-namespace nftables {
 namespace {
 
 /// Reads overtaken by commits of others before the caller is told.
@@ -76,25 +76,25 @@ class Nftables final : public Backend {
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeStamp{1} : read_kube_stamp(session_->netlink(), family);
+    return *native ? KubeStamp{1} : netlink::read_kube_stamp(session_->netlink(), family);
   }
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeChecksum{true, 1} : read_kube_checksum(session_->netlink(), family);
+    return *native ? KubeChecksum{true, 1} : netlink::read_kube_checksum(session_->netlink(), family);
   }
 
   void trim() override { rendered_.clear(); }
 
  private:
   struct Reading {
-    Generation generation = 0;
+    netlink::Generation generation = 0;
     Observed table;
   };
   enum class Attempt { kDone, kAgain };
 
   Result<bool> kube_table(Family family) {
-    return chain_exists(session_->netlink(), family, "kube-proxy", "services");
+    return netlink::chain_exists(session_->netlink(), family, "kube-proxy", "services");
   }
 
   /// As seen in iptables-nft's tables; nothing where kube-proxy has none there.
@@ -106,7 +106,7 @@ class Nftables final : public Backend {
   Result<Reading> read_until_consistent(const Wanted& wanted);
   Result<Observed> observe(const Wanted& wanted);
   [[nodiscard]] ObservedRule known_rule(const DumpedRule& rule, const Wanted& wanted) const;
-  Status commit(const Plan& plan, const Wanted& wanted, Generation generation);
+  Status commit(const Plan& plan, const Wanted& wanted, netlink::Generation generation);
   void learn(const Plan& plan, const Wanted& wanted);
 
   std::shared_ptr<Session> session_;
@@ -115,12 +115,12 @@ class Nftables final : public Backend {
 
 std::optional<bool> Nftables::kube_jumps(TableId nat) {
   const auto kube =
-      chain_exists(session_->netlink(), nat.family, to_string(nat.table), "KUBE-SERVICES");
+      netlink::chain_exists(session_->netlink(), nat.family, to_string(nat.table), "KUBE-SERVICES");
   if (!kube || !*kube) return std::nullopt;
   for (const Hook hook : {Hook::kPrerouting, Hook::kOutput}) {
-    const auto rules = read_hook(session_->netlink(), nat, hook);
+    const auto rules = iptables_nft::read_hook(session_->netlink(), nat, hook);
     if (!rules) return std::nullopt;
-    const auto jump = std::ranges::find(*rules, HookRule::Kind::kKubeJump, &HookRule::kind);
+    const auto jump = std::ranges::find(*rules, chains::HookRule::Kind::kKubeJump, &chains::HookRule::kind);
     if (jump == rules->end()) return false;
   }
   return true;
@@ -276,13 +276,13 @@ ObservedRule Nftables::known_rule(const DumpedRule& rule, const Wanted& wanted) 
   return result;
 }
 
-Status Nftables::commit(const Plan& plan, const Wanted& wanted, Generation generation) {
-  Batch batch(generation);
+Status Nftables::commit(const Plan& plan, const Wanted& wanted, netlink::Generation generation) {
+  netlink::Batch batch(generation);
   write(batch, plan);
   batch.finish();
   const auto errors = session_->netlink().send(batch);
   if (errors && errors->empty()) {
-    session_->committed(next_generation(generation));
+    session_->committed(netlink::next_generation(generation));
     learn(plan, wanted);
     return {};
   }
@@ -290,13 +290,13 @@ Status Nftables::commit(const Plan& plan, const Wanted& wanted, Generation gener
     session_->forget();
     return errors.error();
   }
-  const BatchError& first = errors->front();
-  const std::string what = "table inet nmanager, " + describe(batch.find(first.sequence));
+  const netlink::BatchError& first = errors->front();
+  const std::string what = "table inet nmanager, " + netlink::describe(batch.find(first.sequence));
   if (first.code == ERESTART) {
     return Error{ErrorKind::kRetry, what + ": somebody else committed in between"};
   }
   session_->forget();
-  Error error = netlink_error(what, first.code);
+  Error error = netlink::netlink_error(what, first.code);
   // Nothing that was observed can be gone while the generation stood: the kernel lacks something.
   if (error.kind == ErrorKind::kAbsent) error.kind = ErrorKind::kUnsupported;
   if (error.kind == ErrorKind::kUnsupported) {
@@ -319,15 +319,14 @@ void Nftables::learn(const Plan& plan, const Wanted& wanted) {
 }
 
 }  // namespace
-}  // namespace nftables
 
 Result<NftablesBackend> make_nftables_backend(NftablesOptions options) {
   auto session = std::make_shared<nftables::Session>(options);
   if (auto opened = session->open(); !opened) return opened.error();
   NftablesBackend result;
-  result.watch = make_watch(session);
+  result.watch = netlink::make_watch(session);
   result.backend = std::make_unique<nftables::Nftables>(std::move(session));
   return result;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::nftables

@@ -21,7 +21,7 @@ namespace nmanager::nftables {
 [[nodiscard]] std::string comment_of(std::span<const std::uint8_t> user_data);
 
 /// The expressions of `rule` and its comment; table, chain and place are the caller's to set.
-[[nodiscard]] NftnlPtr<nftnl_rule> encode(const Rule& rule);
+[[nodiscard]] netlink::NftnlPtr<nftnl_rule> encode(const Rule& rule);
 
 /// What a rule does, as libnftnl prints it, counters at zero: equal for what encode() makes and for
 /// what the kernel dumps of it.
@@ -49,12 +49,12 @@ struct SetShape {
   bool operator==(const SetShape&) const = default;
 };
 [[nodiscard]] SetShape shape_of(const SetId& id);
-[[nodiscard]] SetShape read_shape(const Attributes& set);
+[[nodiscard]] SetShape read_shape(const netlink::Attributes& set);
 /// The attributes of NFT_MSG_NEWSET besides table and name. `number`: any, unique in its batch.
-void put_shape(Message& message, const SetId& id, std::uint32_t number);
+void put_shape(netlink::Message& message, const SetId& id, std::uint32_t number);
 
 /// One element of NFTA_SET_ELEM_LIST_ELEMENTS.
-void put_element(Message& message, const SetId& id, const Element& element);
+void put_element(netlink::Message& message, const SetId& id, const Element& element);
 /// Nothing: one that no Element of this set can say, or that times out.
 [[nodiscard]] std::optional<Element> read_element(const SetId& id, const nlattr& element);
 

@@ -81,16 +81,16 @@ Key key_of(const SetId& id, const Element& element, bool last) {
   return key;
 }
 
-void put_value(Message& message, int attribute, std::span<const std::uint8_t> value) {
+void put_value(netlink::Message& message, int attribute, std::span<const std::uint8_t> value) {
   nlattr* const nest = message.begin(attribute);
   message.bytes(NFTA_DATA_VALUE, value);
   message.end(nest);
 }
 
-std::span<const std::uint8_t> value_of(const Attributes& element, int attribute) {
+std::span<const std::uint8_t> value_of(const netlink::Attributes& element, int attribute) {
   const nlattr* const nest = element.find(attribute);
   return nest == nullptr ? std::span<const std::uint8_t>()
-                         : Attributes(*nest).bytes(NFTA_DATA_VALUE);
+                         : netlink::Attributes(*nest).bytes(NFTA_DATA_VALUE);
 }
 
 /// The prefix from `first` to `last`; nothing: they are not the ends of one.
@@ -119,12 +119,12 @@ SetShape shape_of(const SetId& id) {
   return shape;
 }
 
-SetShape read_shape(const Attributes& set) {
+SetShape read_shape(const netlink::Attributes& set) {
   return {set.be32(NFTA_SET_FLAGS), set.be32(NFTA_SET_KEY_TYPE), set.be32(NFTA_SET_KEY_LEN),
           set.be32(NFTA_SET_DATA_TYPE), set.be32(NFTA_SET_DATA_LEN)};
 }
 
-void put_shape(Message& message, const SetId& id, std::uint32_t number) {
+void put_shape(netlink::Message& message, const SetId& id, std::uint32_t number) {
   const SetShape shape = shape_of(id);
   message.be32(NFTA_SET_ID, number)
       .be32(NFTA_SET_FLAGS, shape.flags)
@@ -146,7 +146,7 @@ void put_shape(Message& message, const SetId& id, std::uint32_t number) {
   message.end(description);
 }
 
-void put_element(Message& message, const SetId& id, const Element& element) {
+void put_element(netlink::Message& message, const SetId& id, const Element& element) {
   nlattr* const nest = message.begin(NFTA_LIST_ELEM);
   put_value(message, NFTA_SET_ELEM_KEY, key_of(id, element, false).view());
   if (id.kind == SetKind::kRestricted) {
@@ -162,7 +162,7 @@ void put_element(Message& message, const SetId& id, const Element& element) {
 }
 
 std::optional<Element> read_element(const SetId& id, const nlattr& nest) {
-  const Attributes attributes(nest);
+  const netlink::Attributes attributes(nest);
   if (attributes.be32(NFTA_SET_ELEM_FLAGS) != 0) return std::nullopt;
   if (attributes.find(NFTA_SET_ELEM_TIMEOUT) != nullptr) return std::nullopt;
   if (attributes.find(NFTA_SET_ELEM_EXPIRATION) != nullptr) return std::nullopt;

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "hooks/netlink/expressions.h"
-#include "hooks/iptables_nft/layout.h"
+#include "hooks/netlink/packet.h"
 #include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {
@@ -34,8 +34,8 @@ class Encoder {
 
   void matches(const Rule& rule) {
     if (!rule.in_interface.empty()) in_interface(rule.in_interface);
-    if (rule.source) list_.prefix(*rule.source, source_offset(family_));
-    if (rule.destination) list_.prefix(*rule.destination, destination_offset(family_));
+    if (rule.source) list_.prefix(*rule.source, netlink::source_offset(family_));
+    if (rule.destination) list_.prefix(*rule.destination, netlink::destination_offset(family_));
     if (rule.state_invalid) state_invalid();
     if (rule.among) {
       key(*rule.among);
@@ -66,7 +66,7 @@ class Encoder {
     nftnl_expr_set_u32(expr, NFTNL_EXPR_NAT_FLAGS, NF_NAT_RANGE_MAP_IPS);
   }
 
-  NftnlPtr<nftnl_rule> take(const std::string& comment) {
+  netlink::NftnlPtr<nftnl_rule> take(const std::string& comment) {
     const auto data = comment_data(comment);
     nftnl_rule_set_data(list_.rule(), NFTNL_RULE_USERDATA, data.data(),
                         static_cast<std::uint32_t>(data.size()));
@@ -101,11 +101,11 @@ class Encoder {
       list_.payload(NFT_PAYLOAD_NETWORK_HEADER, offset, words * 4, register_at(at));
       at += words;
     };
-    if (id.kind == SetKind::kRestricted) address(source_offset(family_));
-    address(destination_offset(family_));
+    if (id.kind == SetKind::kRestricted) address(netlink::source_offset(family_));
+    address(netlink::destination_offset(family_));
     if (id.by == MatchBy::kAddress) return;
     list_.meta(NFT_META_L4PROTO, register_at(at++));
-    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, kDestinationPortOffset, sizeof(std::uint16_t),
+    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset, sizeof(std::uint16_t),
                   register_at(at));
   }
 
@@ -136,7 +136,7 @@ class Encoder {
   }
 
   Family family_;
-  ExpressionList list_;
+  netlink::ExpressionList list_;
 };
 
 std::optional<TableId> part_named(std::string_view name) {
@@ -169,7 +169,7 @@ std::string comment_of(std::span<const std::uint8_t> user_data) {
   return {};
 }
 
-NftnlPtr<nftnl_rule> encode(const Rule& rule) {
+netlink::NftnlPtr<nftnl_rule> encode(const Rule& rule) {
   Encoder encoder(rule.part.family);
   encoder.matches(rule);
   std::visit(encoder, rule.verdict);
@@ -178,7 +178,7 @@ NftnlPtr<nftnl_rule> encode(const Rule& rule) {
 
 std::string print_expressions(nftnl_rule& rule) {
   std::string text;
-  const NftnlPtr<nftnl_expr_iter> walk(made_or_throw(nftnl_expr_iter_create(&rule)));
+  const netlink::NftnlPtr<nftnl_expr_iter> walk(netlink::made_or_throw(nftnl_expr_iter_create(&rule)));
   while (nftnl_expr* const expr = nftnl_expr_iter_next(walk.get())) {
     const char* const name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
     if (std::strcmp(name, "counter") == 0) {
@@ -193,16 +193,16 @@ std::string print_expressions(nftnl_rule& rule) {
 }
 
 DumpedRule read_rule(const nlmsghdr& message) {
-  const NftnlPtr<nftnl_rule> rule(made_or_throw(nftnl_rule_alloc()));
+  const netlink::NftnlPtr<nftnl_rule> rule(netlink::made_or_throw(nftnl_rule_alloc()));
   DumpedRule result;
-  const Attributes attributes(message);
+  const netlink::Attributes attributes(message);
   result.ref = attributes.be64(NFTA_RULE_HANDLE);
   result.part = part_named(comment_of(attributes.bytes(NFTA_RULE_USERDATA)));
   if (nftnl_rule_nlmsg_parse(&message, rule.get()) != 0) {
     result.expressions = "unknown";
     return result;
   }
-  const NftnlPtr<nftnl_expr_iter> walk(made_or_throw(nftnl_expr_iter_create(rule.get())));
+  const netlink::NftnlPtr<nftnl_expr_iter> walk(netlink::made_or_throw(nftnl_expr_iter_create(rule.get())));
   while (nftnl_expr* const expr = nftnl_expr_iter_next(walk.get())) {
     if (std::strcmp(nftnl_expr_get_str(expr, NFTNL_EXPR_NAME), "counter") == 0) {
       result.packets += nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);
@@ -214,14 +214,14 @@ DumpedRule read_rule(const nlmsghdr& message) {
 
 std::string ingredients(const nlmsghdr* message) {
   if (message == nullptr) return "nf_tables";
-  const Attributes attributes(*message);
+  const netlink::Attributes attributes(*message);
   switch (message->nlmsg_type & 0xff) {
     case NFT_MSG_NEWRULE: {
       std::string names;
       const nlattr* const list = attributes.find(NFTA_RULE_EXPRESSIONS);
       if (list == nullptr) return "rules";
-      Attributes(*list).for_each([&](const nlattr& one) {
-        const std::string name(Attributes(one).text(NFTA_EXPR_NAME));
+      netlink::Attributes(*list).for_each([&](const nlattr& one) {
+        const std::string name(netlink::Attributes(one).text(NFTA_EXPR_NAME));
         if (names.find(name) == std::string::npos) names += (names.empty() ? "" : ", ") + name;
       });
       return "expressions " + names;

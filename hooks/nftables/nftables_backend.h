@@ -11,7 +11,7 @@
 
 #include "hooks/intent/backend.h"
 
-namespace nmanager {
+namespace nmanager::nftables {
 
 struct NftablesOptions {
   /// No listening: the generation id is polled 20 times a second, which costs bulk writers nothing.
@@ -27,4 +27,4 @@ struct NftablesBackend {
 /// kUnsupported: a kernel without nf_tables; kDenied: without CAP_NET_ADMIN.
 [[nodiscard]] Result<NftablesBackend> make_nftables_backend(NftablesOptions options);
 
-}  // namespace nmanager
+}  // namespace nmanager::nftables

@@ -16,10 +16,10 @@ namespace {
 /// A base chain that is none of those we make.
 constexpr BaseChain kOtherBase{Hook::kInput, Table::kFilter, std::numeric_limits<int>::min()};
 
-std::optional<BaseChain> read_base(const Attributes& chain) {
+std::optional<BaseChain> read_base(const netlink::Attributes& chain) {
   const nlattr* const nest = chain.find(NFTA_CHAIN_HOOK);
   if (nest == nullptr) return std::nullopt;
-  const Attributes hook(*nest);
+  const netlink::Attributes hook(*nest);
   const std::string_view type = chain.text(NFTA_CHAIN_TYPE);
   for (const Table table : {Table::kFilter, Table::kNat}) {
     for (const Hook known : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
@@ -30,11 +30,11 @@ std::optional<BaseChain> read_base(const Attributes& chain) {
   return kOtherBase;
 }
 
-Status read_table(Netlink& netlink, Structure& structure) {
-  Message request(NFT_MSG_GETTABLE, NFPROTO_INET, 0);
+Status read_table(netlink::Netlink& netlink, Structure& structure) {
+  netlink::Message request(NFT_MSG_GETTABLE, NFPROTO_INET, 0);
   request.text(NFTA_TABLE_NAME, kTableName);
   const Status status = netlink.ask(request, [&](const nlmsghdr& message) {
-    const Attributes attributes(message);
+    const netlink::Attributes attributes(message);
     structure.exists = true;
     structure.dormant = (attributes.be32(NFTA_TABLE_FLAGS) & NFT_TABLE_F_DORMANT) != 0;
     structure.comment = comment_of(attributes.bytes(NFTA_TABLE_USERDATA));
@@ -43,11 +43,11 @@ Status read_table(Netlink& netlink, Structure& structure) {
   return status;
 }
 
-Status read_chains(Netlink& netlink, Structure& structure) {
-  Message request(NFT_MSG_GETCHAIN, NFPROTO_INET, 0);
+Status read_chains(netlink::Netlink& netlink, Structure& structure) {
+  netlink::Message request(NFT_MSG_GETCHAIN, NFPROTO_INET, 0);
   request.text(NFTA_CHAIN_TABLE, kTableName);
   return netlink.dump(request, [&](const nlmsghdr& message) {
-    const Attributes attributes(message);
+    const netlink::Attributes attributes(message);
     if (attributes.text(NFTA_CHAIN_TABLE) != kTableName) return;
     DumpedChain& chain = structure.chains[std::string(attributes.text(NFTA_CHAIN_NAME))];
     chain.base = read_base(attributes);
@@ -55,11 +55,11 @@ Status read_chains(Netlink& netlink, Structure& structure) {
   });
 }
 
-Status read_sets(Netlink& netlink, Structure& structure) {
-  Message request(NFT_MSG_GETSET, NFPROTO_INET, 0);
+Status read_sets(netlink::Netlink& netlink, Structure& structure) {
+  netlink::Message request(NFT_MSG_GETSET, NFPROTO_INET, 0);
   request.text(NFTA_SET_TABLE, kTableName);
   return netlink.dump(request, [&](const nlmsghdr& message) {
-    const Attributes attributes(message);
+    const netlink::Attributes attributes(message);
     if (attributes.text(NFTA_SET_TABLE) != kTableName) return;
     if ((attributes.be32(NFTA_SET_FLAGS) & NFT_SET_ANONYMOUS) != 0) return;  // part of a rule
     const std::string name(attributes.text(NFTA_SET_NAME));
@@ -70,7 +70,7 @@ Status read_sets(Netlink& netlink, Structure& structure) {
 
 }  // namespace
 
-Result<Structure> read_structure(Netlink& netlink) {
+Result<Structure> read_structure(netlink::Netlink& netlink) {
   Structure structure;
   if (auto status = read_table(netlink, structure); !status) return status.error();
   if (!structure.exists) return structure;
@@ -84,12 +84,12 @@ Result<Structure> read_structure(Netlink& netlink) {
   return structure;
 }
 
-Result<std::vector<DumpedRule>> read_chain(Netlink& netlink, const std::string& chain) {
-  Message request(NFT_MSG_GETRULE, NFPROTO_INET, 0);
+Result<std::vector<DumpedRule>> read_chain(netlink::Netlink& netlink, const std::string& chain) {
+  netlink::Message request(NFT_MSG_GETRULE, NFPROTO_INET, 0);
   request.text(NFTA_RULE_TABLE, kTableName).text(NFTA_RULE_CHAIN, chain);
   std::vector<DumpedRule> rules;
   const Status status = netlink.dump(request, [&](const nlmsghdr& message) {
-    const Attributes attributes(message);
+    const netlink::Attributes attributes(message);
     if (attributes.text(NFTA_RULE_TABLE) != kTableName) return;
     if (attributes.text(NFTA_RULE_CHAIN) == chain) rules.push_back(read_rule(message));
   });
@@ -97,14 +97,14 @@ Result<std::vector<DumpedRule>> read_chain(Netlink& netlink, const std::string& 
   return rules;
 }
 
-Result<DumpedElements> read_elements(Netlink& netlink, const SetId& id) {
-  Message request(NFT_MSG_GETSETELEM, NFPROTO_INET, 0);
+Result<DumpedElements> read_elements(netlink::Netlink& netlink, const SetId& id) {
+  netlink::Message request(NFT_MSG_GETSETELEM, NFPROTO_INET, 0);
   request.text(NFTA_SET_ELEM_LIST_TABLE, kTableName).text(NFTA_SET_ELEM_LIST_SET, name_of(id));
   DumpedElements dumped;
   const Status status = netlink.dump(request, [&](const nlmsghdr& message) {
-    const nlattr* const list = Attributes(message).find(NFTA_SET_ELEM_LIST_ELEMENTS);
+    const nlattr* const list = netlink::Attributes(message).find(NFTA_SET_ELEM_LIST_ELEMENTS);
     if (list == nullptr) return;
-    Attributes(*list).for_each([&](const nlattr& one) {
+    netlink::Attributes(*list).for_each([&](const nlattr& one) {
       if (auto element = read_element(id, one)) {
         dumped.elements.push_back(std::move(*element));
       } else {

@@ -28,10 +28,10 @@ struct Structure {
 };
 
 /// kRetry: interrupted by a commit. About 10 us for each chain and set.
-[[nodiscard]] Result<Structure> read_structure(Netlink& netlink);
+[[nodiscard]] Result<Structure> read_structure(netlink::Netlink& netlink);
 
 /// The rules of one chain; one that does not exist has none.
-[[nodiscard]] Result<std::vector<DumpedRule>> read_chain(Netlink& netlink,
+[[nodiscard]] Result<std::vector<DumpedRule>> read_chain(netlink::Netlink& netlink,
                                                          const std::string& chain);
 
 struct DumpedElements {
@@ -39,6 +39,6 @@ struct DumpedElements {
   bool strange = false;
 };
 /// All elements of one set: about a microsecond each.
-[[nodiscard]] Result<DumpedElements> read_elements(Netlink& netlink, const SetId& id);
+[[nodiscard]] Result<DumpedElements> read_elements(netlink::Netlink& netlink, const SetId& id);
 
 }  // namespace nmanager::nftables

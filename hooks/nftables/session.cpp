@@ -20,11 +20,11 @@ Status Session::open() {
   const auto generation = netlink_.generation();
   if (!generation) return generation.error();
   if (options_.poll_only) return {};
-  Events::Handlers handlers;
+  netlink::Events::Handlers handlers;
   handlers.touched = [this](const nlmsghdr& message) { touched(message); };
   handlers.lost = [this] { forget(); };
   handlers.filter = [](std::uint32_t own_port, std::size_t messages) {
-    return table_filter(kTableName, own_port, messages);
+    return netlink::table_filter(kTableName, own_port, messages);
   };
   events_.emplace(netlink_, own_, std::move(handlers));
   return events_->open();
@@ -33,7 +33,7 @@ Status Session::open() {
 void Session::touched(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
-  const Attributes attributes(message);
+  const netlink::Attributes attributes(message);
   // The attribute of the table has one number in all messages.
   if (generic->nfgen_family != NFPROTO_INET || attributes.text(NFTA_TABLE_NAME) != kTableName) {
     return;
@@ -58,7 +58,7 @@ void Session::touched(const nlmsghdr& message) {
   }
 }
 
-void Session::catch_up(Generation generation) {
+void Session::catch_up(netlink::Generation generation) {
   if (events_) {
     if (!events_->caught_up(generation)) forget();
     return;
@@ -104,7 +104,7 @@ Result<KnownElements> Session::elements(const SetId& id) {
   return fresh;
 }
 
-void Session::committed(Generation generation) {
+void Session::committed(netlink::Generation generation) {
   own_.add(generation);
   proven(generation);
   // Takes our own NEWGEN off the queue, so that it wakes nobody.

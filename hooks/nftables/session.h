@@ -21,7 +21,7 @@ struct KnownElements {
 };
 
 /// The table as of one generation.
-class Session final : public WatchedSession {
+class Session final : public netlink::WatchedSession {
  public:
   explicit Session(NftablesOptions options) : options_(options) {}
   Session(const Session&) = delete;
@@ -30,12 +30,12 @@ class Session final : public WatchedSession {
   /// kUnsupported, kDenied: there is no working with this kernel.
   Status open();
 
-  [[nodiscard]] Netlink& netlink() override { return netlink_; }
-  [[nodiscard]] Events* events() override { return events_ ? &*events_ : nullptr; }
-  [[nodiscard]] const OwnGenerations& own() const override { return own_; }
+  [[nodiscard]] netlink::Netlink& netlink() override { return netlink_; }
+  [[nodiscard]] netlink::Events* events() override { return events_ ? &*events_ : nullptr; }
+  [[nodiscard]] const netlink::OwnGenerations& own() const override { return own_; }
 
   /// Takes in what others did up to `generation`: what they touched is doubtful afterwards.
-  void catch_up(Generation generation);
+  void catch_up(netlink::Generation generation);
   /// Reads what is doubtful; the drop rules' counters are fresh when `counters`.
   Status refresh(bool counters);
   [[nodiscard]] const Structure& structure() const { return structure_; }
@@ -43,9 +43,9 @@ class Session final : public WatchedSession {
   [[nodiscard]] Result<KnownElements> elements(const SetId& id);
 
   /// Everything was read as of that generation.
-  void proven(Generation generation) { proven_ = generation; }
+  void proven(netlink::Generation generation) { proven_ = generation; }
   /// A commit of ours was applied.
-  void committed(Generation generation);
+  void committed(netlink::Generation generation);
   void doubt_structure() { structure_doubtful_ = true; }
   void know(const SetId& id, SharedElements elements) { known_[id] = {std::move(elements), false}; }
   void doubt(const SetId& id) { known_.erase(id); }
@@ -60,10 +60,10 @@ class Session final : public WatchedSession {
   void touched(const nlmsghdr& message);
 
   NftablesOptions options_;
-  Netlink netlink_;
-  OwnGenerations own_;
-  std::optional<Events> events_;
-  std::optional<Generation> proven_;
+  netlink::Netlink netlink_;
+  netlink::OwnGenerations own_;
+  std::optional<netlink::Events> events_;
+  std::optional<netlink::Generation> proven_;
   bool structure_doubtful_ = true;
   Structure structure_;
   std::map<SetId, KnownElements> known_;

@@ -16,24 +16,24 @@ constexpr std::size_t kElementsAtOnce = 12;
 
 class Writer {
  public:
-  explicit Writer(Batch& batch) : batch_(batch) {}
+  explicit Writer(netlink::Batch& batch) : batch_(batch) {}
 
   void create_table() {
-    Message message(NFT_MSG_NEWTABLE, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
+    netlink::Message message(NFT_MSG_NEWTABLE, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
     message.text(NFTA_TABLE_NAME, kTableName)
         .be32(NFTA_TABLE_FLAGS, 0)
         .bytes(NFTA_TABLE_USERDATA, comment_data(kTableComment));
     batch_.add(message);
   }
   void wake_table() {
-    Message message(NFT_MSG_NEWTABLE, NFPROTO_INET, NLM_F_CREATE);
+    netlink::Message message(NFT_MSG_NEWTABLE, NFPROTO_INET, NLM_F_CREATE);
     message.text(NFTA_TABLE_NAME, kTableName).be32(NFTA_TABLE_FLAGS, 0);
     batch_.add(message);
   }
   void delete_table() { remove(NFT_MSG_DELTABLE, NFTA_TABLE_NAME, kTableName, 0, {}); }
 
   void create_chain(const ChainPlan& chain) {
-    Message message(NFT_MSG_NEWCHAIN, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
+    netlink::Message message(NFT_MSG_NEWCHAIN, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
     message.text(NFTA_CHAIN_TABLE, kTableName).text(NFTA_CHAIN_NAME, chain.chain);
     if (chain.base) {
       nlattr* const hook = message.begin(NFTA_CHAIN_HOOK);
@@ -52,7 +52,7 @@ class Writer {
   }
 
   void create_set(const SetId& id) {
-    Message message(NFT_MSG_NEWSET, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
+    netlink::Message message(NFT_MSG_NEWSET, NFPROTO_INET, NLM_F_CREATE | NLM_F_EXCL);
     message.text(NFTA_SET_TABLE, kTableName).text(NFTA_SET_NAME, name_of(id));
     put_shape(message, id, ++sets_);
     batch_.add(message);
@@ -66,7 +66,7 @@ class Writer {
   /// `type`: NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM.
   void elements(int type, const SetId& id, const Elements& elements) {
     for (std::size_t first = 0; first < elements.size(); first += kElementsAtOnce) {
-      Message message(type, NFPROTO_INET,
+      netlink::Message message(type, NFPROTO_INET,
                       type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE | NLM_F_EXCL : 0);
       message.text(NFTA_SET_ELEM_LIST_TABLE, kTableName).text(NFTA_SET_ELEM_LIST_SET, name_of(id));
       nlattr* const list = message.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -79,16 +79,16 @@ class Writer {
   }
 
   void insert_rule(const std::string& chain, const Rule& rule, std::optional<RuleRef> before) {
-    const NftnlPtr<nftnl_rule> encoded = encode(rule);
+    const netlink::NftnlPtr<nftnl_rule> encoded = encode(rule);
     nftnl_rule_set_str(encoded.get(), NFTNL_RULE_TABLE, std::string(kTableName).c_str());
     nftnl_rule_set_str(encoded.get(), NFTNL_RULE_CHAIN, chain.c_str());
     if (before) nftnl_rule_set_u64(encoded.get(), NFTNL_RULE_POSITION, *before);
-    Message message(NFT_MSG_NEWRULE, NFPROTO_INET, NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
+    netlink::Message message(NFT_MSG_NEWRULE, NFPROTO_INET, NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
     nftnl_rule_nlmsg_build_payload(message.header(), encoded.get());
     batch_.add(message);
   }
   void delete_rule(const std::string& chain, RuleRef rule) {
-    Message message(NFT_MSG_DELRULE, NFPROTO_INET, 0);
+    netlink::Message message(NFT_MSG_DELRULE, NFPROTO_INET, 0);
     message.text(NFTA_RULE_TABLE, kTableName)
         .text(NFTA_RULE_CHAIN, chain)
         .be64(NFTA_RULE_HANDLE, rule);
@@ -98,13 +98,13 @@ class Writer {
  private:
   void remove(int type, int table_attribute, std::string_view table, int name_attribute,
               std::string_view name) {
-    Message message(type, NFPROTO_INET, 0);
+    netlink::Message message(type, NFPROTO_INET, 0);
     message.text(table_attribute, table);
     if (!name.empty()) message.text(name_attribute, name);
     batch_.add(message);
   }
 
-  Batch& batch_;
+  netlink::Batch& batch_;
   std::uint32_t sets_ = 0;
 };
 
@@ -157,7 +157,7 @@ void write_rules(Writer& writer, const RuleEdits& edits) {
 
 }  // namespace
 
-void write(Batch& batch, const Plan& plan) {
+void write(netlink::Batch& batch, const Plan& plan) {
   Writer writer(batch);
   if (plan.delete_table || plan.replace_table) writer.delete_table();
   if (plan.delete_table) return;

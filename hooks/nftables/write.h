@@ -7,6 +7,6 @@
 namespace nmanager::nftables {
 
 /// In the order that Plan documents.
-void write(Batch& batch, const Plan& plan);
+void write(netlink::Batch& batch, const Plan& plan);
 
 }  // namespace nmanager::nftables

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace nmanager {
+namespace nmanager::sys {
 
 namespace {
 
@@ -59,4 +59,4 @@ Result<std::string> read_small_file(const std::string& path, std::size_t max_byt
   return text;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::sys

@@ -10,19 +10,11 @@
 #include <vector>
 
 #include "hooks/values/rule.h"
+#include "hooks/xt/extensions.h"
 
 namespace nmanager::xt {
 
 using Bytes = std::vector<std::uint8_t>;
-
-inline constexpr std::string_view kComment = "comment";      // revision 0
-inline constexpr std::string_view kAddrtype = "addrtype";    // revision 1
-inline constexpr std::string_view kConntrack = "conntrack";  // revision 3
-inline constexpr std::string_view kMultiport = "multiport";  // revision 1
-inline constexpr std::string_view kTcp = "tcp";              // revision 0; legacy only
-inline constexpr std::string_view kUdp = "udp";              // revision 0; legacy only
-inline constexpr std::string_view kDnat = "DNAT";            // revision 2
-inline constexpr std::string_view kMark = "MARK";            // revision 2
 
 [[nodiscard]] Bytes comment(std::string_view text);
 [[nodiscard]] Bytes source_is_local();

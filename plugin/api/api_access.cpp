@@ -5,14 +5,14 @@
 #include "hooks/values/address.h"
 #include "hooks/sys/small_file.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 constexpr std::size_t kMaxCredentialBytes = std::size_t{1} << 20;
 }  // namespace
 
 Result<std::string> read_credential_file(const std::string& path) {
-  return read_small_file(path, kMaxCredentialBytes);
+  return sys::read_small_file(path, kMaxCredentialBytes);
 }
 
 Result<std::string> PemSource::read() const {
@@ -41,4 +41,4 @@ Result<ApiAccess> in_cluster_access(const std::string& host, const std::string& 
   return access;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -6,7 +6,7 @@
 
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// A PEM text that stands in a file, read anew for each connection since it may be rotated, or that
 /// was given as data. Both empty: none.
@@ -46,4 +46,4 @@ struct ApiAccess {
     const std::string& host, const std::string& port,
     const std::string& folder = "/var/run/secrets/kubernetes.io/serviceaccount");
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -7,7 +7,7 @@
 
 #include "plugin/api/session.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -43,7 +43,7 @@ class ApiClient final : public ServiceSource {
   Ending list() {
     tell(ApiState::Phase::kListing);
     ServicesListed listed;
-    const Ending ending = session_.list(listed, [this](Undecodable bad) {
+    const Ending ending = session_.list(listed, [this](services::Undecodable bad) {
       sink_(ServiceUndecodable{std::move(bad.key), std::move(bad.reason)});
     });
     if (ending.kind == Ending::Kind::kDone) {
@@ -61,17 +61,17 @@ class ApiClient final : public ServiceSource {
     ++state_.watches;
     return session_.watch(
         resource_version_, [this] { tell_success(); },
-        [this](WatchEvent event) { take(std::move(event)); });
+        [this](services::WatchEvent event) { take(std::move(event)); });
   }
 
-  void take(WatchEvent event) {
-    if (auto* changed = std::get_if<WatchAddedOrModified>(&event.body)) {
+  void take(services::WatchEvent event) {
+    if (auto* changed = std::get_if<services::WatchAddedOrModified>(&event.body)) {
       ++state_.events;
       sink_(ServiceChanged{std::move(changed->service)});
-    } else if (auto* deleted = std::get_if<WatchDeleted>(&event.body)) {
+    } else if (auto* deleted = std::get_if<services::WatchDeleted>(&event.body)) {
       ++state_.events;
       sink_(ServiceDeleted{std::move(deleted->key)});
-    } else if (auto* bad = std::get_if<Undecodable>(&event.body)) {
+    } else if (auto* bad = std::get_if<services::Undecodable>(&event.body)) {
       ++state_.events;
       sink_(ServiceUndecodable{std::move(bad->key), std::move(bad->reason)});
     } else {
@@ -118,9 +118,9 @@ std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClien
 Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions options) {
   ApiSession session(access, std::move(options));
   ServicesListed listed;
-  const Ending ending = session.list(listed, [](const Undecodable&) {});
+  const Ending ending = session.list(listed, [](const services::Undecodable&) {});
   if (ending.kind == Ending::Kind::kDone) return listed;
   return Error{error_kind(ending.kind), access.server + ": " + ending.message};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "plugin/api/api_access.h"
-#include "plugin/model/api_event.h"
+#include "plugin/api/service_source.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 struct ApiClientOptions {
   int page_size = 500;
@@ -30,4 +30,4 @@ struct ApiClientOptions {
 [[nodiscard]] Result<ServicesListed> list_once(const ApiAccess& access,
                                                ApiClientOptions options = {});
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -1,6 +1,6 @@
 #include "plugin/api/body_sink.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -70,4 +70,4 @@ concurrency::streams::ostream body_sink(std::shared_ptr<Exchange> exchange) {
       .create_ostream();
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

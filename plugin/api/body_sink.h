@@ -9,8 +9,8 @@
 
 #include "plugin/api/exchange.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 [[nodiscard]] concurrency::streams::ostream body_sink(std::shared_ptr<Exchange> exchange);
 
-}  // namespace nmanager
+}  // namespace nmanager::api

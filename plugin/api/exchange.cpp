@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::api {
 
 void Exchange::on_head(ResponseHead head) {
   const std::lock_guard lock(mutex_);
@@ -67,4 +67,4 @@ bool Exchange::wait_end(std::chrono::steady_clock::time_point deadline) {
   return changed_.wait_until(lock, deadline, [&] { return ended_; });
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

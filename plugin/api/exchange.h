@@ -12,7 +12,7 @@
 
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// What is known before the body.
 struct ResponseHead {
@@ -57,4 +57,4 @@ class Exchange {
   std::optional<Error> error_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::api

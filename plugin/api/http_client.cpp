@@ -11,7 +11,7 @@
 #include "hooks/values/address.h"
 #include "plugin/api/body_sink.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -231,4 +231,4 @@ Result<std::unique_ptr<HttpClient>> make_http_client(const ApiAccess& access,
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

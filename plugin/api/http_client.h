@@ -10,7 +10,7 @@
 #include "plugin/api/api_access.h"
 #include "plugin/api/exchange.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// First thing in main: the library would start 40 threads.
 void start_http_library();
@@ -41,4 +41,4 @@ struct TlsMaterial {
 [[nodiscard]] Result<std::unique_ptr<HttpClient>> make_http_client(const ApiAccess& access,
                                                                    const TlsMaterial& tls);
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -8,7 +8,7 @@
 
 #include "plugin/api/api_access.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -160,4 +160,4 @@ Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& pat
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::api {
 
 bool LineSplitter::add(std::string_view chunk, std::vector<std::string>& lines) {
   while (true) {
@@ -17,4 +17,4 @@ bool LineSplitter::add(std::string_view chunk, std::vector<std::string>& lines) 
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

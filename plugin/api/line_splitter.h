@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace nmanager {
+namespace nmanager::api {
 
 class LineSplitter {
  public:
@@ -23,4 +23,4 @@ class LineSplitter {
   std::string rest_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -91,4 +91,4 @@ NextStep Schedule::failed(NextStep::What what, const Ending& ending) {
   return {what, delay, true};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -8,7 +8,7 @@
 
 #include "hooks/values/result.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// How a list or a watch ended.
 struct Ending {
@@ -64,4 +64,4 @@ class Schedule {
   int failures_ = 0;  // in a row
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::api

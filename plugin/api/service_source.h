@@ -5,7 +5,7 @@
 
 #include "plugin/model/api_event.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// Called on the client's thread; must not block and must not throw.
 using ApiSink = std::function<void(ApiEvent)>;
@@ -18,4 +18,4 @@ class ServiceSource {
   virtual void start(ApiSink sink) = 0;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -4,7 +4,7 @@
 
 #include "plugin/api/line_splitter.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 namespace {
 
@@ -124,7 +124,7 @@ std::optional<Ending> ApiSession::begin(const std::string& path_and_query,
   const Ending read = read_body(body, std::chrono::seconds(5));
   if (read.kind == Kind::kStopped) return read;
   return ending_of_status(head.status, head.retry_after,
-                          body.empty() ? "" : decode_status_message(body.substr(0, 64 * 1024)));
+                          body.empty() ? "" : services::decode_status_message(body.substr(0, 64 * 1024)));
 }
 
 Ending ApiSession::ended() const {
@@ -156,28 +156,28 @@ Ending ApiSession::read_body(std::string& body, std::chrono::milliseconds silenc
   }
 }
 
-Ending ApiSession::page(const std::string& query, ServicePage& page) {
+Ending ApiSession::page(const std::string& query, services::ServicePage& page) {
   if (auto ending = begin(std::string(kServices) + query, options_.list_silence)) return *ending;
   std::string body;
   Ending ending = read_body(body, options_.list_silence);
   if (ending.kind != Kind::kDone) return ending;
-  auto decoded = decode_list(std::move(body));
+  auto decoded = services::decode_list(std::move(body));
   if (!decoded) return make(Kind::kGarbled, decoded.error().message);
   page = std::move(*decoded);
   return ending;
 }
 
 Ending ApiSession::list(ServicesListed& listed,
-                        const std::function<void(Undecodable)>& undecodable) {
+                        const std::function<void(services::Undecodable)>& undecodable) {
   std::string token;
   do {
     std::string query = "&limit=" + std::to_string(options_.page_size);
     if (!token.empty()) query += "&continue=" + query_escaped(token);
-    ServicePage one;
+    services::ServicePage one;
     Ending ending = page(query, one);
     if (ending.kind != Kind::kDone) return ending;
     std::move(one.services.begin(), one.services.end(), std::back_inserter(listed.services));
-    for (Undecodable& bad : one.undecodable) undecodable(std::move(bad));
+    for (services::Undecodable& bad : one.undecodable) undecodable(std::move(bad));
     if (one.continue_token == token && !token.empty()) {
       return make(Kind::kGarbled, "list of Services: the same continue token twice");
     }
@@ -199,13 +199,13 @@ std::optional<NodePodCidrs> ApiSession::node() {
   if (begin(path, options_.node_silence)) return std::nullopt;
   std::string body;
   if (read_body(body, options_.node_silence).kind != Kind::kDone) return std::nullopt;
-  auto cidrs = decode_node_pod_cidrs(std::move(body));
+  auto cidrs = services::decode_node_pod_cidrs(std::move(body));
   if (!cidrs) return std::nullopt;
   return NodePodCidrs{std::move(*cidrs)};
 }
 
 Ending ApiSession::watch(std::string& resource_version, const std::function<void()>& opened,
-                         const std::function<void(WatchEvent)>& take) {
+                         const std::function<void(services::WatchEvent)>& take) {
   std::uniform_int_distribution<std::int64_t> spread(0, options_.watch_timeout.count());
   const auto timeout = options_.watch_timeout.count() + spread(random_);
   const std::string query =
@@ -217,7 +217,7 @@ Ending ApiSession::watch(std::string& resource_version, const std::function<void
 }
 
 Ending ApiSession::follow(std::string& resource_version,
-                          const std::function<void(WatchEvent)>& take) {
+                          const std::function<void(services::WatchEvent)>& take) {
   LineSplitter splitter;
   bool progressed = false;
   const auto with_progress = [&](Ending ending) {
@@ -255,12 +255,12 @@ Ending ApiSession::follow(std::string& resource_version,
 
 std::optional<Ending> ApiSession::take_lines(std::vector<std::string>& lines,
                                              std::string& resource_version,
-                                             const std::function<void(WatchEvent)>& take,
+                                             const std::function<void(services::WatchEvent)>& take,
                                              bool& progressed) {
   for (std::string& line : lines) {
-    auto event = decode_watch_line(std::move(line));
+    auto event = services::decode_watch_line(std::move(line));
     if (!event) return make(Kind::kGarbled, event.error().message);
-    if (const auto* error = std::get_if<WatchError>(&event->body)) {
+    if (const auto* error = std::get_if<services::WatchError>(&event->body)) {
       const Kind kind = error->code == 410 ? Kind::kExpired : Kind::kServerError;
       return make(kind, "the watch was ended: " + error->message);
     }
@@ -271,4 +271,4 @@ std::optional<Ending> ApiSession::take_lines(std::vector<std::string>& lines,
   return std::nullopt;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -12,7 +12,7 @@
 #include "plugin/api/schedule.h"
 #include "plugin/services/decode.h"
 
-namespace nmanager {
+namespace nmanager::api {
 
 /// Makes the requests; knows credentials and time-outs, and can be stopped from any thread.
 class ApiSession {
@@ -20,12 +20,12 @@ class ApiSession {
   ApiSession(ApiAccess access, ApiClientOptions options);
 
   /// All pages. `undecodable` is told at once for each object that is left out.
-  Ending list(ServicesListed& listed, const std::function<void(Undecodable)>& undecodable);
+  Ending list(ServicesListed& listed, const std::function<void(services::Undecodable)>& undecodable);
 
   /// From `resource_version` on, which moves with each event. `opened`: the server has begun to
   /// answer.
   Ending watch(std::string& resource_version, const std::function<void()>& opened,
-               const std::function<void(WatchEvent)>& take);
+               const std::function<void(services::WatchEvent)>& take);
 
   /// Of options.node_name; nothing: it could not be had.
   std::optional<NodePodCidrs> node();
@@ -38,11 +38,11 @@ class ApiSession {
 
  private:
   std::optional<Ending> begin(const std::string& path_and_query, std::chrono::milliseconds silence);
-  Ending page(const std::string& query, ServicePage& page);
+  Ending page(const std::string& query, services::ServicePage& page);
   Ending read_body(std::string& body, std::chrono::milliseconds silence);
-  Ending follow(std::string& resource_version, const std::function<void(WatchEvent)>& take);
+  Ending follow(std::string& resource_version, const std::function<void(services::WatchEvent)>& take);
   std::optional<Ending> take_lines(std::vector<std::string>& lines, std::string& resource_version,
-                                   const std::function<void(WatchEvent)>& take, bool& progressed);
+                                   const std::function<void(services::WatchEvent)>& take, bool& progressed);
   Ending give_up(Ending ending);
   Ending ended() const;
   std::optional<Ending> refresh_client();
@@ -60,4 +60,4 @@ class ApiSession {
   std::shared_ptr<Exchange> to_stop_;  // protected by stop_mutex_
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::api

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <string_view>
 #include <vector>
 
 #include "hooks/intent/table_spec.h"
@@ -27,6 +28,7 @@ struct Setting {
 
 enum class Switch : std::uint8_t { kAuto, kOn, kOff };
 enum class BackendChoice : std::uint8_t { kAuto, kLegacy, kNft, kNftables };
+[[nodiscard]] std::string_view to_string(BackendChoice choice);  // "iptables-nft", ...
 enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
 enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
 enum class LogFormat : std::uint8_t { kText, kJson };

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -85,4 +85,4 @@ ModeDecision decide_mode(const Setting<ProxyMode>& setting, const ProxyReport& r
           "kube-proxy's mode is taken from its configuration: " + silence};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -8,7 +8,7 @@
 #include "plugin/neighbour/probe.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 struct ModeDecision {
   std::optional<ProxyMode> mode;  // never kAuto; nothing: it could never be told
@@ -27,4 +27,4 @@ struct ModeDecision {
                                        ProxyMode config_mode, const KernelEvidence& kernel,
                                        const ModeDecision& previous);
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

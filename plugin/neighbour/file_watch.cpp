@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <deque>
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -141,4 +141,4 @@ void FileWatch::arm() {
   watches_ = std::move(wanted);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 /// Used on one thread, which polls fd() together with its other work.
 class FileWatch {
@@ -47,4 +47,4 @@ class FileWatch {
   std::set<int> watches_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

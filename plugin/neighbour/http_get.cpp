@@ -8,7 +8,7 @@
 #include <boost/version.hpp>
 #include <optional>
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -133,4 +133,4 @@ Result<std::string> http_get(const Endpoint& endpoint, std::string_view path,
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

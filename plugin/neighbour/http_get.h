@@ -10,7 +10,7 @@
 #include "hooks/values/result.h"
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 struct HttpLimits {
   std::chrono::milliseconds timeout{2000};  // for everything together
@@ -24,4 +24,4 @@ struct HttpLimits {
                                            const HttpLimits& limits,
                                            const std::stop_token& stop = {});
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

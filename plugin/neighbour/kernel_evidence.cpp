@@ -10,7 +10,7 @@
 #include "plugin/settings/parse.h"
 #include "hooks/sys/small_file.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -22,7 +22,7 @@ std::optional<bool> device_exists(const char* name) {
 
 std::optional<bool> read_be_liberal() {
   // /proc/sys/net shows the namespace of whoever opens it.
-  const auto text = read_small_file("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", 64);
+  const auto text = sys::read_small_file("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", 64);
   if (!text) return std::nullopt;
   return trimmed(*text) != "0";
 }
@@ -61,4 +61,4 @@ std::vector<PodRoute> uncovered_routes(const std::vector<PodRoute>& routes,
   return uncovered;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -9,7 +9,7 @@
 
 #include "hooks/values/address.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 /// A route to pods of this node: without a gateway, over a device as network plug-ins make them.
 struct PodRoute {
@@ -42,4 +42,4 @@ inline constexpr std::size_t kMaxPodRoutes = 256;
                                                      const std::optional<Prefix>& pod_cidr_ipv4,
                                                      const std::optional<Prefix>& pod_cidr_ipv6);
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -7,7 +7,7 @@
 
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -133,4 +133,4 @@ ProxyMetrics parse_proxy_metrics(std::string_view text) {
   return metrics;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

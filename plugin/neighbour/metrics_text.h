@@ -8,7 +8,7 @@
 #include "hooks/values/result.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 /// "ipvs", "iptables" or "nftables"; blanks around it do not matter.
 [[nodiscard]] Result<ProxyMode> parse_proxy_mode(std::string_view body);
@@ -28,4 +28,4 @@ struct ProxyMetrics {
 /// Takes what it can read of Prometheus' text format; lines that are malformed count as absent.
 [[nodiscard]] ProxyMetrics parse_proxy_metrics(std::string_view text);
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -4,7 +4,7 @@
 
 #include "plugin/neighbour/metrics_text.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -112,4 +112,4 @@ void KubeProxyProbe::loop(const std::stop_token& stop) {
   } while (true);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

@@ -13,7 +13,7 @@
 #include "plugin/neighbour/http_get.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 inline constexpr std::string_view kProxyModeOrigin = "kube-proxy /proxyMode";
 
@@ -79,4 +79,4 @@ class KubeProxyProbe {
   std::jthread thread_;  // last: it uses the others
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

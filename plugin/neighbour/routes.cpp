@@ -13,7 +13,7 @@
 #include <span>
 #include <string>
 
-namespace nmanager {
+namespace nmanager::neighbour {
 
 namespace {
 
@@ -149,4 +149,4 @@ bool add_pod_routes(Family family, std::size_t most, std::vector<PodRoute>& rout
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::neighbour

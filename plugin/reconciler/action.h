@@ -10,7 +10,7 @@
 #include "hooks/intent/udp_change.h"
 #include "hooks/values/address.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// Bring tables to their goals; answered by one TableSynced for each.
 struct SyncTables {
@@ -42,4 +42,4 @@ struct LogLine {
 using Action =
     std::variant<SyncTables, LookAtKube, ForgetUdpFlows, AskKubeProxy, TrimMemory, LogLine>;
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -1,12 +1,12 @@
 #include "plugin/reconciler/backend_choice.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
-BackendChoice to_choice(std::optional<Variant> variant) {
+BackendChoice to_choice(std::optional<detect::Variant> variant) {
   if (!variant) return BackendChoice::kAuto;
-  return *variant == Variant::kNft ? BackendChoice::kNft : BackendChoice::kLegacy;
+  return *variant == detect::Variant::kNft ? BackendChoice::kNft : BackendChoice::kLegacy;
 }
 
 std::string cannot_be_used(BackendChoice choice, const std::string& why) {
@@ -26,7 +26,7 @@ void add_note(BackendDecision& decision, const std::string& note) {
 
 /// The variant of iptables, as if there were nothing else.
 BackendDecision by_variant(const BackendQuestion& question) {
-  const VariantDecision& variant = question.variant;
+  const detect::VariantDecision& variant = question.variant;
   BackendDecision decision;
   decision.backend = to_choice(variant.variant);
   decision.certain = variant.certain;
@@ -51,20 +51,6 @@ BackendDecision nftables(bool certain, std::string reason) {
 }
 
 }  // namespace
-
-std::string_view to_string(BackendChoice choice) {
-  switch (choice) {
-    case BackendChoice::kAuto:
-      return "auto";
-    case BackendChoice::kLegacy:
-      return "iptables-legacy";
-    case BackendChoice::kNft:
-      return "iptables-nft";
-    case BackendChoice::kNftables:
-      return "nftables";
-  }
-  return "?";
-}
 
 BackendDecision choose_backend(const BackendQuestion& question) {
   const BackendFailures& failures = question.failures;
@@ -92,4 +78,4 @@ BackendDecision choose_backend(const BackendQuestion& question) {
   return decision;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

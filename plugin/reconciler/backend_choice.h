@@ -10,9 +10,7 @@
 #include "hooks/detect/decide.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
-
-[[nodiscard]] std::string_view to_string(BackendChoice choice);  // "iptables-nft", ...
+namespace nmanager::reconciler {
 
 /// Why a backend cannot be used here, one line each; one that is not in it: nothing speaks against
 /// it.
@@ -21,7 +19,7 @@ using BackendFailures = std::map<BackendChoice, std::string>;
 struct BackendQuestion {
   BackendChoice setting = BackendChoice::kAuto;
   std::optional<ProxyMode> mode;  // kube-proxy's; nothing: could not be told
-  VariantDecision variant;        // of no interest unless the setting is kAuto
+  detect::VariantDecision variant;        // of no interest unless the setting is kAuto
   BackendFailures failures;
   BackendChoice present = BackendChoice::kAuto;  // in use now; kAuto: none
 };
@@ -41,4 +39,4 @@ struct BackendDecision {
 /// the host uses them.
 [[nodiscard]] BackendDecision choose_backend(const BackendQuestion& question);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 Millis Backoff::next() {
   constexpr int kMaxShift = 20;
@@ -35,4 +35,4 @@ std::optional<TimePoint> Contest::not_before() const {
   return last_repair_ + delay_;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -7,7 +7,7 @@
 
 #include "plugin/model/time.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// first, 2 x first, 4 x first ... up to `cap`.
 class Backoff {
@@ -49,4 +49,4 @@ class Contest {
   TimePoint last_repair_{};
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -4,7 +4,7 @@
 
 #include "plugin/reconciler/wants.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -61,4 +61,4 @@ std::vector<std::string> pod_warnings(const State& state) {
   return warnings;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

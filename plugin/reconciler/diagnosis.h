@@ -6,9 +6,9 @@
 
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// One line each; none while the external-cluster rules are not wanted.
 [[nodiscard]] std::vector<std::string> pod_warnings(const State& state);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -4,7 +4,7 @@
 
 #include "plugin/reconciler/proxy_sync.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -87,4 +87,4 @@ void settle_resyncs(State& state, Now now) {
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "plugin/model/event.h"
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// A content checksum may cost at most this part of a core: it is not read again before so many
 /// times its own last duration.
@@ -17,4 +18,4 @@ void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Acti
 /// To be called when a table was verified: settles the resyncs that were seen before it.
 void settle_resyncs(State& state, Now now);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -6,7 +6,7 @@
 
 #include "plugin/reconciler/kube.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -154,4 +154,4 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -4,10 +4,11 @@
 #include <vector>
 
 #include "plugin/model/event.h"
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -146,4 +146,4 @@ std::string proxy_health_text(const State& state) {
   return {};
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "plugin/model/event.h"
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 void take_proxy_sync(State& state, ProxySync sync);
 
@@ -29,4 +30,4 @@ void tell_health(State& state, std::vector<Action>& actions);
 /// The same in words, for people; empty for kSynced and kNotAsked.
 [[nodiscard]] std::string proxy_health_text(const State& state);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

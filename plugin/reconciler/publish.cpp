@@ -5,7 +5,7 @@
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -168,4 +168,4 @@ Snapshot make_snapshot(const State& state, Now now) {
   return snapshot;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -7,8 +7,8 @@
 #include "plugin/reconciler/state.h"
 #include "plugin/model/snapshot.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 [[nodiscard]] Snapshot make_snapshot(const State& state, Now now);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -15,7 +15,7 @@
 #include "plugin/services/store.h"
 #include "plugin/model/snapshot.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// What we want of one table.
 enum class Want : std::uint8_t {
@@ -69,7 +69,7 @@ struct KubeState {
 struct State {
   Settings settings;
   WallTime started_at;
-  ServiceStore store;
+  services::ServiceStore store;
   std::vector<std::string> undecodable_keys;  // of the list that is being made
   std::set<std::string> undecodable_logged;
   ApiState api;
@@ -83,9 +83,9 @@ struct State {
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
-  Qualified qualified;           // counts of the last time rules were made; no addresses
+  services::Qualified qualified;           // counts of the last time rules were made; no addresses
   std::set<std::string> warned;  // warnings that stand and are logged
   TimePoint next_full_look{};    // the safety net behind the change watch
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

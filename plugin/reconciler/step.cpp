@@ -8,7 +8,7 @@
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -274,4 +274,4 @@ TimePoint wake_at(const State& state, TimePoint now) {
   return wake;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

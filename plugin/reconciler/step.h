@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "plugin/model/event.h"
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// How long what a table of thousands of rules is made from is kept after its last use.
 inline constexpr Millis kKeepSpec{10'000};
@@ -25,4 +26,4 @@ inline constexpr Millis kFilterLookInterval{15'000};
 /// step() has to be called with a Tick no later than this.
 [[nodiscard]] TimePoint wake_at(const State& state, TimePoint now);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

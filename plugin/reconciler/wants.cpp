@@ -6,7 +6,7 @@
 #include "hooks/intent/table_spec.h"
 #include "plugin/reconciler/diagnosis.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 namespace {
 
@@ -50,10 +50,10 @@ const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
 
 ExternalCluster make_nat(State& state, Family family) {
   const Settings& settings = state.settings;
-  QualifySettings qualify;
+  services::QualifySettings qualify;
   qualify.any_external_policy = settings.external_policy.value == ExternalPolicy::kAll;
   qualify.match = settings.external_match.value;
-  state.qualified = qualify_all(state.store, qualify);
+  state.qualified = services::qualify_all(state.store, qualify);
   ExternalClusterSettings external;
   external.pod_cidr = pod_cidr(settings, family);
   external.match = settings.external_match.value;
@@ -142,4 +142,4 @@ std::vector<std::string> warnings_of(const State& state) {
   return warnings;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

@@ -7,7 +7,7 @@
 
 #include "plugin/reconciler/state.h"
 
-namespace nmanager {
+namespace nmanager::reconciler {
 
 /// Sets `want` of every table from the settings, the mode and whether Services are listed.
 /// A table whose want changes is due and its spec is stale.
@@ -25,4 +25,4 @@ void update_wants(State& state);
 /// True while the external-cluster rules are wanted by mode and settings.
 [[nodiscard]] bool external_cluster_on(const State& state);
 
-}  // namespace nmanager
+}  // namespace nmanager::reconciler

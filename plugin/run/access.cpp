@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace nmanager {
+namespace nmanager::run {
 
 namespace {
 
@@ -30,10 +30,10 @@ std::string node_name() {
   return name;
 }
 
-Result<ApiAccess> choose_access(const Settings& settings) {
-  if (!settings.kubeconfig.value.empty()) return load_kubeconfig(settings.kubeconfig.value);
-  return in_cluster_access(variable("KUBERNETES_SERVICE_HOST"),
+Result<api::ApiAccess> choose_access(const Settings& settings) {
+  if (!settings.kubeconfig.value.empty()) return api::load_kubeconfig(settings.kubeconfig.value);
+  return api::in_cluster_access(variable("KUBERNETES_SERVICE_HOST"),
                            variable("KUBERNETES_SERVICE_PORT"));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

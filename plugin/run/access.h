@@ -6,13 +6,13 @@
 #include "plugin/api/api_access.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 /// --kubeconfig, else kube-proxy's kubeconfig where it exists, else the pod's service account.
-[[nodiscard]] Result<ApiAccess> choose_access(const Settings& settings);
+[[nodiscard]] Result<api::ApiAccess> choose_access(const Settings& settings);
 
 /// The name of this node's Node object: $NODE_NAME (of the downward API), else the host's name, as
 /// kubelet and kube-proxy have it by default.
 [[nodiscard]] std::string node_name();
 
-}  // namespace nmanager
+}  // namespace nmanager::run

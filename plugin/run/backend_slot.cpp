@@ -8,7 +8,7 @@
 #include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/nftables/nftables_backend.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 namespace {
 
@@ -20,23 +20,23 @@ constexpr std::array kEveryBackend{BackendChoice::kLegacy, BackendChoice::kNft,
                                    BackendChoice::kNftables};
 
 BackendPair make_legacy(const Settings& settings, bool create_tables) {
-  LegacyOptions options;
+  iptables_legacy::LegacyOptions options;
   options.lock_wait = settings.lock_wait.value;
   options.create_tables = create_tables;
-  return {make_legacy_backend(options), make_legacy_watch(options)};
+  return {iptables_legacy::make_legacy_backend(options), iptables_legacy::make_legacy_watch(options)};
 }
 
 Result<BackendPair> make_nft(const Settings& settings, bool create_tables) {
-  NftOptions options;
+  iptables_nft::NftOptions options;
   options.create_tables = create_tables;
   options.poll_only = settings.watch.value == WatchMode::kPoll;
-  auto made = make_nft_backend(options);
+  auto made = iptables_nft::make_nft_backend(options);
   if (!made) return made.error();
   return BackendPair{std::move(made->backend), std::move(made->watch)};
 }
 
 Result<BackendPair> make_nftables(const Settings& settings) {
-  auto made = make_nftables_backend({.poll_only = settings.watch.value == WatchMode::kPoll});
+  auto made = nftables::make_nftables_backend({.poll_only = settings.watch.value == WatchMode::kPoll});
   if (!made) return made.error();
   return BackendPair{std::move(made->backend), std::move(made->watch)};
 }
@@ -77,7 +77,7 @@ std::optional<BackendKnown> BackendSlot::look(TimePoint now, std::optional<Proxy
   mode_ = mode;
   failures_[in_use_] = trouble;
   looked_at_ = now;
-  const BackendDecision decision = decide(mode);
+  const reconciler::BackendDecision decision = decide(mode);
   const bool certain = decision.certain && backend() != nullptr;
   next_look_ = now + (certain ? kLookCertain : kLookUncertain);
   if (certain && settings_.backend.value == BackendChoice::kAuto) retire_all_others();
@@ -90,18 +90,18 @@ std::optional<BackendKnown> BackendSlot::look(TimePoint now, std::optional<Proxy
 
 /// Decides, and moves there; what cannot be made is a failure to decide with. No evidence is looked
 /// at when a setting says it all.
-BackendDecision BackendSlot::decide(std::optional<ProxyMode> mode) {
-  BackendQuestion question{settings_.backend.value, mode, {}, failures_, in_use_};
+reconciler::BackendDecision BackendSlot::decide(std::optional<ProxyMode> mode) {
+  reconciler::BackendQuestion question{settings_.backend.value, mode, {}, failures_, in_use_};
   if (question.setting == BackendChoice::kAuto) {
-    variant_ = decide_variant(variant_look_.gather(), variant_);
+    variant_ = detect::decide_variant(variant_look_.gather(), variant_);
     question.variant = variant_;
   }
-  BackendDecision decision = choose_backend(question);
+  reconciler::BackendDecision decision = reconciler::choose_backend(question);
   for (std::size_t tries = 0; tries < kEveryBackend.size(); ++tries) {
     const std::string problem = move_to(decision);
     if (problem.empty()) break;
     question.failures[decision.backend] = problem;
-    decision = choose_backend(question);
+    decision = reconciler::choose_backend(question);
   }
   return decision;
 }
@@ -111,7 +111,7 @@ void BackendSlot::evidence_may_have_changed() {
 }
 
 /// Empty: done, or nothing to do; else why it cannot be.
-std::string BackendSlot::move_to(const BackendDecision& decision) {
+std::string BackendSlot::move_to(const reconciler::BackendDecision& decision) {
   const BackendChoice choice = decision.backend;
   if (choice == BackendChoice::kAuto) return {};
   const bool make_tables = decision.make_tables && creation_ == TableCreation::kAsNeeded;
@@ -152,4 +152,4 @@ void BackendSlot::clear_retired(TimePoint now, const std::function<bool(Backend&
   if (!retired_.empty()) clear_not_before_ = now + kClearAgain;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

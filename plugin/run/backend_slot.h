@@ -14,7 +14,7 @@
 #include "plugin/reconciler/backend_choice.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 struct BackendPair {
   std::unique_ptr<Backend> backend;
@@ -57,8 +57,8 @@ class BackendSlot {
     std::unique_ptr<Backend> backend;
   };
 
-  [[nodiscard]] BackendDecision decide(std::optional<ProxyMode> mode);
-  [[nodiscard]] std::string move_to(const BackendDecision& decision);
+  [[nodiscard]] reconciler::BackendDecision decide(std::optional<ProxyMode> mode);
+  [[nodiscard]] std::string move_to(const reconciler::BackendDecision& decision);
   void retire(BackendChoice choice);
   void retire_all_others();
 
@@ -70,13 +70,13 @@ class BackendSlot {
   std::vector<Retired> retired_;
   TimePoint clear_not_before_{};
   bool others_retired_ = false;  // what a process before this one may have left was thought of
-  VariantLook variant_look_;
-  VariantDecision variant_;
-  BackendFailures failures_;  // seen while a backend was in use
+  detect::VariantLook variant_look_;
+  detect::VariantDecision variant_;
+  reconciler::BackendFailures failures_;  // seen while a backend was in use
   std::optional<ProxyMode> mode_;
   TimePoint looked_at_{};
   TimePoint next_look_{};
   std::optional<BackendKnown> told_;  // the last news
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

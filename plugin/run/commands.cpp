@@ -17,7 +17,7 @@
 #include "plugin/services/decode.h"
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 namespace {
 
@@ -32,9 +32,9 @@ Result<ServicesListed> services_from_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error{ErrorKind::kAbsent, path + " cannot be read"};
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  auto page = decode_list(std::move(text));
+  auto page = services::decode_list(std::move(text));
   if (!page) return Error{page.error().kind, path + ": " + page.error().message};
-  for (const Undecodable& bad : page->undecodable) {
+  for (const services::Undecodable& bad : page->undecodable) {
     say("Service " + bad.key + " is skipped: " + bad.reason);
   }
   return ServicesListed{std::move(page->services), page->resource_version};
@@ -44,20 +44,20 @@ Result<ServicesListed> services_of(const Settings& settings) {
   if (!settings.services_file.empty()) return services_from_file(settings.services_file);
   const auto access = choose_access(settings);
   if (!access) return access.error();
-  start_http_library();
-  return list_once(*access);
+  api::start_http_library();
+  return api::list_once(*access);
 }
 
 /// The state after one look around, as `run` would have it after its first list.
-Result<State> look_once(Neighbourhood& around) {
+Result<reconciler::State> look_once(Neighbourhood& around) {
   const Settings& settings = around.settings();
   const Now now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
   auto services = services_of(settings);
   if (!services) return services.error();
-  State state = initial_state(settings, now);
+  reconciler::State state = reconciler::initial_state(settings, now);
   std::vector<Event> events = around.look(std::nullopt);
   events.emplace_back(ApiEvent(std::move(*services)));
-  (void)step(state, std::move(events), now);
+  (void)reconciler::step(state, std::move(events), now);
   return state;
 }
 
@@ -94,7 +94,7 @@ int plan_command(const Settings& own) {
     say(state.error().message);
     return kExitFailed;
   }
-  for (const std::string& warning : warnings_of(*state)) say(warning);
+  for (const std::string& warning : reconciler::warnings_of(*state)) say(warning);
   BackendSlot slot(settings, TableCreation::kNever);
   const auto known = slot.look(std::chrono::steady_clock::now(), state->mode.mode, {});
   if (slot.backend() == nullptr) {
@@ -103,8 +103,8 @@ int plan_command(const Settings& own) {
   }
   if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
-  for (TableState& table : state->tables) {
-    if (table.want != Want::kLeave) goals.push_back({table.id, spec_of(*state, table)});
+  for (reconciler::TableState& table : state->tables) {
+    if (table.want != reconciler::Want::kLeave) goals.push_back({table.id, reconciler::spec_of(*state, table)});
   }
   const PlanText plan = slot.backend()->plan_text(goals);
   for (const std::string& problem : plan.problems) say(problem);
@@ -125,7 +125,7 @@ int status_command(const Settings& settings) {
     say(endpoint.error().message);
     return kExitUsage;
   }
-  const auto text = http_get(*endpoint, "/status", {});
+  const auto text = neighbour::http_get(*endpoint, "/status", {});
   if (!text) {
     say(text.error().message);
     return kExitUsage;
@@ -134,4 +134,4 @@ int status_command(const Settings& settings) {
   return text->starts_with("ready") ? kExitDone : kExitFailed;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

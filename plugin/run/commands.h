@@ -5,7 +5,7 @@
 
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 /// 0: done; 1: something could not be done, told on standard error; 2: bad usage or settings.
 inline constexpr int kExitDone = 0;
@@ -21,4 +21,4 @@ inline constexpr int kExitUsage = 2;
 /// Prints the running process' status; 0: ready, 1: not ready, 2: no process answers.
 [[nodiscard]] int status_command(const Settings& settings);
 
-}  // namespace nmanager
+}  // namespace nmanager::run

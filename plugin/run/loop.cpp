@@ -12,7 +12,7 @@
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 namespace {
 
@@ -23,7 +23,7 @@ constexpr Millis kLongestWait{1'000};  // /livez and the ages in /readyz want a 
 
 Loop::Loop(const Settings& settings, Mailbox<Event>& mailbox, std::shared_ptr<spdlog::logger> log,
            LoopHooks hooks)
-    : state_(initial_state(settings, now())),
+    : state_(reconciler::initial_state(settings, now())),
       mailbox_(mailbox),
       log_(std::move(log)),
       hooks_(std::move(hooks)),
@@ -64,27 +64,27 @@ Loop::Events Loop::gather() {
 std::optional<bool> Loop::kube_chains() const {
   if (slot_.backend() == nullptr) return std::nullopt;
   return std::ranges::any_of(state_.kube,
-                             [](const KubeState& kube) { return kube.status.present; });
+                             [](const reconciler::KubeState& kube) { return kube.status.present; });
 }
 
 void Loop::turn(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions = step(state_, std::exchange(events, {}), now());
-    for (const Action& action : actions) run_action(action, events);
+    const auto actions = reconciler::step(state_, std::exchange(events, {}), now());
+    for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }
 
-void Loop::run_action(const Action& action, Events& answers) {
-  if (const auto* sync_action = std::get_if<SyncTables>(&action)) {
+void Loop::run_action(const reconciler::Action& action, Events& answers) {
+  if (const auto* sync_action = std::get_if<reconciler::SyncTables>(&action)) {
     sync(*sync_action, answers);
-  } else if (const auto* look = std::get_if<LookAtKube>(&action)) {
+  } else if (const auto* look = std::get_if<reconciler::LookAtKube>(&action)) {
     look_at_kube(*look, answers);
-  } else if (const auto* line = std::get_if<LogLine>(&action)) {
+  } else if (const auto* line = std::get_if<reconciler::LogLine>(&action)) {
     write_log(*line);
-  } else if (const auto* flows = std::get_if<ForgetUdpFlows>(&action)) {
+  } else if (const auto* flows = std::get_if<reconciler::ForgetUdpFlows>(&action)) {
     forget_flows(*flows);
-  } else if (std::holds_alternative<AskKubeProxy>(action)) {
+  } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     hooks_.ask_kube_proxy();
   } else {
     if (slot_.backend() != nullptr) slot_.backend()->trim();
@@ -92,7 +92,7 @@ void Loop::run_action(const Action& action, Events& answers) {
   }
 }
 
-void Loop::sync(const SyncTables& action, Events& answers) {
+void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   Backend* backend = slot_.backend();
   if (backend == nullptr) return;
   SyncOptions options;
@@ -103,7 +103,7 @@ void Loop::sync(const SyncTables& action, Events& answers) {
   }
 }
 
-void Loop::look_at_kube(const LookAtKube& action, Events& answers) {
+void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
   Backend* backend = slot_.backend();
   if (backend == nullptr) return;
   KubeLooked looked;
@@ -123,8 +123,8 @@ void Loop::look_at_kube(const LookAtKube& action, Events& answers) {
   answers.emplace_back(std::move(looked));
 }
 
-void Loop::forget_flows(const ForgetUdpFlows& action) {
-  const auto deleted = forget_udp_flows(action.family, action.change);
+void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
+  const auto deleted = conntrack::forget_udp_flows(action.family, action.change);
   if (!deleted) {
     log_->warn("{}: UDP flows that began before a change of their rules go on the old way: {}",
                to_string(action.family), deleted.error().message);
@@ -134,7 +134,7 @@ void Loop::forget_flows(const ForgetUdpFlows& action) {
   }
 }
 
-void Loop::write_log(const LogLine& line) {
+void Loop::write_log(const reconciler::LogLine& line) {
   constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                spdlog::level::err};
   log_->log(kLevels.at(static_cast<std::size_t>(line.level)), line.text);
@@ -152,8 +152,8 @@ void Loop::choose_backend() {
 
 /// Why the backend in use is of no use here; empty: it works, or may work later.
 std::string Loop::trouble_of_backend() const {
-  for (const TableState& table : state_.tables) {
-    if (table.want != Want::kRules || !table.status.error) continue;
+  for (const reconciler::TableState& table : state_.tables) {
+    if (table.want != reconciler::Want::kRules || !table.status.error) continue;
     const ErrorKind kind = table.status.error->kind;
     if (kind == ErrorKind::kUnsupported || kind == ErrorKind::kAbsent) {
       return to_string(table.id) + ": " + table.status.error->message;
@@ -164,7 +164,7 @@ std::string Loop::trouble_of_backend() const {
 
 /// First the new backend stands, then the old ones' chains go: no moment unprotected.
 void Loop::clear_retired() {
-  if (!all_stand(state_)) return;
+  if (!reconciler::all_stand(state_)) return;
   slot_.clear_retired(now().mono, [this](Backend& old) { return clear(old); });
 }
 
@@ -190,13 +190,13 @@ bool Loop::clear(Backend& old) {
 }
 
 void Loop::publish() {
-  hooks_.publish(make_snapshot(state_, now()));
+  hooks_.publish(reconciler::make_snapshot(state_, now()));
 }
 
 /// False: stop.
 bool Loop::wait(int stop_fd) {
   const TimePoint time = now().mono;
-  TimePoint until = std::min({wake_at(state_, time), time + kLongestWait, next_look_around_,
+  TimePoint until = std::min({reconciler::wake_at(state_, time), time + kLongestWait, next_look_around_,
                               std::max(slot_.next_look(), time)});
   std::vector<pollfd> fds{{stop_fd, POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
   for (const int fd : hooks_.wake_fds) fds.push_back({fd, POLLIN, 0});
@@ -215,4 +215,4 @@ bool Loop::wait(int stop_fd) {
   return fds.front().revents == 0;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

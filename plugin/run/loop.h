@@ -7,11 +7,12 @@
 
 #include <spdlog/logger.h>
 
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 #include "plugin/run/backend_slot.h"
 #include "plugin/run/mailbox.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 /// What the loop needs of the world besides kernel tables; all called on the owner thread.
 struct LoopHooks {
@@ -38,11 +39,11 @@ class Loop {
   Events gather();
   [[nodiscard]] std::optional<bool> kube_chains() const;
   void turn(Events events);
-  void run_action(const Action& action, Events& answers);
-  void sync(const SyncTables& action, Events& answers);
-  void look_at_kube(const LookAtKube& action, Events& answers);
-  void forget_flows(const ForgetUdpFlows& action);
-  void write_log(const LogLine& line);
+  void run_action(const reconciler::Action& action, Events& answers);
+  void sync(const reconciler::SyncTables& action, Events& answers);
+  void look_at_kube(const reconciler::LookAtKube& action, Events& answers);
+  void forget_flows(const reconciler::ForgetUdpFlows& action);
+  void write_log(const reconciler::LogLine& line);
   void choose_backend();
   [[nodiscard]] std::string trouble_of_backend() const;
   void clear_retired();
@@ -50,7 +51,7 @@ class Loop {
   void publish();
   bool wait(int stop_fd);
 
-  State state_;
+  reconciler::State state_;
   Mailbox<Event>& mailbox_;
   std::shared_ptr<spdlog::logger> log_;
   LoopHooks hooks_;
@@ -60,4 +61,4 @@ class Loop {
   bool look_around_now_ = true;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

@@ -10,7 +10,7 @@
 
 #include "hooks/sys/fd.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 template <class T>
 class Mailbox {
@@ -39,9 +39,9 @@ class Mailbox {
   }
 
  private:
-  Fd ready_;  // eventfd
+  sys::Fd ready_;  // eventfd
   std::mutex mutex_;
   std::vector<T> values_;  // protected by mutex_
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

@@ -20,25 +20,25 @@
 #include "plugin/status/log.h"
 #include "plugin/status/server.h"
 
-namespace nmanager {
+namespace nmanager::run {
 namespace {
 
 using Log = std::shared_ptr<spdlog::logger>;
 
 /// SIGTERM and SIGINT as a readable descriptor; to be called before any thread starts.
-Fd stop_signals() {
+sys::Fd stop_signals() {
   sigset_t set;
   ::sigemptyset(&set);
   ::sigaddset(&set, SIGTERM);
   ::sigaddset(&set, SIGINT);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  return Fd(::signalfd(-1, &set, SFD_CLOEXEC));
+  return sys::Fd(::signalfd(-1, &set, SFD_CLOEXEC));
 }
 
 void complete(Snapshot& snapshot, const Neighbourhood& around, const SourceSlot& source) {
   snapshot.version = NMANAGER_VERSION;
-  snapshot.settings = effective_settings(around.settings());
+  snapshot.settings = settings::effective_settings(around.settings());
   snapshot.proxy_version = around.kube_proxy_version().value_or("");
   for (const std::string& note : around.route_notes()) snapshot.warnings.push_back(note);
   if (!source.problem().empty()) {
@@ -60,10 +60,10 @@ void log_changes(const Log& log, const std::vector<SettingShown>& before,
 /// Tells the neighbourhood's news, and has the API client follow files that have changed.
 std::vector<Event> look_around(Neighbourhood& around, SourceSlot& source, const Log& log,
                                std::optional<bool> kube_chains) {
-  const auto before = effective_settings(around.settings());
+  const auto before = settings::effective_settings(around.settings());
   auto events = around.look(kube_chains);
   if (!around.take_access_changed()) return events;
-  log_changes(log, before, effective_settings(around.settings()));
+  log_changes(log, before, settings::effective_settings(around.settings()));
   const std::string problem = source.problem();
   if (source.follow(around.settings())) {
     log->info("the access to the API server has changed: Services are listed anew");
@@ -74,24 +74,24 @@ std::vector<Event> look_around(Neighbourhood& around, SourceSlot& source, const 
 }
 
 int run(const Settings& own) {
-  const Fd stop = stop_signals();
+  const sys::Fd stop = stop_signals();
   ::mallopt(M_ARENA_MAX, 1);  // threads that allocate little: one heap, given back after peaks
-  start_http_library();
+  api::start_http_library();
   Neighbourhood around(own);
   const Settings& settings = around.settings();
-  const Log log = make_log(settings.log_level.value, settings.log_format.value);
-  StatusBoard board(std::chrono::steady_clock::now());
-  const auto listen = parse_loopback_endpoint(settings.listen.value);
+  const Log log = status::make_log(settings.log_level.value, settings.log_format.value);
+  status::StatusBoard board(std::chrono::steady_clock::now());
+  const auto listen = settings::parse_loopback_endpoint(settings.listen.value);
   if (!listen) {
     log->error("listen: {}", listen.error().message);
     return kExitUsage;
   }
-  const auto server = StatusServer::start(listen->address, listen->port, board);
+  const auto server = status::StatusServer::start(listen->address, listen->port, board);
   if (!server) {
     log->error("{}", server.error().message);
     return kExitFailed;
   }
-  log->info("nmanager {} starts: {}", NMANAGER_VERSION, settings_line(settings));
+  log->info("nmanager {} starts: {}", NMANAGER_VERSION, settings::settings_line(settings));
   for (const std::string& note : settings.notes) log->warn("{}", note);
 
   Mailbox<Event> mailbox;
@@ -117,7 +117,7 @@ int run(const Settings& own) {
 int dispatch(const Settings& settings) {
   switch (settings.command) {
     case Command::kHelp:
-      std::fputs(help_text().c_str(), stdout);
+      std::fputs(settings::help_text().c_str(), stdout);
       return kExitDone;
     case Command::kVersion:
       std::puts("nmanager " NMANAGER_VERSION);
@@ -138,13 +138,13 @@ int dispatch(const Settings& settings) {
 }
 
 }  // namespace
-}  // namespace nmanager
+}  // namespace nmanager::run
 
 int main(int argc, char** argv) {
-  const auto settings = nmanager::parse_settings(argc, argv, nmanager::environment_from(::environ));
+  const auto settings = nmanager::settings::parse_settings(argc, argv, nmanager::settings::environment_from(::environ));
   if (!settings) {
     std::fprintf(stderr, "nmanager: %s\n", settings.error().message.c_str());
-    return nmanager::kExitUsage;
+    return nmanager::run::kExitUsage;
   }
-  return nmanager::dispatch(*settings);
+  return nmanager::run::dispatch(*settings);
 }

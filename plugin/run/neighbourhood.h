@@ -17,7 +17,7 @@
 #include "plugin/run/table_evidence.h"
 #include "plugin/settings/merge.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 class Neighbourhood {
  public:
@@ -50,22 +50,22 @@ class Neighbourhood {
  private:
   void read_files(std::vector<Event>& events);
   void take_reports(std::vector<Event>& events);
-  void decide(const KernelEvidence& kernel, std::vector<Event>& events);
-  void note_routes(const KernelEvidence& kernel);
+  void decide(const neighbour::KernelEvidence& kernel, std::vector<Event>& events);
+  void note_routes(const neighbour::KernelEvidence& kernel);
 
   Settings own_;
-  KubeProxyFiles files_;
+  settings::KubeProxyFiles files_;
   Settings settings_;
-  FileWatch files_watch_;
-  ProxyReport report_;
-  ModeDecision decision_;
+  neighbour::FileWatch files_watch_;
+  neighbour::ProxyReport report_;
+  neighbour::ModeDecision decision_;
   std::optional<bool> be_liberal_;
   std::optional<bool> canary_;
   bool access_changed_ = false;
   TableEvidence tables_;
   std::vector<std::string> route_notes_;
-  Mailbox<ProxyReport> reports_;
-  std::unique_ptr<KubeProxyProbe> probe_;  // last: it posts to reports_
+  Mailbox<neighbour::ProxyReport> reports_;
+  std::unique_ptr<neighbour::KubeProxyProbe> probe_;  // last: it posts to reports_
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

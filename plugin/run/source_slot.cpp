@@ -5,7 +5,7 @@
 #include "plugin/api/api_client.h"
 #include "plugin/run/access.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 SourceSlot::~SourceSlot() {
   retire();
@@ -24,12 +24,12 @@ bool SourceSlot::follow(const Settings& settings) {
   return true;
 }
 
-void SourceSlot::start(const ApiAccess& access) {
+void SourceSlot::start(const api::ApiAccess& access) {
   access_ = access;
   gate_ = std::make_shared<Gate>();
-  ApiClientOptions options;
+  api::ApiClientOptions options;
   options.node_name = node_name();
-  source_ = make_api_client(access, std::move(options));
+  source_ = api::make_api_client(access, std::move(options));
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {
     const std::lock_guard lock(gate->mutex);
     if (gate->open) mailbox.post(std::move(event));
@@ -56,4 +56,4 @@ void SourceSlot::tell(const Error& error) {
   mailbox_.post(ApiEvent(std::move(state)));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

@@ -8,12 +8,12 @@
 #include <thread>
 
 #include "plugin/api/api_access.h"
-#include "plugin/model/api_event.h"
+#include "plugin/api/service_source.h"
 #include "plugin/model/event.h"
 #include "plugin/run/mailbox.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 /// Owner thread only.
 class SourceSlot {
@@ -39,16 +39,16 @@ class SourceSlot {
     bool open = true;  // protected by mutex
   };
 
-  void start(const ApiAccess& access);
+  void start(const api::ApiAccess& access);
   void retire();
   void tell(const Error& error);
 
   Mailbox<Event>& mailbox_;
-  std::optional<ApiAccess> access_;
+  std::optional<api::ApiAccess> access_;
   std::shared_ptr<Gate> gate_;
-  std::unique_ptr<ServiceSource> source_;
+  std::unique_ptr<api::ServiceSource> source_;
   std::jthread retiring_;  // the end of an earlier client, which may take a moment
   std::string problem_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

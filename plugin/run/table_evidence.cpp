@@ -4,10 +4,10 @@
 #include <string_view>
 
 #include "hooks/netlink/socket.h"
-#include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 #include "hooks/detect/legacy_traces.h"
 
-namespace nmanager {
+namespace nmanager::run {
 
 namespace {
 
@@ -29,8 +29,8 @@ std::optional<bool> in_any_family(Look look) {
 }  // namespace
 
 struct TableEvidence::Memory {
-  Netlink netlink;
-  LegacyTraces legacy;
+  netlink::Netlink netlink;
+  detect::LegacyTraces legacy;
 };
 
 TableEvidence::TableEvidence() : memory_(std::make_unique<Memory>()) {}
@@ -38,12 +38,12 @@ TableEvidence::~TableEvidence() = default;
 
 std::optional<bool> TableEvidence::nft_table() {
   return in_any_family(
-      [&](Family family) { return table_exists(memory_->netlink, family, "kube-proxy"); });
+      [&](Family family) { return netlink::table_exists(memory_->netlink, family, "kube-proxy"); });
 }
 
 std::optional<bool> TableEvidence::canary() {
   const auto nft = in_any_family(
-      [&](Family family) { return chain_exists(memory_->netlink, family, "mangle", kCanary); });
+      [&](Family family) { return netlink::chain_exists(memory_->netlink, family, "mangle", kCanary); });
   if (nft.value_or(false)) return true;
   const std::array chains{kCanary};
   const auto legacy = memory_->legacy.any_chain("mangle", chains);
@@ -51,4 +51,4 @@ std::optional<bool> TableEvidence::canary() {
   return nft && legacy ? std::optional(false) : std::nullopt;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::run

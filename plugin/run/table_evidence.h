@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-namespace nmanager {
+namespace nmanager::run {
 
 class TableEvidence {
  public:
@@ -26,4 +26,4 @@ class TableEvidence {
   std::unique_ptr<Memory> memory_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::run

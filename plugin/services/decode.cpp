@@ -5,7 +5,7 @@
 
 #include "plugin/services/json.h"
 
-namespace nmanager {
+namespace nmanager::services {
 
 namespace {
 
@@ -326,4 +326,4 @@ std::string decode_status_message(std::string text) {
   return message.empty() ? start : json::printable(message);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::services

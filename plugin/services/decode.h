@@ -11,7 +11,7 @@
 #include "hooks/values/result.h"
 #include "plugin/model/service.h"
 
-namespace nmanager {
+namespace nmanager::services {
 
 /// An object that is not usable as a whole; `key` is "namespace/name" as far as known.
 struct Undecodable {
@@ -61,4 +61,4 @@ struct WatchEvent {
 /// A Status object as answered with an error code; a short text when it is none.
 [[nodiscard]] std::string decode_status_message(std::string json);
 
-}  // namespace nmanager
+}  // namespace nmanager::services

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace nmanager::json {
+namespace nmanager::services::json {
 
 namespace {
 
@@ -74,4 +74,4 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-}  // namespace nmanager::json
+}  // namespace nmanager::services::json

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace nmanager::json {
+namespace nmanager::services::json {
 
 using Value = rapidjson::Value;
 
@@ -42,4 +42,4 @@ inline constexpr int kMaxDepth = 64;
 /// Fit for one line of a message: cut at 200 characters, others than printable ASCII replaced.
 [[nodiscard]] std::string printable(std::string_view text);
 
-}  // namespace nmanager::json
+}  // namespace nmanager::services::json

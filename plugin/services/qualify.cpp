@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace nmanager {
+namespace nmanager::services {
 
 namespace {
 
@@ -130,4 +130,4 @@ Qualification qualify(const Service& service, const QualifySettings& settings) {
   return result;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::services

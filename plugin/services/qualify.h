@@ -11,7 +11,7 @@
 #include "plugin/model/service.h"
 #include "plugin/model/skip_reason.h"
 
-namespace nmanager {
+namespace nmanager::services {
 
 struct Skip {
   SkipReason reason = SkipReason::kMalformed;
@@ -31,4 +31,4 @@ struct Qualification {
 
 [[nodiscard]] Qualification qualify(const Service& service, const QualifySettings& settings);
 
-}  // namespace nmanager
+}  // namespace nmanager::services

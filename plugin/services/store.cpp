@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-namespace nmanager {
+namespace nmanager::services {
 
 bool ServiceStore::replace(std::vector<Service> services, const std::vector<std::string>& keep) {
   std::map<std::string, Service> next;
@@ -102,4 +102,4 @@ Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings
   return all;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::services

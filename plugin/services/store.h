@@ -9,7 +9,7 @@
 #include "plugin/services/qualify.h"
 #include "plugin/model/service.h"
 
-namespace nmanager {
+namespace nmanager::services {
 
 class ServiceStore {
  public:
@@ -38,4 +38,4 @@ struct Qualified {
 
 [[nodiscard]] Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings);
 
-}  // namespace nmanager
+}  // namespace nmanager::services

@@ -5,7 +5,7 @@
 
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 namespace {
 
@@ -212,20 +212,6 @@ std::vector<SettingDefinition> process_settings() {
 
 }  // namespace
 
-std::string_view to_string(Origin origin) {
-  switch (origin) {
-    case Origin::kDefault:
-      return "default";
-    case Origin::kKubeProxyConfig:
-      return "kube-proxy config";
-    case Origin::kEnvironment:
-      return "environment";
-    case Origin::kFlag:
-      return "flag";
-  }
-  return "?";
-}
-
 const std::vector<SettingDefinition>& setting_definitions() {
   static const std::vector<SettingDefinition> all = [] {
     auto definitions = rule_settings();
@@ -256,4 +242,4 @@ std::string settings_line(const Settings& settings) {
   return line;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

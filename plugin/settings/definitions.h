@@ -11,7 +11,7 @@
 #include "plugin/model/settings.h"
 #include "plugin/model/snapshot.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 struct SettingDefinition {
   std::string_view flag;         // without the dashes
@@ -35,4 +35,4 @@ struct SettingDefinition {
 /// The same as one line for the log: "listen=127.0.0.1:10261 (default), ...".
 [[nodiscard]] std::string settings_line(const Settings& settings);
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

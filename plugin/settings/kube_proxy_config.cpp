@@ -7,7 +7,7 @@
 
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 namespace {
 
@@ -179,4 +179,4 @@ Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text) {
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

@@ -11,7 +11,7 @@
 #include "hooks/values/result.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 /// kubeadm's has 2 KiB. A larger one is refused, since as a tree it takes up to 270 times its size.
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{64} << 10;
@@ -37,4 +37,4 @@ struct KubeProxyConfig {
 /// was cut in the middle. A single bad value is a problem, the rest is used. Never throws.
 [[nodiscard]] Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text);
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

@@ -10,7 +10,7 @@
 #include "plugin/settings/merge.h"
 #include "plugin/settings/parse.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 namespace {
 
@@ -265,4 +265,4 @@ std::string help_text() {
   return text + "\n  -h, --help    this text\n  --version     the version\n";
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

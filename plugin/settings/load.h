@@ -7,7 +7,7 @@
 #include "hooks/values/result.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 using Environment = std::map<std::string, std::string>;
 
@@ -27,4 +27,4 @@ using Environment = std::map<std::string, std::string>;
 /// What --help prints: commands, and every flag with its name in the environment and its default.
 [[nodiscard]] std::string help_text();
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

@@ -5,7 +5,7 @@
 #include "plugin/settings/parse.h"
 #include "hooks/sys/small_file.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 namespace {
 
@@ -14,7 +14,7 @@ bool exists(const std::string& path) {
 }
 
 Result<KubeProxyConfig> read_config(const std::string& path) {
-  const auto text = read_small_file(path, kMaxConfigBytes);
+  const auto text = sys::read_small_file(path, kMaxConfigBytes);
   if (!text) return text.error();
   auto config = parse_kube_proxy_config(*text);
   if (!config) return Error{config.error().kind, path + ": " + config.error().message};
@@ -105,4 +105,4 @@ Settings merge_kube_proxy_files(const Settings& own, const KubeProxyFiles& files
   return settings;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

@@ -10,7 +10,7 @@
 #include "plugin/settings/kube_proxy_config.h"
 #include "plugin/model/settings.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 struct KubeProxyFiles {
   /// The error's message names the file.
@@ -34,4 +34,4 @@ struct KubeProxyFiles {
 /// `own` (parse_settings()) plus what the files tell wherever own is only a default.
 [[nodiscard]] Settings merge_kube_proxy_files(const Settings& own, const KubeProxyFiles& files);
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

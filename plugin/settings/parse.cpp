@@ -4,7 +4,7 @@
 #include <charconv>
 #include <optional>
 
-namespace nmanager {
+namespace nmanager::settings {
 
 namespace {
 
@@ -146,4 +146,4 @@ Result<int> parse_number(std::string_view text, int low, int high) {
              std::to_string(high));
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

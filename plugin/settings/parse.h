@@ -17,7 +17,7 @@
 #include "hooks/values/text.h"
 #include "plugin/model/endpoint.h"
 
-namespace nmanager {
+namespace nmanager::settings {
 
 /// The same, but only a loopback address will do.
 [[nodiscard]] Result<Endpoint> parse_loopback_endpoint(std::string_view text);
@@ -66,4 +66,4 @@ template <class E>
   return found == words.end() ? std::string("?") : std::string(found->text);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::settings

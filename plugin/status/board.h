@@ -7,7 +7,7 @@
 
 #include "plugin/model/snapshot.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 class StatusBoard {
  public:
@@ -39,4 +39,4 @@ class StatusBoard {
   std::atomic<SteadyTime::rep> beat_;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::status

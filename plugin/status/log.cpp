@@ -6,7 +6,7 @@
 #include "hooks/values/text.h"
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -52,4 +52,4 @@ std::shared_ptr<spdlog::logger> make_log(std::string_view level, LogFormat forma
   return log;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

@@ -7,7 +7,7 @@
 #include "plugin/services/qualify.h"
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -280,4 +280,4 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
   return text.str();
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

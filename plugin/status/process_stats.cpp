@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -54,4 +54,4 @@ ProcessStats read_process_stats(double start_time) {
   return stats;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

@@ -3,9 +3,9 @@
 
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 /// Any thread. What cannot be read is 0. `start_time` in seconds since 1970 is passed through.
 [[nodiscard]] ProcessStats read_process_stats(double start_time);
 
-}  // namespace nmanager
+}  // namespace nmanager::status

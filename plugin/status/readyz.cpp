@@ -1,6 +1,6 @@
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -34,4 +34,4 @@ std::string render_readyz(const Snapshot& snapshot, bool verbose) {
   return text + "readyz check " + (ready ? "passed" : "failed") + '\n';
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

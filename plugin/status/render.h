@@ -7,7 +7,7 @@
 
 #include "plugin/model/snapshot.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 /// In the style of kube-apiserver: "ok", or with `verbose` (and always when not ready) a line for
 /// each check. Lines that do not decide are marked [i].
@@ -29,4 +29,4 @@ struct ProcessStats {
 /// Prometheus text format 0.0.4.
 [[nodiscard]] std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process);
 
-}  // namespace nmanager
+}  // namespace nmanager::status

@@ -3,7 +3,7 @@
 #include "plugin/status/process_stats.h"
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -65,4 +65,4 @@ Answer respond(std::string_view method, std::string_view target, const StatusBoa
   return from_snapshot(path, query, *snapshot);
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

@@ -6,7 +6,7 @@
 
 #include "plugin/status/board.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 struct Answer {
   int status = 200;
@@ -21,4 +21,4 @@ inline constexpr std::chrono::seconds kBeatLimit{30};
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,
                              const StatusBoard& board, StatusBoard::SteadyTime now);
 
-}  // namespace nmanager
+}  // namespace nmanager::status

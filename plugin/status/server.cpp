@@ -9,7 +9,7 @@
 
 #include "plugin/status/respond.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -155,4 +155,4 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address
   }
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

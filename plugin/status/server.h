@@ -10,7 +10,7 @@
 #include "hooks/values/result.h"
 #include "plugin/status/board.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 class StatusServer {
  public:
@@ -24,4 +24,4 @@ class StatusServer {
   [[nodiscard]] virtual std::uint16_t port() const = 0;
 };
 
-}  // namespace nmanager
+}  // namespace nmanager::status

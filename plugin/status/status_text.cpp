@@ -4,7 +4,7 @@
 
 #include "plugin/status/render.h"
 
-namespace nmanager {
+namespace nmanager::status {
 
 namespace {
 
@@ -134,4 +134,4 @@ std::string render_status(const Snapshot& snapshot, WallTime now) {
   return text;
 }
 
-}  // namespace nmanager
+}  // namespace nmanager::status

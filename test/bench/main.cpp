@@ -11,6 +11,8 @@
 
 #include "test/bench/benches.h"
 
+using namespace nmanager::chains;
+
 int main(int argc, char** argv) {
   using namespace nmanager::bench;
   bool small = false;

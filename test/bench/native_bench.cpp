@@ -12,6 +12,10 @@
 #include "test/support/net_namespace.h"
 
 namespace nmanager::bench {
+using namespace nmanager::chains;
+using namespace nmanager::conntrack;
+using namespace nmanager::netlink;
+using namespace nmanager::nftables;
 
 namespace {
 

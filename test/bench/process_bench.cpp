@@ -21,6 +21,8 @@
 #include "test/support/net_namespace.h"
 
 namespace nmanager::bench {
+using namespace nmanager::chains;
+using namespace nmanager::nftables;
 
 namespace {
 

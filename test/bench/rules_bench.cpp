@@ -17,6 +17,7 @@
 #include "test/support/net_namespace.h"
 
 namespace nmanager::bench {
+using namespace nmanager::chains;
 
 namespace {
 

@@ -10,6 +10,9 @@
 #include "test/support/command.h"
 
 namespace nmanager::bench {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
+using namespace nmanager::iptables_nft;
 
 namespace {
 

@@ -16,7 +16,7 @@ enum class Variant { kLegacy, kNft };
 [[nodiscard]] std::string name_of(Variant variant);  // "legacy", "nft"
 
 struct Door {
-  std::unique_ptr<ChainBackend> backend;
+  std::unique_ptr<chains::ChainBackend> backend;
   std::unique_ptr<ChangeWatch> watch;
 };
 [[nodiscard]] Door open_door(Variant variant, bool poll_only = false);
@@ -27,7 +27,7 @@ struct Door {
 
 /// Our nat table for so many LoadBalancer Services, one external address and two ports each.
 /// `changed`: one of them has another cluster address.
-[[nodiscard]] DesiredTable our_table(int services, bool changed = false);
+[[nodiscard]] chains::DesiredTable our_table(int services, bool changed = false);
 
 /// nat as kube-proxy writes it for so many Services with three endpoints, as iptables-restore text.
 [[nodiscard]] std::string kube_table(int services);

@@ -7,6 +7,7 @@
 #include "hooks/chains/rule_text.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
 
 namespace {
 

@@ -38,12 +38,12 @@ struct FakeChain {
 
 using FakeTable = std::map<std::string, FakeChain>;
 
-class FakeKernel : public ChainBackend {
+class FakeKernel : public chains::ChainBackend {
  public:
   explicit FakeKernel(Semantics semantics);
 
   [[nodiscard]] std::string_view name() const override { return "fake"; }
-  [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override;
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id) override;
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override;
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override;
 
@@ -78,7 +78,7 @@ class FakeKernel : public ChainBackend {
   friend class FakeTransaction;
   FakeChain& chain(TableId id, const std::string& name) { return tables_.at(id).at(name); }
   FakeRule make_rule(std::variant<Rule, std::string> body);
-  Status apply(FakeTable& table, const TablePlan& plan, Commit& done);
+  Status apply(FakeTable& table, const chains::TablePlan& plan, chains::Commit& done);
 
   Semantics semantics_;
   std::map<TableId, FakeTable> tables_;

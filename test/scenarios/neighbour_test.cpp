@@ -11,6 +11,7 @@
 #include "test/unit/neighbour/scripted_server.h"
 
 namespace nmanager::test {
+using namespace nmanager::settings;
 namespace {
 
 /// kube-proxy as its neighbour sees it: chains in nat, and two answers over HTTP.

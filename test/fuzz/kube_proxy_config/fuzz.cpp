@@ -6,6 +6,8 @@
 #include "plugin/settings/merge.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::settings;
+
 using nmanager::test::one_line;
 using nmanager::test::require;
 

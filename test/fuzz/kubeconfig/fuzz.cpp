@@ -5,6 +5,8 @@
 #include "plugin/api/api_access.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::api;
+
 using nmanager::test::one_line;
 using nmanager::test::require;
 

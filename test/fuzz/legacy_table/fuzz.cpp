@@ -12,6 +12,9 @@
 #include "hooks/values/hook_number.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
+
 using nmanager::ObservedRule;
 using nmanager::Table;
 using nmanager::test::require;
@@ -21,27 +24,27 @@ namespace {
 
 /// A rule that is taken for ours is one that we could have written.
 template <class F>
-void decode(legacy::Span entry, std::string_view jump_to) {
-  const auto rule = legacy::decode_rule(F::kFamily, entry, jump_to);
+void decode(iptables_legacy::Span entry, std::string_view jump_to) {
+  const auto rule = iptables_legacy::decode_rule(F::kFamily, entry, jump_to);
   if (!rule) return;
-  const auto again = legacy::encode_rule(F::kFamily, *rule);
+  const auto again = iptables_legacy::encode_rule(F::kFamily, *rule);
   require(again.ok() && again->size == entry.size());
 }
 
 template <class F>
-void observe(const legacy::BlobIndex<F>& blob, Table table) {
-  legacy::ObservedBuilder builder({F::kFamily, table});
-  const auto add = [&](legacy::Span entry, std::string_view jump_to) {
+void observe(const iptables_legacy::BlobIndex<F>& blob, Table table) {
+  iptables_legacy::ObservedBuilder builder({F::kFamily, table});
+  const auto add = [&](iptables_legacy::Span entry, std::string_view jump_to) {
     builder.add_rule(entry, jump_to);
     decode<F>(entry, jump_to);
   };
-  for (const nmanager::Hook hook : legacy::ObservedBuilder::hooks(table)) {
+  for (const nmanager::Hook hook : iptables_legacy::ObservedBuilder::hooks(table)) {
     builder.open_hook(hook);
     const auto chain = blob.hook_chain(nmanager::hook_number(hook));
     if (chain) blob.for_each_rule(*chain, add);
   }
-  for (const legacy::BlobChain& chain : blob.user_chains()) {
-    if (legacy::ObservedBuilder::wants_chain(chain.name)) {
+  for (const iptables_legacy::BlobChain& chain : blob.user_chains()) {
+    if (iptables_legacy::ObservedBuilder::wants_chain(chain.name)) {
       builder.open_chain(chain.name);
       blob.for_each_rule(chain, add);
     } else {
@@ -52,10 +55,10 @@ void observe(const legacy::BlobIndex<F>& blob, Table table) {
 }
 
 template <class F>
-void read(legacy::Span entries, const legacy::TableShape& shape) {
+void read(iptables_legacy::Span entries, const iptables_legacy::TableShape& shape) {
   // A block of exact size, so that a sanitizer sees a step outside.
   const std::vector<std::uint8_t> exact(entries.begin(), entries.end());
-  const auto blob = legacy::BlobIndex<F>::build(exact, shape);
+  const auto blob = iptables_legacy::BlobIndex<F>::build(exact, shape);
   if (!blob) return;
   for (const Table table : {Table::kFilter, Table::kNat}) observe<F>(*blob, table);
 }
@@ -63,17 +66,17 @@ void read(legacy::Span entries, const legacy::TableShape& shape) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  legacy::Span input(data, size);
-  if (input.size() <= sizeof(legacy::TableShape)) return 0;
+  iptables_legacy::Span input(data, size);
+  if (input.size() <= sizeof(iptables_legacy::TableShape)) return 0;
   const bool ipv6 = input.front() == 6;
-  auto shape = *legacy::load<legacy::TableShape>(input.subspan(1));
+  auto shape = *iptables_legacy::load<iptables_legacy::TableShape>(input.subspan(1));
   input = input.subspan(1 + sizeof shape);
   // The kernel's own answers agree in this; without it nothing else would be tried.
   shape.size = static_cast<std::uint32_t>(input.size());
   if (ipv6) {
-    read<legacy::Ipv6>(input, shape);
+    read<iptables_legacy::Ipv6>(input, shape);
   } else {
-    read<legacy::Ipv4>(input, shape);
+    read<iptables_legacy::Ipv4>(input, shape);
   }
   return 0;
 }

@@ -6,6 +6,8 @@
 #include "plugin/neighbour/metrics_text.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::neighbour;
+
 using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -10,6 +10,10 @@
 #include "hooks/netlink/message.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
+
 using nmanager::Family;
 using nmanager::test::require;
 

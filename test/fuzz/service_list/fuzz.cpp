@@ -6,6 +6,8 @@
 #include "plugin/services/store.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::services;
+
 using nmanager::test::one_line;
 using nmanager::test::require;
 

@@ -9,6 +9,9 @@
 #include "plugin/services/decode.h"
 #include "test/fuzz/require.h"
 
+using namespace nmanager::api;
+using namespace nmanager::services;
+
 using nmanager::test::one_line;
 using nmanager::test::require;
 

@@ -3,6 +3,7 @@
 #include "plugin/api/http_client.h"
 
 namespace nmanager::test {
+using namespace nmanager::api;
 
 ApiSink Follower::sink() {
   return [this](ApiEvent event) {

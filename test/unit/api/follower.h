@@ -27,7 +27,7 @@ class Follower {
     std::vector<std::chrono::milliseconds> delays;
   };
 
-  [[nodiscard]] ApiSink sink();
+  [[nodiscard]] api::ApiSink sink();
 
   /// False: not within ten seconds.
   bool wait_for(const std::function<bool(const Known&)>& condition) const;
@@ -46,7 +46,7 @@ std::string service_json(const std::string& name, const std::string& ip,
                          const std::string& labels = "{}");
 
 /// Short times, so that silence is noticed soon.
-ApiClientOptions impatient();
+api::ApiClientOptions impatient();
 
 /// Once in the process; the library's threads.
 void start_library_once();

@@ -9,6 +9,7 @@
 #include "plugin/api/api_access.h"
 
 namespace nmanager::test {
+using namespace nmanager::api;
 namespace {
 
 class Folder {

@@ -6,6 +6,7 @@
 #include "plugin/api/line_splitter.h"
 
 namespace nmanager::test {
+using namespace nmanager::api;
 
 using Kind = Ending::Kind;
 using What = NextStep::What;

@@ -9,6 +9,7 @@
 #include "test/unit/api/follower.h"
 
 namespace nmanager::test {
+using namespace nmanager::api;
 namespace {
 
 struct Authorities {

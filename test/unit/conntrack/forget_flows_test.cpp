@@ -15,6 +15,7 @@
 #include "test/support/net_namespace.h"
 
 namespace nmanager::test {
+using namespace nmanager::conntrack;
 namespace {
 
 /// One family's addresses in the shape of a cluster.

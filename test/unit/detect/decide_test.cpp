@@ -7,6 +7,7 @@
 #include <string>
 
 namespace nmanager::test {
+using namespace nmanager::detect;
 namespace {
 
 constexpr Variant kNft = Variant::kNft;

@@ -14,6 +14,7 @@
 #include <string>
 
 namespace nmanager::test {
+using namespace nmanager::detect;
 namespace {
 
 /// The calling thread in a fresh network namespace, with a lock file of its own.

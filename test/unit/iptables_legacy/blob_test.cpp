@@ -17,12 +17,14 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
-using legacy::BlobChain;
-using legacy::BlobIndex;
-using legacy::Span;
-using legacy::TableShape;
+using iptables_legacy::BlobChain;
+using iptables_legacy::BlobIndex;
+using iptables_legacy::Span;
+using iptables_legacy::TableShape;
 
 struct Raw {
   std::vector<std::uint8_t> bytes;
@@ -30,7 +32,7 @@ struct Raw {
 };
 
 Raw raw_of(TableId id) {
-  const auto socket = legacy::TableSocket::open(id.family);
+  const auto socket = iptables_legacy::TableSocket::open(id.family);
   REQUIRE(socket.ok());
   const auto copy = socket->read(id.table);
   REQUIRE(copy.ok());
@@ -49,17 +51,17 @@ bool visit_all(const Raw& raw) {
   std::size_t seen = 0;
   const auto visit = [&](Span entry, std::string_view jump_to) {
     seen += entry.size() + jump_to.size();
-    (void)legacy::decode_rule(F::kFamily, entry, jump_to);
+    (void)iptables_legacy::decode_rule(F::kFamily, entry, jump_to);
   };
   for (const BlobChain& chain : blob->user_chains()) blob->for_each_rule(chain, visit);
-  for (std::size_t hook = 0; hook < legacy::kHookCount + 2; ++hook) {
+  for (std::size_t hook = 0; hook < iptables_legacy::kHookCount + 2; ++hook) {
     if (const auto chain = blob->hook_chain(hook)) blob->for_each_rule(*chain, visit);
   }
   return true;
 }
 
 bool visit_all(TableId id, const Raw& raw) {
-  return legacy::with_family(id.family, [&]<class F>(F) { return visit_all<F>(raw); });
+  return iptables_legacy::with_family(id.family, [&]<class F>(F) { return visit_all<F>(raw); });
 }
 
 void fill(TableId id) {
@@ -80,7 +82,7 @@ TEST_CASE("chains, rules and jumps of a real table are found") {
   for (const TableId id : kTables) {
     fill(id);
     const Raw raw = raw_of(id);
-    legacy::with_family(id.family, [&]<class F>(F) {
+    iptables_legacy::with_family(id.family, [&]<class F>(F) {
       const auto blob = BlobIndex<F>::build(raw.bytes, raw.shape);
       REQUIRE(blob.ok());
       std::string text;
@@ -100,7 +102,7 @@ TEST_CASE("chains, rules and jumps of a real table are found") {
             "EMPTY:\nKUBE-A: -\nNMANAGER_OUTPUT: KUBE-A - EMPTY -\nOUTPUT: NMANAGER_OUTPUT KUBE-A");
       const bool has_prerouting = blob->hook_chain(hook_number(Hook::kPrerouting)).has_value();
       CHECK(has_prerouting == (id.table == Table::kNat));
-      CHECK(!blob->hook_chain(legacy::kHookCount).has_value());
+      CHECK(!blob->hook_chain(iptables_legacy::kHookCount).has_value());
     });
   }
 }

@@ -16,11 +16,13 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
-using legacy::BlobIndex;
-using legacy::Span;
-using legacy::TableSocket;
+using iptables_legacy::BlobIndex;
+using iptables_legacy::Span;
+using iptables_legacy::TableSocket;
 using Make = std::function<void(Rule&)>;
 
 struct Case {
@@ -186,7 +188,7 @@ std::vector<std::vector<std::uint8_t>> entries_of(TableId id, const std::string&
   const auto copy = socket->read(id.table);
   REQUIRE(copy.ok());
   std::vector<std::vector<std::uint8_t>> result;
-  legacy::with_family(id.family, [&]<class F>(F) {
+  iptables_legacy::with_family(id.family, [&]<class F>(F) {
     const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
     REQUIRE(blob.ok());
     for (const auto& candidate : blob->user_chains()) {
@@ -260,7 +262,7 @@ TEST_CASE("a rule that breaks its contract is refused") {
   };
   for (const Case& c : broken) {
     CAPTURE(std::string(c.name));
-    const auto encoded = legacy::encode_rule(c.family, make_rule(c));
+    const auto encoded = iptables_legacy::encode_rule(c.family, make_rule(c));
     REQUIRE(!encoded.ok());
     CHECK(encoded.error().kind == ErrorKind::kBug);
   }
@@ -270,14 +272,14 @@ TEST_CASE("an entry with one other byte is not ours") {
   // Every byte of every encoded rule decides, save those that only the kernel writes.
   for (const Case& c : cases()) {
     const Rule rule = make_rule(c);
-    const auto encoded = legacy::encode_rule(c.family, rule);
+    const auto encoded = iptables_legacy::encode_rule(c.family, rule);
     REQUIRE(encoded.ok());
     const auto* jump = std::get_if<Jump>(&rule.target);
     const std::string jump_name = jump != nullptr ? jump->chain.str() : "";
-    legacy::with_family(c.family, [&]<class F>(F) {
+    iptables_legacy::with_family(c.family, [&]<class F>(F) {
       // As the kernel has it: no name, a verdict.
       auto bytes = encoded->data;
-      const auto target_at = legacy::frame_of<F>(encoded->bytes())->target_offset;
+      const auto target_at = iptables_legacy::frame_of<F>(encoded->bytes())->target_offset;
       const bool standard = jump != nullptr || std::holds_alternative<Drop>(rule.target) ||
                             std::holds_alternative<Return>(rule.target);
       int verdict = 4711;
@@ -288,8 +290,8 @@ TEST_CASE("an entry with one other byte is not ours") {
         std::memcpy(bytes.data() + target_at + sizeof(xt_entry_target), &verdict, sizeof verdict);
       }
       const Span entry(bytes.data(), encoded->size);
-      CHECK(legacy::decode_rule(c.family, entry, jump_name) == rule);
-      CHECK(legacy::decode_rule(c.family, entry.first(entry.size() - 8), jump_name) ==
+      CHECK(iptables_legacy::decode_rule(c.family, entry, jump_name) == rule);
+      CHECK(iptables_legacy::decode_rule(c.family, entry.first(entry.size() - 8), jump_name) ==
             std::nullopt);
 
       const std::size_t ignored_from = offsetof(typename F::Entry, comefrom);
@@ -297,7 +299,7 @@ TEST_CASE("an entry with one other byte is not ours") {
       for (std::size_t i = 0; i < entry.size(); ++i) {
         const auto original = bytes[i];
         bytes[i] = static_cast<std::uint8_t>(bytes[i] ^ 0x55);
-        const auto decoded = legacy::decode_rule(c.family, entry, jump_name);
+        const auto decoded = iptables_legacy::decode_rule(c.family, entry, jump_name);
         bytes[i] = original;
         if (i >= ignored_from && i < ignored_to) {
           CHECK(decoded == rule);

@@ -21,10 +21,12 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
-using legacy::BlobChain;
-using legacy::Span;
+using iptables_legacy::BlobChain;
+using iptables_legacy::Span;
 
 /// Extensions that no code of ours knows, with state behind them where they have any.
 std::vector<std::string> exotic_rules(Family family) {
@@ -96,11 +98,11 @@ std::string without_ours(const std::string& text) {
 /// move (a rule without -j has one, too).
 template <class F>
 std::map<std::string, std::vector<std::string>> foreign_bytes(TableId id) {
-  const auto socket = legacy::TableSocket::open(id.family);
+  const auto socket = iptables_legacy::TableSocket::open(id.family);
   REQUIRE(socket.ok());
   const auto copy = socket->read(id.table);
   REQUIRE(copy.ok());
-  const auto blob = legacy::BlobIndex<F>::build(copy->entries(), copy->shape());
+  const auto blob = iptables_legacy::BlobIndex<F>::build(copy->entries(), copy->shape());
   REQUIRE(blob.ok());
   std::map<std::string, std::vector<std::string>> result;
   const auto add = [&](const BlobChain& chain, const std::string& name) {
@@ -109,10 +111,10 @@ std::map<std::string, std::vector<std::string>> foreign_bytes(TableId id) {
       if (is_own_chain(jump_to)) return;
       std::vector<std::uint8_t> bytes(entry.begin(), entry.end());
       std::memset(bytes.data() + offsetof(typename F::Entry, comefrom), 0, 4);
-      const std::size_t at = legacy::frame_of<F>(entry)->target_offset;
-      const auto target = legacy::extension_at(entry, at);
+      const std::size_t at = iptables_legacy::frame_of<F>(entry)->target_offset;
+      const auto target = iptables_legacy::extension_at(entry, at);
       REQUIRE(target.has_value());
-      const auto verdict = legacy::load<int>(target->data);
+      const auto verdict = iptables_legacy::load<int>(target->data);
       if (target->name.empty() && *verdict >= 0) {
         std::memset(bytes.data() + at + sizeof(xt_entry_target), 0, sizeof(int));
       }
@@ -122,14 +124,14 @@ std::map<std::string, std::vector<std::string>> foreign_bytes(TableId id) {
   for (const BlobChain& chain : blob->user_chains()) {
     if (!is_own_chain(chain.name)) add(chain, std::string(chain.name));
   }
-  for (std::size_t hook = 0; hook < legacy::kHookCount; ++hook) {
+  for (std::size_t hook = 0; hook < iptables_legacy::kHookCount; ++hook) {
     if (const auto chain = blob->hook_chain(hook)) add(*chain, "hook " + std::to_string(hook));
   }
   return result;
 }
 
 auto foreign_bytes(TableId id) {
-  return legacy::with_family(id.family, [&]<class F>(F) { return foreign_bytes<F>(id); });
+  return iptables_legacy::with_family(id.family, [&]<class F>(F) { return foreign_bytes<F>(id); });
 }
 
 DesiredTable desired_of(TableId id, std::uint16_t rules) {

@@ -18,9 +18,11 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
-using legacy::XtablesLock;
+using iptables_legacy::XtablesLock;
 using std::chrono::milliseconds;
 
 /// Another program's hold on the lock file.

@@ -17,6 +17,8 @@
 #include <sstream>
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 
 Sandbox::Sandbox() {
   std::array<char, 64> name{"/tmp/nmanager-legacy-XXXXXX"};

@@ -24,7 +24,7 @@ class Sandbox {
   [[nodiscard]] bool usable() const { return namespace_.usable(); }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] const std::string& lock_file() const { return lock_file_; }
-  [[nodiscard]] LegacyOptions options() const;
+  [[nodiscard]] iptables_legacy::LegacyOptions options() const;
 
  private:
   NetNamespace namespace_;
@@ -42,9 +42,9 @@ std::string save(TableId id, bool counters = true);
 void restore(TableId id, const std::string& lines);
 
 /// The commit of make_plan(desired, observed); the test fails when it fails.
-Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired);
+chains::Commit apply(chains::ChainBackend& backend, TableId id, const chains::DesiredTable& desired);
 /// What stands there now.
-ObservedTable look(ChainBackend& backend, TableId id);
+chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
 
 Rule jump_to(const std::string& chain);
 Prefix prefix(const std::string& text);

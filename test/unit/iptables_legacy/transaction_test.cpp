@@ -16,6 +16,8 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
 constexpr TableId kNat4{Family::kIpv4, Table::kNat};
@@ -283,9 +285,9 @@ TEST_CASE("a rule that another wrote into a chain of ours is seen, but not as ou
 }
 
 TEST_CASE("a chain with our prefix and a name that we could not write is a stranger's") {
-  CHECK(legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(19, 'X')));
-  CHECK(!legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(20, 'X')));
-  CHECK(!legacy::ObservedBuilder::wants_chain("KUBE-SERVICES"));
+  CHECK(iptables_legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(19, 'X')));
+  CHECK(!iptables_legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(20, 'X')));
+  CHECK(!iptables_legacy::ObservedBuilder::wants_chain("KUBE-SERVICES"));
 }
 
 TEST_CASE("a rival without the lock makes the commit try again, whichever way we read") {
@@ -459,7 +461,7 @@ TEST_CASE("the kernel's extensions are asked for by revision") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   for (const Family family : kFamilies) {
-    auto socket = legacy::TableSocket::open(family);
+    auto socket = iptables_legacy::TableSocket::open(family);
     REQUIRE(socket.ok());
     CHECK(socket->has({"comment", 0, false}));
     CHECK(socket->has({"conntrack", 3, false}));

@@ -11,6 +11,8 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_legacy;
 namespace {
 
 constexpr TableId kNat4{Family::kIpv4, Table::kNat};

@@ -7,6 +7,9 @@
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
 namespace {
 
 std::string kube_sync(Family family, bool reversed, const std::string& more = {}) {

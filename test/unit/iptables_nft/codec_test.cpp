@@ -11,6 +11,9 @@
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
 namespace {
 
 Rule drop() {

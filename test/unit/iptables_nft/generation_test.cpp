@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 namespace nmanager::test {
+using namespace nmanager::netlink;
 namespace {
 
 constexpr Generation kLast = 0xffffffff;

@@ -14,6 +14,9 @@
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
 namespace {
 
 constexpr TableId kNat4{Family::kIpv4, Table::kNat};

@@ -18,7 +18,7 @@ class Rival {
   explicit Rival(TableId id) : id_(id) {}
 
   /// One transaction on the current generation, tried until it is applied; the number of tries.
-  int commit(const std::function<void(Writer&)>& write) {
+  int commit(const std::function<void(iptables_nft::Writer&)>& write) {
     for (int tries = 1;; ++tries) {
       const auto generation = netlink_.generation();
       REQUIRE(generation.ok());
@@ -28,24 +28,24 @@ class Rival {
   }
 
   /// False: somebody was faster.
-  bool attempt(Generation generation, const std::function<void(Writer&)>& write) {
-    Batch batch(generation);
-    Writer writer(batch, id_);
+  bool attempt(netlink::Generation generation, const std::function<void(iptables_nft::Writer&)>& write) {
+    netlink::Batch batch(generation);
+    iptables_nft::Writer writer(batch, id_);
     write(writer);
     batch.finish();
     const auto errors = netlink_.send(batch);
     REQUIRE(errors.ok());
-    for (const BatchError& error : *errors) {
-      if (error.code != ERESTART) FAIL(describe(batch.find(error.sequence)) << ' ' << error.code);
+    for (const netlink::BatchError& error : *errors) {
+      if (error.code != ERESTART) FAIL(netlink::describe(batch.find(error.sequence)) << ' ' << error.code);
     }
     return errors->empty();
   }
 
-  Netlink& netlink() { return netlink_; }
+  netlink::Netlink& netlink() { return netlink_; }
 
  private:
   TableId id_;
-  Netlink netlink_;
+  netlink::Netlink netlink_;
 };
 
 }  // namespace nmanager::test

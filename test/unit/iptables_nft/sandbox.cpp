@@ -18,6 +18,9 @@
 #include "hooks/iptables_nft/observe.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
 
 std::string iptables(TableId id) {
   return std::string(iptables_command(id.family)) + "-nft -t " + std::string(to_string(id.table));

@@ -21,19 +21,19 @@ std::string save(TableId id, bool counters = true);
 void restore(TableId id, const std::string& lines);
 
 /// A fresh backend, the test fails when there is none.
-NftBackend backend(NftOptions options = {});
+iptables_nft::NftBackend backend(iptables_nft::NftOptions options = {});
 /// The commit of make_plan(desired, observed); the test fails when it fails.
-Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired);
+chains::Commit apply(chains::ChainBackend& backend, TableId id, const chains::DesiredTable& desired);
 /// What stands there now.
-ObservedTable look(ChainBackend& backend, TableId id);
+chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
 /// True when nothing would have to be done.
-bool in_place(ChainBackend& backend, TableId id, const DesiredTable& desired);
+bool in_place(chains::ChainBackend& backend, TableId id, const chains::DesiredTable& desired);
 
 /// The expressions of each rule of a chain, as the kernel dumps them, in hexadecimal.
-std::vector<std::string> expressions(Netlink& netlink, TableId id, const std::string& chain);
+std::vector<std::string> expressions(netlink::Netlink& netlink, TableId id, const std::string& chain);
 
 /// A small table of each kind: jumps from every hook, a chain with content.
-DesiredTable desired(TableId id);
+chains::DesiredTable desired(TableId id);
 Rule jump_to(const std::string& chain);
 Prefix prefix(const std::string& text);
 Address address(const std::string& text);

@@ -12,6 +12,10 @@
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::iptables_nft;
+using namespace nmanager::netlink;
+using namespace nmanager::xt;
 namespace {
 
 /// Tables of iptables-legacy in the calling thread's namespace; looking at one would make it.

@@ -7,6 +7,8 @@
 #include <vector>
 
 namespace nmanager {
+using namespace nmanager::neighbour;
+using namespace nmanager::settings;
 namespace {
 
 constexpr ProxyMode kAuto = ProxyMode::kAuto;

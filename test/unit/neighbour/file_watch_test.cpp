@@ -13,6 +13,7 @@
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
+using namespace nmanager::neighbour;
 namespace {
 
 namespace fs = std::filesystem;

@@ -12,6 +12,8 @@
 #include "test/unit/neighbour/scripted_server.h"
 
 namespace nmanager {
+using namespace nmanager::neighbour;
+using namespace nmanager::settings;
 namespace {
 
 using std::chrono::milliseconds;

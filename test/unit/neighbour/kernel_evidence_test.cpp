@@ -14,6 +14,7 @@
 #include <vector>
 
 namespace nmanager {
+using namespace nmanager::neighbour;
 namespace {
 
 PodRoute route(const std::string& prefix, const std::string& device) {

@@ -10,6 +10,7 @@
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
+using namespace nmanager::neighbour;
 namespace {
 
 std::string recorded(const std::string& name) {

@@ -11,6 +11,7 @@
 #include <cstring>
 
 namespace nmanager::test {
+using namespace nmanager::settings;
 
 namespace {
 

@@ -7,6 +7,7 @@
 #include "test/support/nft_listing.h"
 
 namespace nmanager::test {
+using namespace nmanager::nftables;
 
 NftablesBackend native_backend(NftablesOptions options) {
   auto made = make_nftables_backend(options);

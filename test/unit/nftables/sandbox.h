@@ -14,7 +14,7 @@ namespace nmanager::test {
 
 using Sandbox = NetNamespace;
 
-NftablesBackend native_backend(NftablesOptions options = {});
+nftables::NftablesBackend native_backend(nftables::NftablesOptions options = {});
 
 /// External addresses of one Service: both families, TCP 80 and UDP 53, on EXT -> CLUSTER.
 ExternalAddress external(const std::string& external, const std::string& cluster,

@@ -6,6 +6,7 @@
 #include "test/unit/nftables/sandbox.h"
 
 namespace nmanager::test {
+using namespace nmanager::nftables;
 
 namespace {
 

@@ -6,6 +6,8 @@
 #include <string>
 
 namespace nmanager::test {
+using namespace nmanager::detect;
+using namespace nmanager::reconciler;
 namespace {
 
 constexpr BackendChoice kAuto = BackendChoice::kAuto;

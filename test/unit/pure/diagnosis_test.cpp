@@ -8,6 +8,9 @@
 #include "plugin/services/decode.h"
 
 namespace nmanager::test {
+using namespace nmanager::conntrack;
+using namespace nmanager::reconciler;
+using namespace nmanager::services;
 namespace {
 
 State in_mode(ProxyMode mode) {

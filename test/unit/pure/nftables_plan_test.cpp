@@ -11,6 +11,9 @@
 #include "hooks/nftables/text.h"
 
 namespace nmanager::nftables {
+using namespace nmanager::chains;
+using namespace nmanager::conntrack;
+using namespace nmanager::nftables;
 namespace {
 
 using Random = std::mt19937;

@@ -10,6 +10,7 @@
 #include "test/fake_kernel/fake_kernel.h"
 
 using namespace nmanager;
+using namespace nmanager::chains;
 using test::FakeKernel;
 using test::Semantics;
 

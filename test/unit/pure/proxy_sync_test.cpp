@@ -9,6 +9,9 @@
 #include "plugin/reconciler/step.h"
 
 namespace nmanager::test {
+using namespace nmanager::conntrack;
+using namespace nmanager::reconciler;
+using namespace nmanager::services;
 namespace {
 
 using namespace std::chrono_literals;

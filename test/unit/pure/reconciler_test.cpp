@@ -8,6 +8,10 @@
 #include "test/fake_kernel/fake_kernel.h"
 
 using namespace nmanager;
+using namespace nmanager::chains;
+using namespace nmanager::conntrack;
+using namespace nmanager::reconciler;
+using namespace nmanager::services;
 using namespace std::chrono_literals;
 using test::FakeKernel;
 using test::Semantics;

@@ -10,6 +10,7 @@
 #include "test/fake_kernel/fake_kernel.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
 namespace {
 
 constexpr TableId kNat4{Family::kIpv4, Table::kNat};

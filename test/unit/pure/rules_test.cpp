@@ -10,6 +10,7 @@
 #include "hooks/chains/rule_text.h"
 
 using namespace nmanager;
+using namespace nmanager::chains;
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include "plugin/services/store.h"
 
 using namespace nmanager;
+using namespace nmanager::services;
 
 namespace {
 

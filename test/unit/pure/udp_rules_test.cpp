@@ -7,6 +7,8 @@
 #include "test/fake_kernel/fake_kernel.h"
 
 namespace nmanager::test {
+using namespace nmanager::chains;
+using namespace nmanager::conntrack;
 namespace {
 
 constexpr TableId kNat{Family::kIpv4, Table::kNat};

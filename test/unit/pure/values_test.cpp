@@ -8,6 +8,7 @@
 #include "hooks/values/table.h"
 
 using namespace nmanager;
+using namespace nmanager::chains;
 
 TEST_CASE("an address is read strictly and printed canonically") {
   struct Case {

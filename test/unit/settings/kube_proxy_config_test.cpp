@@ -13,6 +13,7 @@
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
+using namespace nmanager::settings;
 namespace {
 
 const std::string kHead =

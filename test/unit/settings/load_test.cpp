@@ -11,6 +11,7 @@
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
+using namespace nmanager::settings;
 namespace {
 
 Result<Settings> parse(const std::vector<std::string>& arguments, const Environment& env = {}) {

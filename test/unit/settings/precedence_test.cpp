@@ -13,6 +13,7 @@
 #include "plugin/settings/merge.h"
 
 namespace nmanager {
+using namespace nmanager::settings;
 namespace {
 
 struct Case {

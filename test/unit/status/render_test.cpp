@@ -12,6 +12,7 @@
 #include "test/unit/status/sample.h"
 
 namespace nmanager::test {
+using namespace nmanager::status;
 namespace {
 
 bool contains(const std::string& text, const std::string& part) {

@@ -14,6 +14,7 @@
 #include "test/unit/status/sample.h"
 
 namespace nmanager::test {
+using namespace nmanager::status;
 namespace {
 
 class Client {

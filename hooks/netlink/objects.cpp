@@ -1,0 +1,54 @@
+#include "hooks/netlink/objects.h"
+
+#include "hooks/netlink/message.h"
+
+namespace nmanager::netlink {
+
+namespace {
+
+/// Does the object exist? The answer itself is of no interest.
+Result<bool> exists(Netlink& netlink, Message& request) {
+  const Status status = netlink.ask(request, [](const nlmsghdr&) {});
+  if (status) return true;
+  if (status.error().kind == ErrorKind::kAbsent) return false;
+  return status.error();
+}
+
+}  // namespace
+
+Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
+                  const Netlink::Visitor& visit) {
+  Message request(NFT_MSG_GETRULE, nf_family(id.family), 0);
+  request.text(NFTA_RULE_TABLE, to_string(id.table)).text(NFTA_RULE_CHAIN, chain);
+  return netlink.dump(request, [&](const nlmsghdr& message) {
+    // A kernel that does not know the filter would show every rule.
+    if (Attributes(message).text(NFTA_RULE_CHAIN) == chain) visit(message);
+  });
+}
+
+Result<bool> table_exists(Netlink& netlink, Family family, std::string_view table) {
+  Message request(NFT_MSG_GETTABLE, nf_family(family), 0);
+  request.text(NFTA_TABLE_NAME, table);
+  return exists(netlink, request);
+}
+
+Result<bool> chain_exists(Netlink& netlink, Family family, std::string_view table,
+                          std::string_view chain) {
+  Message request(NFT_MSG_GETCHAIN, nf_family(family), 0);
+  request.text(NFTA_CHAIN_TABLE, table).text(NFTA_CHAIN_NAME, chain);
+  return exists(netlink, request);
+}
+
+std::string jump_target(const nlmsghdr& message) {
+  std::string target;
+  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
+    if (name != "immediate") return;
+    const nlattr* const immediate = data.find(NFTA_IMMEDIATE_DATA);
+    const nlattr* const verdict =
+        immediate == nullptr ? nullptr : Attributes(*immediate).find(NFTA_DATA_VERDICT);
+    if (verdict != nullptr) target = Attributes(*verdict).text(NFTA_VERDICT_CHAIN);
+  });
+  return target;
+}
+
+}  // namespace nmanager::netlink

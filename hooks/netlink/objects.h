@@ -1,0 +1,39 @@
+// Questions about objects of nf_tables: tables, chains, rules.
+#pragma once
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <string>
+#include <string_view>
+
+#include "hooks/netlink/socket.h"
+#include "hooks/values/table.h"
+
+namespace nmanager::netlink {
+
+/// Calls `visit` for each rule of one chain, in order. A chain or table that does not exist has no
+/// rules. kRetry: interrupted by a commit.
+Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
+                  const Netlink::Visitor& visit);
+
+[[nodiscard]] Result<bool> table_exists(Netlink& netlink, Family family, std::string_view table);
+[[nodiscard]] Result<bool> chain_exists(Netlink& netlink, Family family, std::string_view table,
+                                        std::string_view chain);
+
+/// Where a dumped rule jumps or goes to, whatever it matches; empty: nowhere.
+[[nodiscard]] std::string jump_target(const nlmsghdr& message);
+
+/// Calls `each` with the name and the data of every expression of a dumped rule.
+template <class Each>
+void for_each_expression(const nlmsghdr& message, Each each) {
+  const nlattr* const list = Attributes(message).find(NFTA_RULE_EXPRESSIONS);
+  if (list == nullptr) return;
+  Attributes(*list).for_each([&](const nlattr& element) {
+    const Attributes expression(element);
+    if (const nlattr* const data = expression.find(NFTA_EXPR_DATA)) {
+      each(expression.text(NFTA_EXPR_NAME), Attributes(*data));
+    }
+  });
+}
+
+}  // namespace nmanager::netlink

@@ -1,0 +1,20 @@
+// Where the fields of a packet are.
+#pragma once
+
+#include <cstdint>
+
+#include "hooks/values/address.h"
+
+namespace nmanager::netlink {
+
+/// Offsets in the network header (RFC 791, RFC 8200).
+constexpr std::uint32_t source_offset(Family family) {
+  return family == Family::kIpv4 ? 12 : 8;
+}
+constexpr std::uint32_t destination_offset(Family family) {
+  return family == Family::kIpv4 ? 16 : 24;
+}
+/// In the transport header of TCP and UDP alike.
+inline constexpr std::uint32_t kDestinationPortOffset = 2;
+
+}  // namespace nmanager::netlink
