@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "hooks/chains/chain_table.h"
 #include "hooks/chains/rule_text.h"
 #include "hooks/chains/sync.h"
-#include "hooks/chains/chain_table.h"
 
 namespace nmanager::chains {
 

@@ -6,10 +6,10 @@
 #include <memory>
 #include <set>
 
-#include "hooks/intent/backend.h"
 #include "hooks/chains/digests.h"
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
+#include "hooks/intent/backend.h"
 
 namespace nmanager::chains {
 

@@ -2,9 +2,9 @@
 
 #include <optional>
 
-#include "hooks/netlink/socket.h"
-#include "hooks/netlink/objects.h"
 #include "hooks/detect/legacy_traces.h"
+#include "hooks/netlink/objects.h"
+#include "hooks/netlink/socket.h"
 
 namespace nmanager::detect {
 

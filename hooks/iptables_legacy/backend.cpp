@@ -115,8 +115,8 @@ class LegacyBackend final : public chains::ChainBackend {
   }
 
  private:
-  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id,
-                                                           const chains::ChainDigests* expected) {
+  [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(
+      TableId id, const chains::ChainDigests* expected) {
     if (!options_.create_tables) {
       const auto exists = table_exists(id);
       if (!exists) return exists.error();

@@ -130,12 +130,8 @@ class Encoder {
   void write_target(const Drop&) { write_standard("DROP"); }
   void write_target(const Return&) { write_standard("RETURN"); }
   void write_target(const Jump& jump) { write_standard(jump.chain.str()); }
-  void write_target(const SetMark& mark) {
-    write_extension(xt::kMark, xt::set_mark(mark));
-  }
-  void write_target(const Dnat& dnat) {
-    write_extension(xt::kDnat, xt::dnat(dnat.to));
-  }
+  void write_target(const SetMark& mark) { write_extension(xt::kMark, xt::set_mark(mark)); }
+  void write_target(const Dnat& dnat) { write_extension(xt::kDnat, xt::dnat(dnat.to)); }
 
   EntryBytes entry_;
   std::uint16_t target_offset_ = 0;
@@ -186,7 +182,8 @@ bool read_match(const ExtensionView& match, Rule& rule) {
     return text.has_value();
   }
   if (!rule.destination_ports.empty()) return false;
-  if (match.name == xt::kTcp.name || match.name == xt::kUdp.name || match.name == xt::kMultiport.name) {
+  if (match.name == xt::kTcp.name || match.name == xt::kUdp.name ||
+      match.name == xt::kMultiport.name) {
     return read_ports(match, rule.destination_ports);
   }
   if (match.name == xt::kAddrtype.name) return rule.source_is_local = true;

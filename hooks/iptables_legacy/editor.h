@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "hooks/chains/chain_backend.h"
+#include "hooks/chains/plan.h"
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"
-#include "hooks/chains/plan.h"
 #include "hooks/values/result.h"
 
 namespace nmanager::iptables_legacy {
@@ -106,9 +106,10 @@ class Editor {
   [[nodiscard]] Status edit_chain(const chains::ChainEdit& edit) {
     const std::string& chain = edit.chain.str();
     std::size_t old_rules =
-        edit.steps.size() -
-        static_cast<std::size_t>(std::ranges::count_if(
-            edit.steps, [](const chains::EditStep& step) { return std::holds_alternative<chains::Insert>(step); }));
+        edit.steps.size() - static_cast<std::size_t>(
+                                std::ranges::count_if(edit.steps, [](const chains::EditStep& step) {
+                                  return std::holds_alternative<chains::Insert>(step);
+                                }));
     unsigned place = 0;
     for (const chains::EditStep& step : edit.steps) {
       if (const auto* added = std::get_if<chains::Insert>(&step)) {

@@ -133,7 +133,8 @@ template <class F>
 
 /// Own chains that `expectation` (may be null) knows to be right are left out.
 template <class F, class Source>
-[[nodiscard]] chains::ObservedTable look(TableId id, const Source& source, Expectation* expectation) {
+[[nodiscard]] chains::ObservedTable look(TableId id, const Source& source,
+                                         Expectation* expectation) {
   ObservedBuilder builder(id);
   const auto add = [&](Span entry, std::string_view jump_to) { builder.add_rule(entry, jump_to); };
   for (const Hook hook : ObservedBuilder::hooks(id.table)) {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "hooks/iptables_legacy/entry.h"
 #include "hooks/chains/observed.h"
+#include "hooks/iptables_legacy/entry.h"
 #include "hooks/values/table.h"
 
 namespace nmanager::iptables_legacy {

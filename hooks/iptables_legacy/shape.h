@@ -12,7 +12,6 @@
 
 namespace nmanager::iptables_legacy {
 
-
 inline constexpr std::size_t kHookCount = 5;  // NF_INET_NUMHOOKS
 
 /// Offsets are in bytes from the first entry; those of hooks that the table lacks are 0.
@@ -31,7 +30,6 @@ struct TableShape {
   return a.valid_hooks == b.valid_hooks && a.hook_entry == b.hook_entry &&
          a.underflow == b.underflow;
 }
-
 
 class SeenShapes {
  public:

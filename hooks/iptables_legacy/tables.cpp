@@ -9,7 +9,6 @@
 
 namespace nmanager::iptables_legacy {
 
-
 Result<bool> table_exists(TableId id) {
   const char* path = with_family(id.family, []<class F>(F) { return F::kNamesFile; });
   errno = 0;
@@ -25,7 +24,6 @@ Result<bool> table_exists(TableId id) {
   }
   return false;
 }
-
 
 bool legacy_table_exists(TableId id) {
   const auto exists = table_exists(id);

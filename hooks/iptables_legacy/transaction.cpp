@@ -45,15 +45,16 @@ Error commit_error(const TableContext& context, const chains::TablePlan& plan, i
     for (const chains::EditStep& step : edit.steps) {
       const auto* insert = std::get_if<chains::Insert>(&step);
       if (insert == nullptr) continue;
-      for (const xt::Extension& extension : xt::extensions_of(insert->rule)) needed.insert(extension);
+      for (const xt::Extension& extension : xt::extensions_of(insert->rule))
+        needed.insert(extension);
     }
   }
   std::string missing;
   for (const xt::Extension& extension : needed) {
     if (context.socket.has(extension)) continue;
     missing += missing.empty() ? "" : ", ";
-    missing += (extension.is_target ? "target \"" : "match \"") + std::string(extension.name) + "\" revision " +
-               std::to_string(extension.revision);
+    missing += (extension.is_target ? "target \"" : "match \"") + std::string(extension.name) +
+               "\" revision " + std::to_string(extension.revision);
   }
   if (!missing.empty()) {
     return {ErrorKind::kUnsupported, where + "the kernel lacks " + missing};
@@ -159,7 +160,7 @@ class Begin {
   }
 
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> with_handle(XtablesLock::Guard lock,
-                                                                 const TableShape& shape) {
+                                                                         const TableShape& shape) {
     auto handle = Handle<F>::open(table());
     if (!handle) return handle.error();
     const HandleSource<F> source(handle->get());
@@ -168,10 +169,11 @@ class Begin {
 
   template <class Source>
   [[nodiscard]] std::unique_ptr<chains::Transaction> transaction(XtablesLock::Guard lock,
-                                                         const TableShape& shape,
-                                                         const Source& source,
-                                                         std::optional<Handle<F>> handle) {
-    chains::ObservedTable observed = look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
+                                                                 const TableShape& shape,
+                                                                 const Source& source,
+                                                                 std::optional<Handle<F>> handle) {
+    chains::ObservedTable observed =
+        look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
     const Settled found{shape, signature_of<F>(table(), source)};
     return std::make_unique<LegacyTransaction<F>>(context_, std::move(lock), found,
                                                   std::move(observed), std::move(handle));
@@ -183,9 +185,8 @@ class Begin {
 
 }  // namespace
 
-Result<std::unique_ptr<chains::Transaction>> begin_transaction(TableContext context,
-                                                       XtablesLock::Guard lock,
-                                                       const chains::ChainDigests* expected) {
+Result<std::unique_ptr<chains::Transaction>> begin_transaction(
+    TableContext context, XtablesLock::Guard lock, const chains::ChainDigests* expected) {
   return with_family(context.id.family,
                      [&]<class F>(F) { return Begin<F>(context, expected).run(std::move(lock)); });
 }

@@ -37,8 +37,7 @@ struct TableContext {
 /// look without a change needs. When somebody put a rule into them, took one away or moved one, a
 /// repair is likely, and the table is read into the libiptc handle that the repair needs anyway:
 /// reading it twice is what would make a repair slow. `expected` may be null.
-[[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_transaction(TableContext context,
-                                                                     XtablesLock::Guard lock,
-                                                                     const chains::ChainDigests* expected);
+[[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_transaction(
+    TableContext context, XtablesLock::Guard lock, const chains::ChainDigests* expected);
 
 }  // namespace nmanager::iptables_legacy

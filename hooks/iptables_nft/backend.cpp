@@ -1,11 +1,11 @@
 #include <utility>
 
-#include "hooks/netlink/objects.h"
-#include "hooks/netlink/kube_chains.h"
 #include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/iptables_nft/observe.h"
 #include "hooks/iptables_nft/session.h"
 #include "hooks/iptables_nft/transaction.h"
+#include "hooks/netlink/kube_chains.h"
+#include "hooks/netlink/objects.h"
 #include "hooks/netlink/watch.h"
 
 namespace nmanager::iptables_nft {
@@ -38,19 +38,20 @@ class Nft final : public chains::ChainBackend {
   }
 
  private:
-  Result<std::unique_ptr<chains::Transaction>> read_until_consistent(TableId id,
-                                                             const chains::ChainDigests* expected);
+  Result<std::unique_ptr<chains::Transaction>> read_until_consistent(
+      TableId id, const chains::ChainDigests* expected);
   Result<chains::ObservedTable> observe(TableId id, const chains::ChainDigests* expected);
   Result<bool> observe_hooks(TableId id, chains::ObservedTable& observed);
   Status observe_all(TableId id, chains::ObservedTable& observed);
-  Status observe_differences(TableId id, const chains::ChainDigests& expected, chains::ObservedTable& observed);
+  Status observe_differences(TableId id, const chains::ChainDigests& expected,
+                             chains::ObservedTable& observed);
   Status show(TableId id, const ChainName& name, chains::ObservedTable& observed);
 
   std::shared_ptr<Session> session_;
 };
 
-Result<std::unique_ptr<chains::Transaction>> Nft::read_until_consistent(TableId id,
-                                                                const chains::ChainDigests* expected) {
+Result<std::unique_ptr<chains::Transaction>> Nft::read_until_consistent(
+    TableId id, const chains::ChainDigests* expected) {
   Error last{ErrorKind::kRetry, {}};
   for (int read = 0; read < kReads; ++read) {
     const auto before = session_->netlink().generation();
@@ -114,7 +115,8 @@ Status Nft::observe_all(TableId id, chains::ObservedTable& observed) {
   return {};
 }
 
-Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected, chains::ObservedTable& observed) {
+Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected,
+                                chains::ObservedTable& observed) {
   OwnChains& chains = session_->chains(id);
   if (auto fresh = chains.refresh(session_->netlink()); !fresh) return fresh;
   observed.only_differences = true;

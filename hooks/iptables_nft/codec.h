@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "hooks/netlink/handles.h"
 #include "hooks/chains/observed.h"
+#include "hooks/netlink/handles.h"
 #include "hooks/values/rule.h"
 
 struct nlmsghdr;

@@ -7,10 +7,10 @@
 #include <cstring>
 
 #include "hooks/iptables_nft/codec.h"
-#include "hooks/netlink/packet.h"
+#include "hooks/iptables_nft/policy.h"
 #include "hooks/netlink/message.h"
 #include "hooks/netlink/objects.h"
-#include "hooks/iptables_nft/policy.h"
+#include "hooks/netlink/packet.h"
 #include "hooks/xt/payload.h"
 
 namespace nmanager::iptables_nft {
@@ -120,8 +120,8 @@ class Decoder {
 
   bool decode() {
     return in_interface() && protocol() && prefix(rule_.source, netlink::source_offset(family_)) &&
-           prefix(rule_.destination, netlink::destination_offset(family_)) && addrtype() && conntrack() &&
-           ports() && comment() && counter() && target() && at_.at_end();
+           prefix(rule_.destination, netlink::destination_offset(family_)) && addrtype() &&
+           conntrack() && ports() && comment() && counter() && target() && at_.at_end();
   }
 
   [[nodiscard]] Rule take_rule() { return std::move(rule_); }
@@ -200,7 +200,8 @@ class Decoder {
       rule_.destination_ports = *ports;
       return rule_.protocol != Protocol::kAny && xt::uses_multiport(rule_);
     }
-    const auto size = at_.take_payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset);
+    const auto size =
+        at_.take_payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset);
     if (!size) return true;
     const auto range = port_range();
     if (!range || *size != sizeof(std::uint16_t)) return false;
@@ -294,9 +295,10 @@ class Decoder {
 
 std::uint64_t packets_of(const nlmsghdr& message) {
   std::uint64_t packets = 0;
-  netlink::for_each_expression(message, [&](std::string_view name, const netlink::Attributes& data) {
-    if (name == "counter") packets = data.be64(NFTA_COUNTER_PACKETS);
-  });
+  netlink::for_each_expression(message,
+                               [&](std::string_view name, const netlink::Attributes& data) {
+                                 if (name == "counter") packets = data.be64(NFTA_COUNTER_PACKETS);
+                               });
   return packets;
 }
 

@@ -38,12 +38,15 @@ class Encoder {
   }
 
   void source(const Prefix& prefix) { list_.prefix(prefix, netlink::source_offset(family_)); }
-  void destination(const Prefix& prefix) { list_.prefix(prefix, netlink::destination_offset(family_)); }
+  void destination(const Prefix& prefix) {
+    list_.prefix(prefix, netlink::destination_offset(family_));
+  }
 
   void destination_port(const PortRange& range) {
     const std::uint16_t first = htons(range.first);
     const std::uint16_t last = htons(range.last);
-    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset, sizeof first, NFT_REG_1);
+    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset, sizeof first,
+                  NFT_REG_1);
     if (first == last) {
       list_.compare(NFT_CMP_EQ, &first, sizeof first);
       return;

@@ -1,5 +1,5 @@
-#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 
 #include <linux/netfilter/nf_tables.h>
 
@@ -18,7 +18,8 @@ chains::HookRule classify(TableId id, const ChainName& own, const nlmsghdr& mess
     Rule plain;
     plain.target = Jump{own};
     const chains::ObservedRule seen = decode_rule(id.family, message);
-    result.kind = seen.rule == plain ? chains::HookRule::Kind::kOwnJump : chains::HookRule::Kind::kOwnJumpAltered;
+    result.kind = seen.rule == plain ? chains::HookRule::Kind::kOwnJump
+                                     : chains::HookRule::Kind::kOwnJumpAltered;
   } else if (is_kube_chain(target)) {
     result.kind = chains::HookRule::Kind::kKubeJump;
   }
@@ -27,7 +28,8 @@ chains::HookRule classify(TableId id, const ChainName& own, const nlmsghdr& mess
 
 }  // namespace
 
-Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId id, const ChainName& chain) {
+Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId id,
+                                             const ChainName& chain) {
   chains::ObservedChain result;
   const Status status = netlink::read_rules(netlink, id, chain.str(), [&](const nlmsghdr& message) {
     result.push_back(decode_rule(id.family, message));
@@ -39,9 +41,9 @@ Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId 
 Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, TableId id, Hook hook) {
   const ChainName own = *hook_chain(id.table, hook);
   std::vector<chains::HookRule> result;
-  const Status status = netlink::read_rules(netlink, id, to_string(hook), [&](const nlmsghdr& message) {
-    result.push_back(classify(id, own, message));
-  });
+  const Status status = netlink::read_rules(
+      netlink, id, to_string(hook),
+      [&](const nlmsghdr& message) { result.push_back(classify(id, own, message)); });
   if (!status) return status.error();
   return result;
 }

@@ -7,14 +7,15 @@
 #include <string_view>
 #include <vector>
 
-#include "hooks/netlink/socket.h"
 #include "hooks/chains/observed.h"
+#include "hooks/netlink/socket.h"
 
 namespace nmanager::iptables_nft {
 
 [[nodiscard]] Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId id,
-                                                   const ChainName& chain);
-[[nodiscard]] Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, TableId id, Hook hook);
+                                                           const ChainName& chain);
+[[nodiscard]] Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, TableId id,
+                                                              Hook hook);
 
 /// The names of every chain of ours in the table; asks for all chains, so the cost grows with
 /// kube-proxy's.

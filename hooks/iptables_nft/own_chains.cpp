@@ -1,5 +1,5 @@
-#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/own_chains.h"
+#include "hooks/netlink/objects.h"
 
 #include <algorithm>
 #include <iterator>
@@ -20,7 +20,8 @@ std::uint64_t foreign_hash(RuleRef ref) {
 }
 
 /// The digest after `edit`; nothing when it names a rule that was not observed.
-std::optional<std::uint64_t> digest_after(const chains::ChainEdit& edit, const chains::ObservedChain* before) {
+std::optional<std::uint64_t> digest_after(const chains::ChainEdit& edit,
+                                          const chains::ObservedChain* before) {
   std::unordered_map<RuleRef, std::uint64_t> kept;
   if (before != nullptr) {
     for (const chains::ObservedRule& seen : *before) {
@@ -51,7 +52,7 @@ std::uint64_t digest_of(const chains::ObservedChain& chain) {
 }
 
 Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink, TableId id,
-                                                    const ChainName& chain) {
+                                                            const ChainName& chain) {
   auto rules = read_own_chain(netlink, id, chain);
   if (!rules) return rules.error();
   if (!rules->empty()) return std::optional(std::move(rules.value()));

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "hooks/netlink/socket.h"
 #include "hooks/chains/digests.h"
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
+#include "hooks/netlink/socket.h"
 
 namespace nmanager::iptables_nft {
 
@@ -91,7 +91,8 @@ class OwnChains {
 [[nodiscard]] std::uint64_t digest_of(const chains::ObservedChain& chain);
 
 /// One chain as it stands; nothing: there is none. kRetry: interrupted.
-[[nodiscard]] Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink, TableId id,
-                                                                  const ChainName& chain);
+[[nodiscard]] Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink,
+                                                                          TableId id,
+                                                                          const ChainName& chain);
 
 }  // namespace nmanager::iptables_nft

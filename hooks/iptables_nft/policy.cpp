@@ -132,7 +132,8 @@ bool is_known(const nlattr& element) {
   }
   const auto* const known =
       std::ranges::find(kExpressions, expression.text(NFTA_EXPR_NAME), &Expression::name);
-  return known != std::end(kExpressions) && all_known(netlink::Attributes(*data), known->attributes);
+  return known != std::end(kExpressions) &&
+         all_known(netlink::Attributes(*data), known->attributes);
 }
 
 }  // namespace
@@ -142,7 +143,8 @@ bool is_like_ours(const nlmsghdr& message) {
   const nlattr* const list = rule.find(NFTA_RULE_EXPRESSIONS);
   if (list == nullptr || !all_known(rule, kRule)) return false;
   bool all = true;
-  netlink::Attributes(*list).for_each([&](const nlattr& element) { all = all && is_known(element); });
+  netlink::Attributes(*list).for_each(
+      [&](const nlattr& element) { all = all && is_known(element); });
   return all;
 }
 

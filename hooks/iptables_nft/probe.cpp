@@ -5,8 +5,10 @@
 
 namespace nmanager::iptables_nft {
 
-Result<bool> knows_extension(netlink::Netlink& netlink, Family family, const xt::Extension& extension) {
-  netlink::Message request(NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET, netlink::nf_family(family), 0);
+Result<bool> knows_extension(netlink::Netlink& netlink, Family family,
+                             const xt::Extension& extension) {
+  netlink::Message request(NFNL_SUBSYS_NFT_COMPAT << 8 | NFNL_MSG_COMPAT_GET,
+                           netlink::nf_family(family), 0);
   request.text(NFTA_COMPAT_NAME, extension.name)
       .be32(NFTA_COMPAT_REV, extension.revision)
       .be32(NFTA_COMPAT_TYPE, extension.is_target ? 1 : 0);

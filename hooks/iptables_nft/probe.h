@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "hooks/xt/extensions.h"
 #include "hooks/netlink/socket.h"
+#include "hooks/xt/extensions.h"
 
 namespace nmanager::iptables_nft {
 

@@ -17,7 +17,8 @@ std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table)
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return std::nullopt;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
   for (const TableId id : kTables) {
-    if (generic->nfgen_family == netlink::nf_family(id.family) && table == to_string(id.table)) return id;
+    if (generic->nfgen_family == netlink::nf_family(id.family) && table == to_string(id.table))
+      return id;
   }
   return std::nullopt;
 }

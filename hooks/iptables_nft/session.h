@@ -5,11 +5,11 @@
 #include <memory>
 #include <optional>
 
+#include "hooks/iptables_nft/nft_backend.h"
+#include "hooks/iptables_nft/own_chains.h"
 #include "hooks/netlink/events.h"
 #include "hooks/netlink/generation.h"
 #include "hooks/netlink/socket.h"
-#include "hooks/iptables_nft/nft_backend.h"
-#include "hooks/iptables_nft/own_chains.h"
 #include "hooks/netlink/watch.h"
 
 namespace nmanager::iptables_nft {

@@ -1,5 +1,5 @@
-#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/transaction.h"
+#include "hooks/netlink/objects.h"
 
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "hooks/netlink/message.h"
 #include "hooks/iptables_nft/observe.h"
 #include "hooks/iptables_nft/probe.h"
 #include "hooks/iptables_nft/write.h"
+#include "hooks/netlink/message.h"
 
 namespace nmanager::iptables_nft {
 
@@ -65,15 +65,16 @@ Result<NftTransaction::Missing> NftTransaction::find_missing(const chains::Table
   for (const chains::HookEdit& edit : plan.hooks) {
     const auto seen = observed_.hooks.find(edit.hook);
     if (!edit.insert || (seen != observed_.hooks.end() && !seen->second.empty())) continue;
-    const auto chain =
-        netlink::chain_exists(session_->netlink(), id_.family, to_string(id_.table), to_string(edit.hook));
+    const auto chain = netlink::chain_exists(session_->netlink(), id_.family, to_string(id_.table),
+                                             to_string(edit.hook));
     if (!chain) return chain.error();
     if (!*chain) missing.base_chains.insert(edit.hook);
   }
   return missing;
 }
 
-void NftTransaction::write_hooks(netlink::Batch& batch, const chains::TablePlan& plan, const Missing& missing) {
+void NftTransaction::write_hooks(netlink::Batch& batch, const chains::TablePlan& plan,
+                                 const Missing& missing) {
   Writer writer(batch, id_);
   for (const Hook hook : missing.base_chains) writer.create_base_chain(hook);
   for (const chains::HookEdit& edit : plan.hooks) writer.edit_hook(edit);
@@ -124,7 +125,8 @@ Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
   }
 }
 
-Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy) {
+Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan,
+                            std::set<ChainName>& busy) {
   if (batch.empty()) return {};
   batch.finish();
   const auto errors = session_->netlink().send(batch);
@@ -147,10 +149,12 @@ Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan
   return explain(batch, plan, first_other == nullptr ? errors->front() : *first_other);
 }
 
-Error NftTransaction::explain(const netlink::Batch& batch, const chains::TablePlan& plan, const netlink::BatchError& error) {
+Error NftTransaction::explain(const netlink::Batch& batch, const chains::TablePlan& plan,
+                              const netlink::BatchError& error) {
   // Whatever the reason: what was thought to be known led to a commit that could not be.
   if (error.code != ERESTART) session_->chains(id_).forget();
-  const std::string what = to_string(id_) + " (nft), " + netlink::describe(batch.find(error.sequence));
+  const std::string what =
+      to_string(id_) + " (nft), " + netlink::describe(batch.find(error.sequence));
   if (error.code == ERESTART) {
     return {ErrorKind::kRetry, what + ": somebody else committed in between"};
   }

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "hooks/chains/chain_backend.h"
-#include "hooks/netlink/batch.h"
 #include "hooks/iptables_nft/session.h"
+#include "hooks/netlink/batch.h"
 
 namespace nmanager::iptables_nft {
 
@@ -30,10 +30,12 @@ class NftTransaction final : public chains::Transaction {
 
   [[nodiscard]] Result<Missing> find_missing(const chains::TablePlan& plan);
   void write_hooks(netlink::Batch& batch, const chains::TablePlan& plan, const Missing& missing);
-  void write_chains(netlink::Batch& batch, const chains::TablePlan& plan, const std::set<ChainName>& keep);
+  void write_chains(netlink::Batch& batch, const chains::TablePlan& plan,
+                    const std::set<ChainName>& keep);
   /// Sends it; `busy` gets the chains whose deletion alone was refused.
   Status send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy);
-  [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan, const netlink::BatchError& error);
+  [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan,
+                              const netlink::BatchError& error);
 
   std::shared_ptr<Session> session_;
   TableId id_;

@@ -37,13 +37,15 @@ void Writer::create_base_chain(Hook hook) {
   nftnl_chain_set_s32(chain.get(), NFTNL_CHAIN_PRIO, hook_priority(id_.table, hook));
   nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
   nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, table.c_str());
-  netlink::Message message(NFT_MSG_NEWCHAIN, netlink::nf_family(id_.family), NLM_F_CREATE | NLM_F_EXCL);
+  netlink::Message message(NFT_MSG_NEWCHAIN, netlink::nf_family(id_.family),
+                           NLM_F_CREATE | NLM_F_EXCL);
   nftnl_chain_nlmsg_build_payload(message.header(), chain.get());
   batch_.add(message);
 }
 
 void Writer::create_chain(const ChainName& chain) {
-  netlink::Message message(NFT_MSG_NEWCHAIN, netlink::nf_family(id_.family), NLM_F_CREATE | NLM_F_EXCL);
+  netlink::Message message(NFT_MSG_NEWCHAIN, netlink::nf_family(id_.family),
+                           NLM_F_CREATE | NLM_F_EXCL);
   message.text(NFTA_CHAIN_TABLE, to_string(id_.table)).text(NFTA_CHAIN_NAME, chain.str());
   batch_.add(message);
 }
@@ -66,7 +68,7 @@ void Writer::insert_rule(std::string_view chain, const Rule& rule, std::optional
   nftnl_rule_set_str(encoded.get(), NFTNL_RULE_CHAIN, std::string(chain).c_str());
   if (before) nftnl_rule_set_u64(encoded.get(), NFTNL_RULE_POSITION, *before);
   netlink::Message message(NFT_MSG_NEWRULE, netlink::nf_family(id_.family),
-                  NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
+                           NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
   nftnl_rule_nlmsg_build_payload(message.header(), encoded.get());
   batch_.add(message);
 }

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "hooks/netlink/batch.h"
 #include "hooks/chains/plan.h"
+#include "hooks/netlink/batch.h"
 
 namespace nmanager::iptables_nft {
 

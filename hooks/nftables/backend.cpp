@@ -6,10 +6,10 @@
 #include <string>
 #include <utility>
 
-#include "hooks/netlink/objects.h"
+#include "hooks/iptables_nft/observe.h"
 #include "hooks/netlink/batch.h"
 #include "hooks/netlink/kube_chains.h"
-#include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/session.h"
 #include "hooks/nftables/text.h"
@@ -81,7 +81,8 @@ class Nftables final : public Backend {
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeChecksum{true, 1} : netlink::read_kube_checksum(session_->netlink(), family);
+    return *native ? KubeChecksum{true, 1}
+                   : netlink::read_kube_checksum(session_->netlink(), family);
   }
 
   void trim() override { rendered_.clear(); }
@@ -120,7 +121,8 @@ std::optional<bool> Nftables::kube_jumps(TableId nat) {
   for (const Hook hook : {Hook::kPrerouting, Hook::kOutput}) {
     const auto rules = iptables_nft::read_hook(session_->netlink(), nat, hook);
     if (!rules) return std::nullopt;
-    const auto jump = std::ranges::find(*rules, chains::HookRule::Kind::kKubeJump, &chains::HookRule::kind);
+    const auto jump =
+        std::ranges::find(*rules, chains::HookRule::Kind::kKubeJump, &chains::HookRule::kind);
     if (jump == rules->end()) return false;
   }
   return true;

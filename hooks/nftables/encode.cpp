@@ -105,8 +105,8 @@ class Encoder {
     address(netlink::destination_offset(family_));
     if (id.by == MatchBy::kAddress) return;
     list_.meta(NFT_META_L4PROTO, register_at(at++));
-    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset, sizeof(std::uint16_t),
-                  register_at(at));
+    list_.payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kDestinationPortOffset,
+                  sizeof(std::uint16_t), register_at(at));
   }
 
   nftnl_expr* lookup(const SetId& id) {
@@ -178,7 +178,8 @@ netlink::NftnlPtr<nftnl_rule> encode(const Rule& rule) {
 
 std::string print_expressions(nftnl_rule& rule) {
   std::string text;
-  const netlink::NftnlPtr<nftnl_expr_iter> walk(netlink::made_or_throw(nftnl_expr_iter_create(&rule)));
+  const netlink::NftnlPtr<nftnl_expr_iter> walk(
+      netlink::made_or_throw(nftnl_expr_iter_create(&rule)));
   while (nftnl_expr* const expr = nftnl_expr_iter_next(walk.get())) {
     const char* const name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
     if (std::strcmp(name, "counter") == 0) {
@@ -202,7 +203,8 @@ DumpedRule read_rule(const nlmsghdr& message) {
     result.expressions = "unknown";
     return result;
   }
-  const netlink::NftnlPtr<nftnl_expr_iter> walk(netlink::made_or_throw(nftnl_expr_iter_create(rule.get())));
+  const netlink::NftnlPtr<nftnl_expr_iter> walk(
+      netlink::made_or_throw(nftnl_expr_iter_create(rule.get())));
   while (nftnl_expr* const expr = nftnl_expr_iter_next(walk.get())) {
     if (std::strcmp(nftnl_expr_get_str(expr, NFTNL_EXPR_NAME), "counter") == 0) {
       result.packets += nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "hooks/conntrack/stale_flows.h"
-#include "hooks/nftables/ruleset.h"
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
+#include "hooks/conntrack/stale_flows.h"
+#include "hooks/nftables/ruleset.h"
 
 namespace nmanager::nftables {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "hooks/nftables/text.h"
 #include "hooks/intent/sources.h"
+#include "hooks/nftables/text.h"
 #include "hooks/values/hash.h"
 
 namespace nmanager::nftables {

@@ -67,7 +67,7 @@ class Writer {
   void elements(int type, const SetId& id, const Elements& elements) {
     for (std::size_t first = 0; first < elements.size(); first += kElementsAtOnce) {
       netlink::Message message(type, NFPROTO_INET,
-                      type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE | NLM_F_EXCL : 0);
+                               type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE | NLM_F_EXCL : 0);
       message.text(NFTA_SET_ELEM_LIST_TABLE, kTableName).text(NFTA_SET_ELEM_LIST_SET, name_of(id));
       nlattr* const list = message.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
       for (std::size_t i = first; i < elements.size() && i < first + kElementsAtOnce; ++i) {
@@ -83,7 +83,8 @@ class Writer {
     nftnl_rule_set_str(encoded.get(), NFTNL_RULE_TABLE, std::string(kTableName).c_str());
     nftnl_rule_set_str(encoded.get(), NFTNL_RULE_CHAIN, chain.c_str());
     if (before) nftnl_rule_set_u64(encoded.get(), NFTNL_RULE_POSITION, *before);
-    netlink::Message message(NFT_MSG_NEWRULE, NFPROTO_INET, NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
+    netlink::Message message(NFT_MSG_NEWRULE, NFPROTO_INET,
+                             NLM_F_CREATE | (before ? 0 : NLM_F_APPEND));
     nftnl_rule_nlmsg_build_payload(message.header(), encoded.get());
     batch_.add(message);
   }

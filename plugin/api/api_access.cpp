@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
-#include "hooks/values/address.h"
 #include "hooks/sys/small_file.h"
+#include "hooks/values/address.h"
 
 namespace nmanager::api {
 

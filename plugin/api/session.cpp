@@ -123,8 +123,9 @@ std::optional<Ending> ApiSession::begin(const std::string& path_and_query,
   std::string body;
   const Ending read = read_body(body, std::chrono::seconds(5));
   if (read.kind == Kind::kStopped) return read;
-  return ending_of_status(head.status, head.retry_after,
-                          body.empty() ? "" : services::decode_status_message(body.substr(0, 64 * 1024)));
+  return ending_of_status(
+      head.status, head.retry_after,
+      body.empty() ? "" : services::decode_status_message(body.substr(0, 64 * 1024)));
 }
 
 Ending ApiSession::ended() const {

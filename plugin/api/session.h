@@ -20,7 +20,8 @@ class ApiSession {
   ApiSession(ApiAccess access, ApiClientOptions options);
 
   /// All pages. `undecodable` is told at once for each object that is left out.
-  Ending list(ServicesListed& listed, const std::function<void(services::Undecodable)>& undecodable);
+  Ending list(ServicesListed& listed,
+              const std::function<void(services::Undecodable)>& undecodable);
 
   /// From `resource_version` on, which moves with each event. `opened`: the server has begun to
   /// answer.
@@ -40,9 +41,11 @@ class ApiSession {
   std::optional<Ending> begin(const std::string& path_and_query, std::chrono::milliseconds silence);
   Ending page(const std::string& query, services::ServicePage& page);
   Ending read_body(std::string& body, std::chrono::milliseconds silence);
-  Ending follow(std::string& resource_version, const std::function<void(services::WatchEvent)>& take);
+  Ending follow(std::string& resource_version,
+                const std::function<void(services::WatchEvent)>& take);
   std::optional<Ending> take_lines(std::vector<std::string>& lines, std::string& resource_version,
-                                   const std::function<void(services::WatchEvent)>& take, bool& progressed);
+                                   const std::function<void(services::WatchEvent)>& take,
+                                   bool& progressed);
   Ending give_up(Ending ending);
   Ending ended() const;
   std::optional<Ending> refresh_client();

@@ -10,8 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "hooks/intent/backend.h"
 #include "hooks/conntrack/stale_flows.h"
+#include "hooks/intent/backend.h"
 #include "hooks/values/table.h"
 #include "plugin/model/api_event.h"
 #include "plugin/model/settings.h"

@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "plugin/model/settings.h"
 #include "plugin/neighbour/kernel_evidence.h"
 #include "plugin/neighbour/probe.h"
-#include "plugin/model/settings.h"
 
 namespace nmanager::neighbour {
 

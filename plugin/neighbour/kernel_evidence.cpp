@@ -6,9 +6,9 @@
 #include <array>
 #include <cerrno>
 
+#include "hooks/sys/small_file.h"
 #include "plugin/neighbour/routes.h"
 #include "plugin/settings/parse.h"
-#include "hooks/sys/small_file.h"
 
 namespace nmanager::neighbour {
 

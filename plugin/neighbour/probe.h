@@ -10,8 +10,8 @@
 #include <string>
 #include <thread>
 
-#include "plugin/neighbour/http_get.h"
 #include "plugin/model/settings.h"
+#include "plugin/neighbour/http_get.h"
 
 namespace nmanager::neighbour {
 

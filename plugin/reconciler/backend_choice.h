@@ -18,8 +18,8 @@ using BackendFailures = std::map<BackendChoice, std::string>;
 
 struct BackendQuestion {
   BackendChoice setting = BackendChoice::kAuto;
-  std::optional<ProxyMode> mode;  // kube-proxy's; nothing: could not be told
-  detect::VariantDecision variant;        // of no interest unless the setting is kAuto
+  std::optional<ProxyMode> mode;    // kube-proxy's; nothing: could not be told
+  detect::VariantDecision variant;  // of no interest unless the setting is kAuto
   BackendFailures failures;
   BackendChoice present = BackendChoice::kAuto;  // in use now; kAuto: none
 };

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "plugin/reconciler/state.h"
 #include "plugin/model/snapshot.h"
+#include "plugin/reconciler/state.h"
 
 namespace nmanager::reconciler {
 

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "plugin/reconciler/backoff.h"
 #include "plugin/model/event.h"
-#include "plugin/services/store.h"
 #include "plugin/model/snapshot.h"
+#include "plugin/reconciler/backoff.h"
+#include "plugin/services/store.h"
 
 namespace nmanager::reconciler {
 
@@ -83,9 +83,9 @@ struct State {
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
-  services::Qualified qualified;           // counts of the last time rules were made; no addresses
-  std::set<std::string> warned;  // warnings that stand and are logged
-  TimePoint next_full_look{};    // the safety net behind the change watch
+  services::Qualified qualified;  // counts of the last time rules were made; no addresses
+  std::set<std::string> warned;   // warnings that stand and are logged
+  TimePoint next_full_look{};     // the safety net behind the change watch
 };
 
 }  // namespace nmanager::reconciler

@@ -33,7 +33,7 @@ std::string node_name() {
 Result<api::ApiAccess> choose_access(const Settings& settings) {
   if (!settings.kubeconfig.value.empty()) return api::load_kubeconfig(settings.kubeconfig.value);
   return api::in_cluster_access(variable("KUBERNETES_SERVICE_HOST"),
-                           variable("KUBERNETES_SERVICE_PORT"));
+                                variable("KUBERNETES_SERVICE_PORT"));
 }
 
 }  // namespace nmanager::run

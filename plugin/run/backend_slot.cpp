@@ -23,7 +23,8 @@ BackendPair make_legacy(const Settings& settings, bool create_tables) {
   iptables_legacy::LegacyOptions options;
   options.lock_wait = settings.lock_wait.value;
   options.create_tables = create_tables;
-  return {iptables_legacy::make_legacy_backend(options), iptables_legacy::make_legacy_watch(options)};
+  return {iptables_legacy::make_legacy_backend(options),
+          iptables_legacy::make_legacy_watch(options)};
 }
 
 Result<BackendPair> make_nft(const Settings& settings, bool create_tables) {
@@ -36,7 +37,8 @@ Result<BackendPair> make_nft(const Settings& settings, bool create_tables) {
 }
 
 Result<BackendPair> make_nftables(const Settings& settings) {
-  auto made = nftables::make_nftables_backend({.poll_only = settings.watch.value == WatchMode::kPoll});
+  auto made =
+      nftables::make_nftables_backend({.poll_only = settings.watch.value == WatchMode::kPoll});
   if (!made) return made.error();
   return BackendPair{std::move(made->backend), std::move(made->watch)};
 }

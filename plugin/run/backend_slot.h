@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "hooks/intent/backend.h"
 #include "hooks/detect/evidence.h"
-#include "plugin/reconciler/backoff.h"
+#include "hooks/intent/backend.h"
 #include "plugin/model/event.h"
-#include "plugin/reconciler/backend_choice.h"
 #include "plugin/model/settings.h"
+#include "plugin/reconciler/backend_choice.h"
+#include "plugin/reconciler/backoff.h"
 
 namespace nmanager::run {
 

@@ -104,7 +104,8 @@ int plan_command(const Settings& own) {
   if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
   for (reconciler::TableState& table : state->tables) {
-    if (table.want != reconciler::Want::kLeave) goals.push_back({table.id, reconciler::spec_of(*state, table)});
+    if (table.want != reconciler::Want::kLeave)
+      goals.push_back({table.id, reconciler::spec_of(*state, table)});
   }
   const PlanText plan = slot.backend()->plan_text(goals);
   for (const std::string& problem : plan.problems) say(problem);

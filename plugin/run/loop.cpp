@@ -196,8 +196,8 @@ void Loop::publish() {
 /// False: stop.
 bool Loop::wait(int stop_fd) {
   const TimePoint time = now().mono;
-  TimePoint until = std::min({reconciler::wake_at(state_, time), time + kLongestWait, next_look_around_,
-                              std::max(slot_.next_look(), time)});
+  TimePoint until = std::min({reconciler::wake_at(state_, time), time + kLongestWait,
+                              next_look_around_, std::max(slot_.next_look(), time)});
   std::vector<pollfd> fds{{stop_fd, POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
   for (const int fd : hooks_.wake_fds) fds.push_back({fd, POLLIN, 0});
   if (ChangeWatch* watch = slot_.watch(); watch != nullptr) {

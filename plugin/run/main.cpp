@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <memory>
 
+#include "hooks/sys/fd.h"
 #include "plugin/api/http_client.h"
 #include "plugin/run/commands.h"
-#include "hooks/sys/fd.h"
 #include "plugin/run/loop.h"
 #include "plugin/run/neighbourhood.h"
 #include "plugin/run/source_slot.h"
@@ -141,7 +141,8 @@ int dispatch(const Settings& settings) {
 }  // namespace nmanager::run
 
 int main(int argc, char** argv) {
-  const auto settings = nmanager::settings::parse_settings(argc, argv, nmanager::settings::environment_from(::environ));
+  const auto settings = nmanager::settings::parse_settings(
+      argc, argv, nmanager::settings::environment_from(::environ));
   if (!settings) {
     std::fprintf(stderr, "nmanager: %s\n", settings.error().message.c_str());
     return nmanager::run::kExitUsage;

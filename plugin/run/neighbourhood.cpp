@@ -79,8 +79,8 @@ void Neighbourhood::take_reports(std::vector<Event>& events) {
 }
 
 void Neighbourhood::decide(const neighbour::KernelEvidence& kernel, std::vector<Event>& events) {
-  neighbour::ModeDecision decision =
-      neighbour::decide_mode(settings_.proxy_mode, report_, settings_.config_mode, kernel, decision_);
+  neighbour::ModeDecision decision = neighbour::decide_mode(
+      settings_.proxy_mode, report_, settings_.config_mode, kernel, decision_);
   if (decision == decision_) return;
   decision_ = std::move(decision);
   events.emplace_back(ModeKnown{decision_.mode, decision_.origin, decision_.note});
@@ -91,8 +91,8 @@ void Neighbourhood::note_routes(const neighbour::KernelEvidence& kernel) {
   if (decision_.mode != ProxyMode::kIpvs || settings_.external_cluster.value == Switch::kOff) {
     return;  // there are no rules for pods' traffic
   }
-  for (const neighbour::PodRoute& route : neighbour::uncovered_routes(kernel.pod_routes, settings_.pod_cidr_ipv4.value,
-                                                settings_.pod_cidr_ipv6.value)) {
+  for (const neighbour::PodRoute& route : neighbour::uncovered_routes(
+           kernel.pod_routes, settings_.pod_cidr_ipv4.value, settings_.pod_cidr_ipv6.value)) {
     route_notes_.push_back("the pod CIDR does not cover the pods' route " +
                            to_string(route.prefix) + " over " + route.device +
                            ": pods there do not get the external-cluster rules");

@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "plugin/model/event.h"
 #include "plugin/neighbour/decide_mode.h"
 #include "plugin/neighbour/file_watch.h"
 #include "plugin/neighbour/probe.h"
-#include "plugin/model/event.h"
 #include "plugin/run/mailbox.h"
 #include "plugin/run/table_evidence.h"
 #include "plugin/settings/merge.h"

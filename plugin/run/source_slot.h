@@ -10,8 +10,8 @@
 #include "plugin/api/api_access.h"
 #include "plugin/api/service_source.h"
 #include "plugin/model/event.h"
-#include "plugin/run/mailbox.h"
 #include "plugin/model/settings.h"
+#include "plugin/run/mailbox.h"
 
 namespace nmanager::run {
 

@@ -3,9 +3,9 @@
 #include <array>
 #include <string_view>
 
-#include "hooks/netlink/socket.h"
-#include "hooks/netlink/objects.h"
 #include "hooks/detect/legacy_traces.h"
+#include "hooks/netlink/objects.h"
+#include "hooks/netlink/socket.h"
 
 namespace nmanager::run {
 
@@ -42,8 +42,9 @@ std::optional<bool> TableEvidence::nft_table() {
 }
 
 std::optional<bool> TableEvidence::canary() {
-  const auto nft = in_any_family(
-      [&](Family family) { return netlink::chain_exists(memory_->netlink, family, "mangle", kCanary); });
+  const auto nft = in_any_family([&](Family family) {
+    return netlink::chain_exists(memory_->netlink, family, "mangle", kCanary);
+  });
   if (nft.value_or(false)) return true;
   const std::array chains{kCanary};
   const auto legacy = memory_->legacy.any_chain("mangle", chains);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "plugin/services/qualify.h"
 #include "plugin/model/service.h"
+#include "plugin/services/qualify.h"
 
 namespace nmanager::services {
 

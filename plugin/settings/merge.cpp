@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include "plugin/settings/parse.h"
 #include "hooks/sys/small_file.h"
+#include "plugin/settings/parse.h"
 
 namespace nmanager::settings {
 

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "hooks/values/result.h"
-#include "plugin/settings/kube_proxy_config.h"
 #include "plugin/model/settings.h"
+#include "plugin/settings/kube_proxy_config.h"
 
 namespace nmanager::settings {
 

@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "hooks/chains/chain_table.h"
 #include "hooks/iptables_legacy/legacy_backend.h"
 #include "hooks/iptables_nft/nft_backend.h"
-#include "hooks/chains/chain_table.h"
 #include "test/support/command.h"
 
 namespace nmanager::bench {

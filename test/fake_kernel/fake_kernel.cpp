@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "hooks/intent/kube_checksum.h"
 #include "hooks/chains/rule_text.h"
+#include "hooks/intent/kube_checksum.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;

@@ -6,22 +6,20 @@
 #include "plugin/settings/merge.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::settings;
-
 using nmanager::test::one_line;
 using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  nmanager::KubeProxyFiles files;
-  files.config = nmanager::parse_kube_proxy_config(text);
+  nmanager::settings::KubeProxyFiles files;
+  files.config = nmanager::settings::parse_kube_proxy_config(text);
   if (!files.config) require(one_line(files.config.error().message));
-  const nmanager::Settings settings = nmanager::merge_kube_proxy_files({}, files);
+  const nmanager::Settings settings = nmanager::settings::merge_kube_proxy_files({}, files);
   require(settings.masquerade_bit.value >= 0 && settings.masquerade_bit.value <= 31);
   for (const auto& cidr : {settings.pod_cidr_ipv4.value, settings.pod_cidr_ipv6.value}) {
     if (cidr) require(cidr->length() > 0);
   }
   for (const auto& note : settings.notes) require(one_line(note));
-  require(one_line(nmanager::settings_line(settings)));
+  require(one_line(nmanager::settings::settings_line(settings)));
   return 0;
 }

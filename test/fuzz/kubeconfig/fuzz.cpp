@@ -5,14 +5,12 @@
 #include "plugin/api/api_access.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::api;
-
 using nmanager::test::one_line;
 using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto access = nmanager::parse_kubeconfig(text, "/folder/kubeconfig");
+  const auto access = nmanager::api::parse_kubeconfig(text, "/folder/kubeconfig");
   if (!access) {
     require(one_line(access.error().message));
     require(access.error().message.starts_with("/folder/kubeconfig: "));

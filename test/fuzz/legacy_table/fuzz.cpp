@@ -4,21 +4,18 @@
 #include <cstring>
 #include <vector>
 
+#include "hooks/chains/rule_text.h"
 #include "hooks/iptables_legacy/blob.h"
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/observe.h"
-#include "hooks/chains/rule_text.h"
 #include "hooks/values/hook_number.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::chains;
-using namespace nmanager::iptables_legacy;
-
-using nmanager::ObservedRule;
 using nmanager::Table;
+using nmanager::chains::ObservedRule;
 using nmanager::test::require;
-namespace legacy = nmanager::legacy;
+namespace iptables_legacy = nmanager::iptables_legacy;
 
 namespace {
 

@@ -6,15 +6,13 @@
 #include "plugin/neighbour/metrics_text.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::neighbour;
-
 using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto mode = nmanager::parse_proxy_mode(text);
+  const auto mode = nmanager::neighbour::parse_proxy_mode(text);
   if (!mode) require(nmanager::test::one_line(mode.error().message));
-  const nmanager::ProxyMetrics metrics = nmanager::parse_proxy_metrics(text);
+  const nmanager::neighbour::ProxyMetrics metrics = nmanager::neighbour::parse_proxy_metrics(text);
   for (const auto& seconds : {metrics.last_sync, metrics.last_sync_ipv4, metrics.last_sync_ipv6}) {
     if (seconds) require(std::isfinite(*seconds) && *seconds > 0);
   }

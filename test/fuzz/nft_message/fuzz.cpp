@@ -8,11 +8,8 @@
 
 #include "hooks/iptables_nft/codec.h"
 #include "hooks/netlink/message.h"
+#include "hooks/netlink/objects.h"
 #include "test/fuzz/require.h"
-
-using namespace nmanager::chains;
-using namespace nmanager::iptables_nft;
-using namespace nmanager::netlink;
 
 using nmanager::Family;
 using nmanager::test::require;
@@ -20,10 +17,11 @@ using nmanager::test::require;
 namespace {
 
 void look_at(const nlmsghdr& message) {
-  (void)nmanager::jump_target(message);
+  (void)nmanager::netlink::jump_target(message);
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    const nmanager::ObservedRule seen = nmanager::decode_rule(family, message);
-    if (seen.rule) require(nmanager::encode_rule(family, *seen.rule) != nullptr);
+    const nmanager::chains::ObservedRule seen =
+        nmanager::iptables_nft::decode_rule(family, message);
+    if (seen.rule) require(nmanager::iptables_nft::encode_rule(family, *seen.rule) != nullptr);
   }
 }
 
@@ -32,6 +30,6 @@ void look_at(const nlmsghdr& message) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   // Aligned as the receive buffer is, and of exact size.
   const std::vector<char> exact(data, data + size);
-  nmanager::for_each_message(exact.data(), size, look_at);
+  nmanager::netlink::for_each_message(exact.data(), size, look_at);
   return 0;
 }

@@ -6,27 +6,27 @@
 #include "plugin/services/store.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::services;
-
 using nmanager::test::one_line;
 using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
-  require(one_line(nmanager::decode_status_message(text)));
-  auto page = nmanager::decode_list(text);
+  require(one_line(nmanager::services::decode_status_message(text)));
+  auto page = nmanager::services::decode_list(text);
   if (!page) {
     require(one_line(page.error().message));
     return 0;
   }
-  for (const nmanager::Undecodable& bad : page->undecodable) require(one_line(bad.reason));
-  nmanager::ServiceStore store;
+  for (const nmanager::services::Undecodable& bad : page->undecodable)
+    require(one_line(bad.reason));
+  nmanager::services::ServiceStore store;
   (void)store.replace(std::move(page->services), {});
   for (const auto& [key, service] : store.services()) require(!key.empty() && key == service.key);
   for (const bool any_policy : {false, true}) {
-    nmanager::QualifySettings settings;
+    nmanager::services::QualifySettings settings;
     settings.any_external_policy = any_policy;
-    const nmanager::Qualified qualified = nmanager::qualify_all(store, settings);
+    const nmanager::services::Qualified qualified =
+        nmanager::services::qualify_all(store, settings);
     for (const auto& address : qualified.addresses) {
       require(address.external.family() == address.cluster.family());
       require(!address.ports.empty() && store.services().contains(address.owner));

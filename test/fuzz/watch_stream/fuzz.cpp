@@ -9,27 +9,24 @@
 #include "plugin/services/decode.h"
 #include "test/fuzz/require.h"
 
-using namespace nmanager::api;
-using namespace nmanager::services;
-
 using nmanager::test::one_line;
 using nmanager::test::require;
 
 namespace {
 
 void decode(const std::string& line) {
-  const auto event = nmanager::decode_watch_line(line);
+  const auto event = nmanager::services::decode_watch_line(line);
   if (!event) {
     require(one_line(event.error().message));
     return;
   }
-  if (const auto* changed = std::get_if<nmanager::WatchAddedOrModified>(&event->body)) {
+  if (const auto* changed = std::get_if<nmanager::services::WatchAddedOrModified>(&event->body)) {
     require(!changed->service.key.empty());
-  } else if (const auto* deleted = std::get_if<nmanager::WatchDeleted>(&event->body)) {
+  } else if (const auto* deleted = std::get_if<nmanager::services::WatchDeleted>(&event->body)) {
     require(!deleted->key.empty());
-  } else if (const auto* error = std::get_if<nmanager::WatchError>(&event->body)) {
+  } else if (const auto* error = std::get_if<nmanager::services::WatchError>(&event->body)) {
     require(one_line(error->message) && one_line(error->reason));
-  } else if (const auto* bad = std::get_if<nmanager::Undecodable>(&event->body)) {
+  } else if (const auto* bad = std::get_if<nmanager::services::Undecodable>(&event->body)) {
     require(one_line(bad->reason));
   }
 }
@@ -40,10 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::size_t chunk = std::max<std::size_t>(*data, 1);
   const std::string_view stream(reinterpret_cast<const char*>(data) + 1, size - 1);
-  nmanager::LineSplitter whole;
+  nmanager::api::LineSplitter whole;
   std::vector<std::string> lines;
   require(whole.add(stream, lines));
-  nmanager::LineSplitter cut;
+  nmanager::api::LineSplitter cut;
   std::vector<std::string> same;
   for (std::size_t at = 0; at < stream.size(); at += chunk) {
     require(cut.add(stream.substr(at, chunk), same));

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "hooks/chains/rule_text.h"
 #include "hooks/iptables_legacy/blob.h"
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
-#include "hooks/chains/rule_text.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {

@@ -42,7 +42,8 @@ std::string save(TableId id, bool counters = true);
 void restore(TableId id, const std::string& lines);
 
 /// The commit of make_plan(desired, observed); the test fails when it fails.
-chains::Commit apply(chains::ChainBackend& backend, TableId id, const chains::DesiredTable& desired);
+chains::Commit apply(chains::ChainBackend& backend, TableId id,
+                     const chains::DesiredTable& desired);
 /// What stands there now.
 chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
 

@@ -8,10 +8,10 @@
 #include <thread>
 #include <vector>
 
+#include "hooks/chains/rule_text.h"
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/observe.h"
-#include "hooks/chains/rule_text.h"
 #include "test/support/denial.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 

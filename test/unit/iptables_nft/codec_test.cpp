@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <sstream>
 
+#include "hooks/chains/rule_text.h"
 #include "hooks/iptables_nft/codec.h"
 #include "hooks/iptables_nft/observe.h"
 #include "hooks/iptables_nft/write.h"
-#include "hooks/chains/rule_text.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {

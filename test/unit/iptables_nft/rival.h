@@ -6,9 +6,9 @@
 #include <functional>
 #include <string>
 
-#include "hooks/netlink/batch.h"
 #include "hooks/iptables_nft/observe.h"
 #include "hooks/iptables_nft/write.h"
+#include "hooks/netlink/batch.h"
 
 namespace nmanager::test {
 
@@ -28,7 +28,8 @@ class Rival {
   }
 
   /// False: somebody was faster.
-  bool attempt(netlink::Generation generation, const std::function<void(iptables_nft::Writer&)>& write) {
+  bool attempt(netlink::Generation generation,
+               const std::function<void(iptables_nft::Writer&)>& write) {
     netlink::Batch batch(generation);
     iptables_nft::Writer writer(batch, id_);
     write(writer);
@@ -36,7 +37,8 @@ class Rival {
     const auto errors = netlink_.send(batch);
     REQUIRE(errors.ok());
     for (const netlink::BatchError& error : *errors) {
-      if (error.code != ERESTART) FAIL(netlink::describe(batch.find(error.sequence)) << ' ' << error.code);
+      if (error.code != ERESTART)
+        FAIL(netlink::describe(batch.find(error.sequence)) << ' ' << error.code);
     }
     return errors->empty();
   }

@@ -4,9 +4,9 @@
 #include <functional>
 #include <random>
 
+#include "hooks/chains/chain_table.h"
 #include "hooks/chains/sync.h"
 #include "hooks/values/edit_script.h"
-#include "hooks/chains/chain_table.h"
 #include "test/fake_kernel/fake_kernel.h"
 
 using namespace nmanager;

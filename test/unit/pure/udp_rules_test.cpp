@@ -1,5 +1,6 @@
 // Which UDP flows have to begin anew when a nat table changes.
-#include "hooks/conntrack/stale_flows.h"
+#include "hooks//conntrack/stale_flows.h"
+#include "hooks/chains/udp_change.h"
 
 #include <doctest/doctest.h>
 
@@ -9,6 +10,7 @@
 namespace nmanager::test {
 using namespace nmanager::chains;
 using namespace nmanager::conntrack;
+using namespace nmanager::chains;
 namespace {
 
 constexpr TableId kNat{Family::kIpv4, Table::kNat};

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "hooks/values/hash.h"
 #include "hooks/chains/rule_text.h"
+#include "hooks/values/hash.h"
 #include "hooks/values/table.h"
 
 using namespace nmanager;
