@@ -64,9 +64,14 @@ struct ProxySync {
 struct CanaryKnown {
   std::optional<bool> stands;
 };
+/// Whether this process may write in this network namespace. `other`: the nmanager that does, in
+/// words; empty: it is this one.
+struct NodeClaimed {
+  std::string other;
+};
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, Tick>;
+                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, NodeClaimed, Tick>;
 
 }  // namespace nmanager

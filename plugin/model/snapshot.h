@@ -57,7 +57,8 @@ struct TableStatus {
 /// kube-proxy's own rules in one family.
 struct KubeStatus {
   Family family = Family::kIpv4;
-  bool present = false;  // KUBE-SERVICES stands in nat
+  bool present = false;    // KUBE-SERVICES exists in nat
+  std::string unreadable;  // why that could not be read when last tried; empty: it could
   std::uint64_t checksum = 0;
   std::uint64_t resyncs = 0;               // times the checksum or stamp moved
   std::optional<WallTime> last_resync;     // when we saw it move
@@ -103,12 +104,15 @@ struct Snapshot {
   std::vector<KubeStatus> kube;
   ApiState api;
   bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
+  bool services_wanted = false;    // rules may follow from Services: they are listed and watched
+  std::string why_no_services;     // unless services_wanted
   bool services_listed = false;
   std::size_t services = 0;
   std::size_t services_with_rules = 0;
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
   std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
+  std::uint64_t lost_log_lines = 0;  // dropped since the start, since nobody read standard error
   std::vector<Check> checks;          // readiness, in order
   std::vector<std::string> warnings;  // one line each, in words, for people
   std::vector<SettingShown> settings;

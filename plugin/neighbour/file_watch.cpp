@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <deque>
+#include <utility>
 
 namespace nmanager::neighbour {
 
@@ -74,13 +75,15 @@ FileWatch::~FileWatch() {
 }
 
 void FileWatch::set_paths(std::vector<std::string> paths) {
-  stamps_.clear();
+  const auto known = std::exchange(stamps_, {});
   for (std::string& path : paths) {
     if (!path.empty()) stamps_.try_emplace(std::move(path));
   }
-  read_events();
   arm();
-  for (auto& [path, stamp] : stamps_) stamp = stamp_of(path);
+  for (auto& [path, stamp] : stamps_) {
+    const auto before = known.find(path);
+    stamp = before == known.end() ? stamp_of(path) : before->second;
+  }
 }
 
 std::vector<std::string> FileWatch::drain() {

@@ -24,7 +24,8 @@ class FileWatch {
   /// Never blocks; right at any time, so it may also be called by a timer (renamed ancestors of the
   /// directory make no event).
   [[nodiscard]] std::vector<std::string> drain();
-  /// Watch these from now on; the state they are in now counts as known.
+  /// Watch these from now on. The state that a new one is in now counts as known; of one that is
+  /// watched already nothing is forgotten: a change since the last drain() is still reported.
   void set_paths(std::vector<std::string> paths);
 
  private:

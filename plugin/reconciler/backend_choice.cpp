@@ -78,4 +78,34 @@ BackendDecision choose_backend(const BackendQuestion& question) {
   return decision;
 }
 
+void BackendHistory::note(BackendChoice backend, const std::string& why, bool worked_before,
+                          TimePoint now) {
+  const auto found = troubles_.find(backend);
+  if (why.empty()) {
+    if (found != troubles_.end() && !found->second.given_up) troubles_.erase(found);
+    return;
+  }
+  Trouble& trouble =
+      found != troubles_.end() ? found->second : troubles_[backend] = {why, now, std::nullopt};
+  if (trouble.given_up && now - *trouble.given_up >= kTryAgain) trouble = {why, now, std::nullopt};
+  trouble.why = why;
+  const bool lasts = !worked_before || now - trouble.since >= kPatience;
+  if (lasts && !trouble.given_up) trouble.given_up = now;
+}
+
+std::optional<std::string> BackendHistory::failed(BackendChoice backend, TimePoint now) const {
+  const auto found = troubles_.find(backend);
+  if (found == troubles_.end() || !found->second.given_up) return std::nullopt;
+  if (now - *found->second.given_up >= kTryAgain) return std::nullopt;
+  return found->second.why;
+}
+
+BackendFailures BackendHistory::failures(TimePoint now) const {
+  BackendFailures failures;
+  for (const auto& [backend, trouble] : troubles_) {
+    if (const auto why = failed(backend, now)) failures[backend] = *why;
+  }
+  return failures;
+}
+
 }  // namespace nmanager::reconciler

@@ -24,10 +24,15 @@ void Contest::repaired(TimePoint now) {
 
 void Contest::look(TimePoint now) {
   while (!repairs_.empty() && now - repairs_.front() > kWindow) repairs_.pop_front();
-  if (contested() && now - last_repair_ > 2 * delay_) {
+  if (contested() && now >= *calm_at()) {
     delay_ = Millis::zero();
     repairs_.clear();
   }
+}
+
+std::optional<TimePoint> Contest::calm_at() const {
+  if (!contested()) return std::nullopt;
+  return last_repair_ + 2 * delay_;
 }
 
 std::optional<TimePoint> Contest::not_before() const {

@@ -37,9 +37,11 @@ class Contest {
   static constexpr Millis kMaxDelay{10'000};
 
   void repaired(TimePoint now);
-  /// To be called when time passes: ends the contest after a quiet while.
+  /// To be called whenever time may have passed: ends the contest after a quiet while.
   void look(TimePoint now);
   [[nodiscard]] bool contested() const { return delay_ > Millis::zero(); }
+  /// When the contest ends by itself, if nothing is repaired until then; nothing: there is none.
+  [[nodiscard]] std::optional<TimePoint> calm_at() const;
   /// Not before this may the next repair be made; nothing: at once.
   [[nodiscard]] std::optional<TimePoint> not_before() const;
 

@@ -48,11 +48,13 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
 
 void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Action>& actions) {
   KubeState& kube = kube_of(state, looked.family);
+  kube.status.unreadable.clear();
   if (!looked.stamp.ok()) {
     const ErrorKind kind = looked.stamp.error().kind;
     if (kind != ErrorKind::kAbsent && kind != ErrorKind::kUnsupported) {
       kube.content_due = true;  // could not tell: look again after a rest
       kube.content_not_before = now.mono + Millis(1000);
+      kube.status.unreadable = looked.stamp.error().message;
       return;
     }
     kube.stamp.reset();

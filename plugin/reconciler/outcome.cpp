@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "plugin/reconciler/kube.h"
@@ -36,18 +37,42 @@ void count_drops(TableState& table, std::uint64_t seen) {
   table.drops_seen = seen;
 }
 
-void take_repair(TableState& table, const SyncReport& report, Now now,
-                 std::vector<Action>& actions) {
+/// Jumps do not depend on Services: while rules were in place, one that is wrong was made so by
+/// somebody else, whatever else the commit brought.
+bool is_damage(const Finding& finding) {
+  switch (finding.cause) {
+    case Cause::kJumpMissing:
+    case Cause::kJumpDisplaced:
+    case Cause::kJumpDuplicated:
+    case Cause::kJumpAltered:
+    case Cause::kTableAltered:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// What somebody else had done, of what the commit put right.
+std::vector<Finding> damages_of(const TableState& table, const SyncReport& report) {
+  if (table.verified_digest == table.spec_digest) return report.findings;
+  std::vector<Finding> damages;
+  if (table.want != Want::kRules || !table.held_rules) return damages;
+  std::ranges::copy_if(report.findings, std::back_inserter(damages), is_damage);
+  return damages;
+}
+
+void take_repair(TableState& table, const SyncReport& report, const std::vector<Finding>& damages,
+                 Now now, std::vector<Action>& actions) {
   const auto latency = table.changed_at ? now.mono - *table.changed_at : report.duration;
   ++table.status.repairs;
-  for (const Finding& finding : report.findings) ++table.status.repairs_by_cause[finding.cause];
+  for (const Finding& finding : damages) ++table.status.repairs_by_cause[finding.cause];
   table.status.repair_latency.observe(latency);
   table.contest.repaired(now.mono);
   table.status.rival = table.changed_by;
   const std::string by = table.changed_by.empty() ? "" : " (changed by " + table.changed_by + ")";
   actions.emplace_back(LogLine{LogLine::Level::kWarning, to_string(table.id) + ": repaired after " +
                                                              in_ms(latency) + ": " +
-                                                             in_words(report.findings) + by});
+                                                             in_words(damages) + by});
 }
 
 void take_sync(TableState& table, const SyncReport& report, std::vector<Action>& actions) {
@@ -66,11 +91,10 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
     if (!report.udp.empty()) {
       actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
     }
-    if (table.verified_digest == table.spec_digest) {
-      take_repair(table, report, now, actions);
-    } else {
-      take_sync(table, report, actions);
-    }
+    const std::vector<Finding> damages = damages_of(table, report);
+    const bool repaired = table.verified_digest == table.spec_digest || !damages.empty();
+    if (repaired) take_repair(table, report, damages, now, actions);
+    if (table.verified_digest != table.spec_digest) take_sync(table, report, actions);
     for (const ChainName& chain : report.still_referenced) {
       actions.emplace_back(
           LogLine{LogLine::Level::kWarning,
@@ -82,6 +106,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }
   table.verified_digest = table.spec_digest;
+  table.held_rules = table.want == Want::kRules;
   table.verified_at = now.mono;
   table.changed_at.reset();
   table.changed_by.clear();

@@ -27,8 +27,18 @@ bool in_sync(const TableState& table) {
   return table.status.in_sync && !table.changed_at;
 }
 
+/// Only one nmanager may write in a network namespace.
+Check instance_check(const State& state) {
+  return {"only-instance", false, false, state.other_nmanager + " keeps the rules of this node"};
+}
+
 Check services_check(const State& state) {
   Check check{"services-listed", state.store.listed(), false, {}};
+  if (!services_wanted(state)) {
+    check.ok = true;
+    check.detail = "not needed: " + why_no_services(state);
+    return check;
+  }
   check.detail = check.ok
                      ? std::to_string(state.store.size()) + " Services"
                      : "the first list of Services is not complete: " +
@@ -70,7 +80,9 @@ Check kube_check(const State& state, WallTime now) {
   Check check{"kube-proxy-synced", false, false, {}};
   bool any = false;
   bool pending = false;
+  std::string unreadable;
   for (const KubeState& kube : state.kube) {
+    if (!kube.status.unreadable.empty()) unreadable = kube.status.unreadable;
     any = any || kube.status.present;
     pending = pending || (kube.status.present && kube.resynced_at);
     if (!kube.status.present || !kube.status.last_resync) continue;
@@ -88,6 +100,11 @@ Check kube_check(const State& state, WallTime now) {
     check.detail = any ? "nftables mode: kube-proxy's table stands"
                        : "nftables mode: kube-proxy keeps no iptables chains";
     if (!check.ok) check.detail = "no table kube-proxy: kube-proxy has not synced yet";
+    return check;
+  }
+  if (!unreadable.empty()) {
+    check.ok = false;
+    check.detail = "kube-proxy's chains could not be read: " + unreadable;
     return check;
   }
   if (!any) check.detail = "no KUBE-SERVICES chain in nat: kube-proxy has not synced yet";
@@ -111,6 +128,11 @@ Check proxy_check(const State& state) {
 
 Check api_check(const State& state) {
   Check check{"api-server", state.api.last_error.empty(), true, {}};
+  if (!services_wanted(state)) {
+    check.ok = true;
+    check.detail = "not asked: no Services are needed";
+    return check;
+  }
   check.detail = state.api.server;
   if (!check.ok) check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
   return check;
@@ -126,7 +148,10 @@ Check mode_check(const State& state) {
 }
 
 std::vector<Check> checks_of(const State& state, WallTime now) {
-  std::vector<Check> checks{services_check(state), backend_check(state)};
+  std::vector<Check> checks;
+  if (!state.other_nmanager.empty()) checks.push_back(instance_check(state));
+  checks.push_back(services_check(state));
+  checks.push_back(backend_check(state));
   for (const TableState& table : state.tables) {
     if (table.want != Want::kLeave) checks.push_back(table_check(table, now));
   }
@@ -157,6 +182,8 @@ Snapshot make_snapshot(const State& state, Now now) {
   for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
   snapshot.be_liberal = state.conntrack.be_liberal;
   snapshot.api = state.api;
+  snapshot.services_wanted = services_wanted(state);
+  if (!snapshot.services_wanted) snapshot.why_no_services = why_no_services(state);
   snapshot.services_listed = state.store.listed();
   snapshot.services = state.store.size();
   snapshot.services_with_rules = state.qualified.services_with_rules;

@@ -34,6 +34,8 @@ struct TableState {
   bool spec_stale = true;                        // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the spec that was last verified
 
+  bool held_rules = false;  // rules were in place when it was last verified
+
   bool due = false;                     // has to be looked at
   std::optional<TimePoint> changed_at;  // first unverified change by others
   std::string changed_by;               // who, when known
@@ -70,6 +72,7 @@ struct State {
   Settings settings;
   WallTime started_at;
   services::ServiceStore store;
+  std::string other_nmanager;  // the one that keeps this node's rules; empty: this one does
   std::vector<std::string> undecodable_keys;  // of the list that is being made
   std::set<std::string> undecodable_logged;
   ApiState api;

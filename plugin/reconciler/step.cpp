@@ -32,6 +32,7 @@ class Intake {
   Intake(State& state, Now now, Actions& actions) : state_(state), now_(now), actions_(actions) {}
 
   void operator()(ApiEvent event) {
+    if (!services_wanted(state_)) return;  // of a client that was just stopped
     std::visit([this](auto&& one) { take(std::forward<decltype(one)>(one)); }, std::move(event));
   }
 
@@ -91,9 +92,18 @@ class Intake {
 
   void operator()(const CanaryKnown& canary) { state_.canary = canary.stands; }
 
-  void operator()(const Tick&) {
-    for (TableState& table : state_.tables) table.contest.look(now_.mono);
+  void operator()(const NodeClaimed& claimed) {
+    if (claimed.other == state_.other_nmanager) return;
+    state_.other_nmanager = claimed.other;
+    if (state_.other_nmanager.empty()) {
+      log(actions_, LogLine::Level::kInfo, "the other nmanager has ended: this one keeps the rules");
+    } else {
+      log(actions_, LogLine::Level::kError,
+          state_.other_nmanager + " keeps the rules of this node: this one waits until it ends");
+    }
   }
+
+  void operator()(const Tick&) {}
 
  private:
   void take(ServicesListed listed) {
@@ -119,7 +129,9 @@ class Intake {
   void take(const ServiceUndecodable& bad) {
     constexpr std::size_t kMostLogged = 1000;
     ++state_.undecodable;
-    if (!bad.key.empty()) state_.undecodable_keys.push_back(bad.key);
+    // Only a list asks what to keep: a watch that goes on for ever must not make this grow.
+    const bool listing = state_.api.phase == ApiState::Phase::kListing;
+    if (listing && !bad.key.empty()) state_.undecodable_keys.push_back(bad.key);
     if (state_.undecodable_logged.size() >= kMostLogged) return;
     if (!state_.undecodable_logged.insert(bad.key).second) return;
     log(actions_, LogLine::Level::kWarning,
@@ -146,6 +158,7 @@ class Intake {
       table.due = true;
       table.verified_at.reset();
       table.verified_digest.reset();
+      table.held_rules = false;
       table.not_before = {};
       table.drops_seen = 0;
       table.status.in_sync = false;
@@ -194,9 +207,10 @@ void drop_unused(State& state, TimePoint now, Actions& actions) {
 }
 
 void collect(State& state, TimePoint now, Actions& actions) {
-  if (state.backend.name.empty()) return;
+  if (state.backend.name.empty() || !state.other_nmanager.empty()) return;
   SyncTables due;
   for (TableState& table : state.tables) {
+    table.contest.look(now);
     table.status.contested = table.contest.contested();
     if (!may_sync(table, now)) continue;
     table.due = false;
@@ -211,6 +225,17 @@ void collect(State& state, TimePoint now, Actions& actions) {
     actions.emplace_back(LookAtKube{kube.family, kube.content_due ? std::nullopt : kube.stamp,
                                     now >= kube.content_not_before});
   }
+}
+
+/// Services that are not wanted any more are not kept.
+void drop_services(State& state, Actions& actions) {
+  if (services_wanted(state) || (!state.store.listed() && state.store.size() == 0)) return;
+  state.store = {};
+  state.api = {};
+  state.qualified = {};
+  state.undecodable_keys.clear();
+  state.undecodable_logged.clear();
+  actions.emplace_back(TrimMemory{});
 }
 
 /// Each warning once, when it comes up; not before the neighbour was asked for the first time.
@@ -247,6 +272,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now) {
   Actions actions;
   for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
+  drop_services(state, actions);
   update_wants(state);
   log_warnings(state, actions);
   tell_health(state, actions);
@@ -261,6 +287,7 @@ TimePoint wake_at(const State& state, TimePoint now) {
   const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
   for (const TableState& table : state.tables) {
     if (table.spec) no_later(table.looked_at + kKeepSpec);
+    if (const auto calm_at = table.contest.calm_at()) no_later(*calm_at);
     if (table.want == Want::kLeave) continue;
     if (table.due) {
       no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));

@@ -97,6 +97,41 @@ bool all_stand(const State& state) {
   });
 }
 
+bool has_unverified_change(const State& state) {
+  return std::ranges::any_of(state.tables, [](const TableState& table) {
+    return table.want != Want::kLeave && table.changed_at.has_value();
+  });
+}
+
+std::string trouble_of_backend(const State& state) {
+  for (const TableState& table : state.tables) {
+    if (table.want != Want::kRules || !table.status.error) continue;
+    const ErrorKind kind = table.status.error->kind;
+    if (kind == ErrorKind::kUnsupported || kind == ErrorKind::kAbsent) {
+      return to_string(table.id) + ": " + table.status.error->message;
+    }
+  }
+  return {};
+}
+
+bool has_worked(const State& state) {
+  return std::ranges::any_of(
+      state.tables, [](const TableState& table) { return table.verified_digest.has_value(); });
+}
+
+bool services_wanted(const State& state) {
+  return state.other_nmanager.empty() && external_cluster_on(state);
+}
+
+std::string why_no_services(const State& state) {
+  if (!state.other_nmanager.empty()) return "another nmanager keeps the rules";
+  if (state.settings.external_cluster.value == Switch::kOff) {
+    return "the external-cluster rules are off";
+  }
+  if (!state.mode.mode) return "kube-proxy's mode is not known";
+  return "kube-proxy runs in " + std::string(to_string(*state.mode.mode)) + " mode";
+}
+
 std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table) {
   if (table.spec_stale || !table.spec) {
     table.spec = std::make_shared<const TableSpec>(make_spec(state, table));

@@ -22,6 +22,20 @@ void update_wants(State& state);
 /// Every table that may be kept here is decided upon, and is as wanted.
 [[nodiscard]] bool all_stand(const State& state);
 
+/// A change was seen in a table whose rules were not verified since.
+[[nodiscard]] bool has_unverified_change(const State& state);
+
+/// Why the backend in use is of no use here, one line; empty: it works, or may work later.
+[[nodiscard]] std::string trouble_of_backend(const State& state);
+/// Some table was verified through the backend in use.
+[[nodiscard]] bool has_worked(const State& state);
+
+/// Services have to be listed and watched: rules may follow from them. While kube-proxy's mode is
+/// not known they do not.
+[[nodiscard]] bool services_wanted(const State& state);
+/// Why not, for people; of use unless services_wanted().
+[[nodiscard]] std::string why_no_services(const State& state);
+
 /// True while the external-cluster rules are wanted by mode and settings.
 [[nodiscard]] bool external_cluster_on(const State& state);
 

@@ -1,21 +1,16 @@
 #include "plugin/run/commands.h"
 
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "plugin/api/api_client.h"
-#include "plugin/api/http_client.h"
 #include "plugin/neighbour/http_get.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
-#include "plugin/run/access.h"
-#include "plugin/run/backend_slot.h"
-#include "plugin/run/neighbourhood.h"
-#include "plugin/services/decode.h"
-#include "plugin/settings/parse.h"
+#include "plugin/run/backends.h"
+#include "plugin/run/service_file.h"
+#include "plugin/run/surroundings.h"
 
 namespace nmanager::run {
 
@@ -28,36 +23,31 @@ void print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
 }
 
-Result<ServicesListed> services_from_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{ErrorKind::kAbsent, path + " cannot be read"};
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  auto page = services::decode_list(std::move(text));
-  if (!page) return Error{page.error().kind, path + ": " + page.error().message};
-  for (const services::Undecodable& bad : page->undecodable) {
-    say("Service " + bad.key + " is skipped: " + bad.reason);
+Result<ServicesListed> services_of(const Settings& settings, const World& world) {
+  if (!settings.services_file.empty()) {
+    std::vector<std::string> skipped;
+    auto services = read_services(settings.services_file, skipped);
+    for (const std::string& line : skipped) say(line);
+    return services;
   }
-  return ServicesListed{std::move(page->services), page->resource_version};
-}
-
-Result<ServicesListed> services_of(const Settings& settings) {
-  if (!settings.services_file.empty()) return services_from_file(settings.services_file);
-  const auto access = choose_access(settings);
+  const auto access = world.api_server.access(settings);
   if (!access) return access.error();
-  api::start_http_library();
-  return api::list_once(*access);
+  return world.api_server.list_once(*access);
 }
 
 /// The state after one look around, as `run` would have it after its first list.
-Result<reconciler::State> look_once(Neighbourhood& around) {
+Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   const Settings& settings = around.settings();
-  const Now now{std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
-  auto services = services_of(settings);
-  if (!services) return services.error();
+  const Now now = world.process.now();
   reconciler::State state = reconciler::initial_state(settings, now);
-  std::vector<Event> events = around.look(std::nullopt);
+  around.ask_once();
+  (void)step(state, around.look(std::nullopt), now);
+  if (!services_wanted(state)) return state;
+  auto services = services_of(settings, world);
+  if (!services) return services.error();
+  std::vector<Event> events;
   events.emplace_back(ApiEvent(std::move(*services)));
-  (void)reconciler::step(state, std::move(events), now);
+  (void)step(state, std::move(events), now);
   return state;
 }
 
@@ -69,10 +59,10 @@ bool clean_up(Backend& backend) {
     const SyncReport& report = reports[i];
     const std::string where = std::string(backend.name()) + ", " + to_string(goals[i].id);
     if (report.verified) {
-      if (report.committed) say(where + ": our chains are removed");
+      if (report.committed) say(where + ": our chains were removed");
       for (const ChainName& chain : report.still_referenced) {
         say(where + ": " + chain.str() +
-            " is emptied but stays: a rule of somebody else jumps to it");
+            " was emptied but remains: a rule of somebody else jumps to it");
         clean = false;
       }
     } else if (report.error->kind != ErrorKind::kAbsent &&
@@ -86,37 +76,51 @@ bool clean_up(Backend& backend) {
 
 }  // namespace
 
-int plan_command(const Settings& own) {
-  Neighbourhood around(own);
-  Settings settings = around.settings();
-  auto state = look_once(around);
+int plan_command(const Settings& own, const World& world) {
+  Surroundings around(own, world);
+  auto state = look_once(around, world);
   if (!state) {
     say(state.error().message);
     return kExitFailed;
   }
-  for (const std::string& warning : reconciler::warnings_of(*state)) say(warning);
-  BackendSlot slot(settings, TableCreation::kNever);
-  const auto known = slot.look(std::chrono::steady_clock::now(), state->mode.mode, {});
-  if (slot.backend() == nullptr) {
+  for (const std::string& warning : warnings_of(*state)) say(warning);
+  Backends backends(around.settings(), world.kernel, TableCreation::kNever);
+  const auto known = backends.look(world.process.now().mono, state->mode.mode, {});
+  if (backends.backend() == nullptr) {
     say(known ? known->note : "no backend can be used here");
     return kExitFailed;
   }
   if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
   for (reconciler::TableState& table : state->tables) {
-    if (table.want != reconciler::Want::kLeave)
-      goals.push_back({table.id, reconciler::spec_of(*state, table)});
+    if (table.want != reconciler::Want::kLeave) {
+      goals.push_back({table.id, spec_of(*state, table)});
+    }
   }
-  const PlanText plan = slot.backend()->plan_text(goals);
+  const PlanText plan = backends.backend()->plan_text(goals);
   for (const std::string& problem : plan.problems) say(problem);
   print(plan.text);
+  if (plan.text.empty() && plan.problems.empty()) say("nothing to change");
   return plan.problems.empty() ? kExitDone : kExitFailed;
 }
 
-int cleanup_command(const Settings& own) {
-  const Neighbourhood around(own);
+int cleanup_command(const Settings& own, const World& world) {
+  if (const std::string other = world.process.claim_node(); !other.empty()) {
+    say(other + " keeps the rules of this node and would put them back: stop it first");
+    return kExitFailed;
+  }
   bool clean = true;
-  for (const auto& backend : every_backend(around.settings())) clean = clean_up(*backend) && clean;
+  for (const BackendChoice choice : every_backend()) {
+    const auto made = world.kernel.make_backend(
+        choice,
+        {.create_tables = false, .lock_wait = own.lock_wait.value, .poll_only = true});
+    if (made) {
+      clean = clean_up(*made->backend) && clean;
+    } else if (made.error().kind != ErrorKind::kUnsupported) {
+      say(std::string(to_string(choice)) + ": " + made.error().message);
+      clean = false;
+    }
+  }
   return clean ? kExitDone : kExitFailed;
 }
 

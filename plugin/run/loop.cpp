@@ -1,102 +1,145 @@
 #include "plugin/run/loop.h"
 
-#include <malloc.h>
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 
-#include "hooks/conntrack/forget_flows.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
+#include "plugin/settings/definitions.h"
 
 namespace nmanager::run {
 
 namespace {
+
+using Level = reconciler::LogLine::Level;
 
 constexpr Millis kLookAroundInterval{5'000};
 constexpr Millis kLongestWait{1'000};  // /livez and the ages in /readyz want a turn now and then
 
 }  // namespace
 
-Loop::Loop(const Settings& settings, Mailbox<Event>& mailbox, std::shared_ptr<spdlog::logger> log,
-           LoopHooks hooks)
-    : state_(reconciler::initial_state(settings, now())),
+Loop::Loop(const Settings& own, std::string version, const World& world, Mailbox<Event>& mailbox)
+    : world_(world),
+      version_(std::move(version)),
       mailbox_(mailbox),
-      log_(std::move(log)),
-      hooks_(std::move(hooks)),
-      slot_(settings) {}
-
-Now Loop::now() {
-  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+      around_(own, world),
+      state_(reconciler::initial_state(around_.settings(), world.process.now())),
+      backends_(around_.settings(), world.kernel),
+      feed_(world.api_server, mailbox) {
+  around_.start_asking();
 }
 
-void Loop::run(int stop_fd) {
+void Loop::run() {
   do {
-    turn(gather());
+    turn();
+  } while (world_.process.wait(next_turn(), wake_fds()));
+}
+
+void Loop::turn() {
+  if (claim_node()) {
+    take(gather());
+    // A repair does not wait for a look at the evidence, nor for what may be left elsewhere.
     choose_backend();
-    publish();
-    hooks_.beat();
-  } while (wait(stop_fd));
+    follow_services();
+    clear_others();
+  }
+  publish();
+  world_.output.beat(mono());
+}
+
+/// False: another nmanager keeps the rules of this network namespace; nothing is touched.
+bool Loop::claim_node() {
+  if (claimed_) return true;
+  std::string other = world_.process.claim_node();
+  claimed_ = other.empty();
+  Events events;
+  events.emplace_back(NodeClaimed{std::move(other)});
+  take(std::move(events));
+  return claimed_;
 }
 
 /// Everything that has happened since the last turn.
 Loop::Events Loop::gather() {
-  const TimePoint time = now().mono;
   Events events;
-  if (ChangeWatch* watch = slot_.watch(); watch != nullptr) {
+  if (ChangeWatch* watch = backends_.watch(); watch != nullptr) {
     for (TableChange& change : watch->drain()) events.emplace_back(std::move(change));
-    if (!events.empty()) slot_.evidence_may_have_changed();
-    next_drain_ = time + watch->poll_interval();
+    if (!events.empty()) backends_.evidence_may_have_changed();
+    next_drain_ = mono() + watch->poll_interval();
   }
   for (Event& event : mailbox_.take()) events.push_back(std::move(event));
-  if (look_around_now_ || time >= next_look_around_) {
-    for (Event& event : hooks_.look_around(kube_chains())) events.push_back(std::move(event));
-    next_look_around_ = time + kLookAroundInterval;
-    look_around_now_ = false;
-  }
+  look_around(events);
   return events;
+}
+
+void Loop::look_around(Events& events) {
+  if (mono() < next_look_around_ && !world_.kube_proxy.has_news()) return;
+  const auto before = settings::effective_settings(around_.settings());
+  for (Event& event : around_.look(kube_chains())) events.push_back(std::move(event));
+  next_look_around_ = mono() + kLookAroundInterval;
+  if (!around_.take_access_changed()) return;
+  log_changes(before);
+  if (!feed_.running() && feed_.problem().empty()) return;
+  const std::string problem = feed_.problem();
+  if (feed_.follow(around_.settings())) {
+    log(Level::kInfo, "access to the API server has changed: Services are listed again");
+  } else if (!feed_.problem().empty() && feed_.problem() != problem) {
+    log(Level::kWarning, "access to the API server: " + feed_.problem());
+  }
+}
+
+void Loop::log_changes(const std::vector<SettingShown>& before) const {
+  const auto after = settings::effective_settings(around_.settings());
+  const auto shown = [](const SettingShown& one) {
+    return (one.value.empty() ? "-" : one.value) + " (" + one.origin + ")";
+  };
+  for (std::size_t i = 0; i < before.size() && i < after.size(); ++i) {
+    if (before[i].value == after[i].value && before[i].origin == after[i].origin) continue;
+    log(Level::kInfo, "setting " + after[i].name + " is now " + shown(after[i]) + ", was " +
+                          shown(before[i]));
+  }
 }
 
 /// Nothing while no table could be looked at.
 std::optional<bool> Loop::kube_chains() const {
-  if (slot_.backend() == nullptr) return std::nullopt;
-  return std::ranges::any_of(state_.kube,
-                             [](const reconciler::KubeState& kube) { return kube.status.present; });
+  if (backends_.backend() == nullptr) return std::nullopt;
+  return std::ranges::any_of(
+      state_.kube, [](const reconciler::KubeState& kube) { return kube.status.present; });
 }
 
-void Loop::turn(Events events) {
+void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions = reconciler::step(state_, std::exchange(events, {}), now());
+    const auto actions =
+        step(state_, std::exchange(events, {}), world_.process.now());
     for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }
 
 void Loop::run_action(const reconciler::Action& action, Events& answers) {
-  if (const auto* sync_action = std::get_if<reconciler::SyncTables>(&action)) {
-    sync(*sync_action, answers);
+  if (const auto* tables = std::get_if<reconciler::SyncTables>(&action)) {
+    sync(*tables, answers);
   } else if (const auto* look = std::get_if<reconciler::LookAtKube>(&action)) {
     look_at_kube(*look, answers);
   } else if (const auto* line = std::get_if<reconciler::LogLine>(&action)) {
-    write_log(*line);
+    log(line->level, line->text);
   } else if (const auto* flows = std::get_if<reconciler::ForgetUdpFlows>(&action)) {
     forget_flows(*flows);
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
-    hooks_.ask_kube_proxy();
+    world_.kube_proxy.ask_soon();
   } else {
-    if (slot_.backend() != nullptr) slot_.backend()->trim();
-    ::malloc_trim(0);
+    if (backends_.backend() != nullptr) backends_.backend()->trim();
+    world_.process.trim_memory();
   }
 }
 
 void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
-  Backend* backend = slot_.backend();
+  Backend* backend = backends_.backend();
   if (backend == nullptr) return;
+  // A lock or a rival may hold the look up: what was seen to have changed is shown before that.
+  if (has_unverified_change(state_)) publish();
   SyncOptions options;
-  options.keep_plan_text = log_->should_log(spdlog::level::debug);
+  options.keep_plan_text = world_.output.logs_debug();
   auto reports = backend->sync(action.goals, options);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
@@ -104,16 +147,16 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
 }
 
 void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
-  Backend* backend = slot_.backend();
+  Backend* backend = backends_.backend();
   if (backend == nullptr) return;
   KubeLooked looked;
   looked.family = action.family;
   looked.stamp = backend->kube_stamp(action.family);
   const bool moved = looked.stamp.ok() && action.known_stamp != *looked.stamp;
   if (moved && action.may_read_content) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = mono();
     auto checksum = backend->kube_checksum(action.family);
-    looked.checksum_cost = std::chrono::steady_clock::now() - start;
+    looked.checksum_cost = mono() - start;
     if (checksum.ok()) {
       looked.checksum = *checksum;
     } else {
@@ -124,95 +167,106 @@ void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
 }
 
 void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
-  const auto deleted = conntrack::forget_udp_flows(action.family, action.change);
+  const std::string family(to_string(action.family));
+  const auto deleted = world_.kernel.forget_flows(action.family, action.change);
   if (!deleted) {
-    log_->warn("{}: UDP flows that began before a change of their rules go on the old way: {}",
-               to_string(action.family), deleted.error().message);
+    log(Level::kWarning, family +
+                             ": UDP flows that began before a change of their rules keep their old "
+                             "translation: " +
+                             deleted.error().message);
   } else if (*deleted > 0) {
-    log_->info("{}: {} UDP flows begin anew under changed rules", to_string(action.family),
-               *deleted);
+    log(Level::kInfo, family + ": " + std::to_string(*deleted) +
+                          " UDP flows were forgotten, so that changed rules apply to them");
   }
 }
 
-void Loop::write_log(const reconciler::LogLine& line) {
-  constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                               spdlog::level::err};
-  log_->log(kLevels.at(static_cast<std::size_t>(line.level)), line.text);
+/// Services are listed and watched only while rules can follow from them.
+void Loop::follow_services() {
+  const bool wanted = services_wanted(state_);
+  if (wanted == feed_.running()) return;
+  if (wanted) {
+    (void)feed_.follow(around_.settings());  // what goes wrong is in the mailbox
+    return;
+  }
+  feed_.stop();
 }
 
-/// After the turn: a repair does not wait for a look at the evidence.
 void Loop::choose_backend() {
-  if (auto news = slot_.look(now().mono, state_.mode.mode, trouble_of_backend())) {
-    Events events;
-    events.emplace_back(std::move(*news));
-    turn(std::move(events));
-  }
-  if (slot_.has_retired(now().mono)) clear_retired();
+  const BackendTrouble trouble{trouble_of_backend(state_), has_worked(state_)};
+  auto news = backends_.look(mono(), state_.mode.mode, trouble);
+  if (!news) return;
+  Events events;
+  events.emplace_back(std::move(*news));
+  take(std::move(events));
 }
 
-/// Why the backend in use is of no use here; empty: it works, or may work later.
-std::string Loop::trouble_of_backend() const {
-  for (const reconciler::TableState& table : state_.tables) {
-    if (table.want != reconciler::Want::kRules || !table.status.error) continue;
-    const ErrorKind kind = table.status.error->kind;
-    if (kind == ErrorKind::kUnsupported || kind == ErrorKind::kAbsent) {
-      return to_string(table.id) + ": " + table.status.error->message;
-    }
-  }
-  return {};
-}
-
-/// First the new backend stands, then the old ones' chains go: no moment unprotected.
-void Loop::clear_retired() {
-  if (!reconciler::all_stand(state_)) return;
-  slot_.clear_retired(now().mono, [this](Backend& old) { return clear(old); });
+/// First the rules of the backend in use are in place, then what may remain in others goes: no
+/// moment without rules.
+void Loop::clear_others() {
+  if (!all_stand(state_) || has_unverified_change(state_)) return;
+  backends_.clear_next(mono(), [this](Backend& other) { return clear(other); });
 }
 
 /// False: to be tried again.
-bool Loop::clear(Backend& old) {
+bool Loop::clear(Backend& other) {
   bool cleared = true;
   const std::vector<Goal> goals = no_rules_anywhere();
-  const std::vector<SyncReport> reports = old.sync(goals, {});
+  const std::vector<SyncReport> reports = other.sync(goals, {});
   for (std::size_t i = 0; i < goals.size(); ++i) {
-    const TableId id = goals[i].id;
+    const std::string where = to_string(goals[i].id);
     const SyncReport& report = reports[i];
     const bool gone = report.verified || report.error->kind == ErrorKind::kAbsent ||
                       report.error->kind == ErrorKind::kUnsupported;
     if (!gone) {
       cleared = false;
-      log_->warn("{}: our chains could not be removed from {}: {}", to_string(id), old.name(),
-                 report.error->message);
+      log(Level::kWarning, where + ": our chains could not be removed from " +
+                               std::string(other.name()) + ": " + report.error->message);
     } else if (report.committed) {
-      log_->info("{}: our chains are removed from {}", to_string(id), old.name());
+      log(Level::kInfo, where + ": our chains were removed from " + std::string(other.name()));
     }
   }
   return cleared;
 }
 
 void Loop::publish() {
-  hooks_.publish(reconciler::make_snapshot(state_, now()));
+  const Now now = world_.process.now();
+  Snapshot snapshot = make_snapshot(state_, now);
+  snapshot.version = version_;
+  snapshot.settings = settings::effective_settings(around_.settings());
+  snapshot.proxy_version = around_.kube_proxy_version().value_or("");
+  snapshot.lost_log_lines = world_.output.lost_log_lines();
+  for (const std::string& note : around_.route_notes()) snapshot.warnings.push_back(note);
+  if (!feed_.problem().empty()) {
+    snapshot.warnings.push_back("access to the API server: " + feed_.problem());
+  }
+  world_.output.publish(std::move(snapshot));
+  // Rules come first: a port that is taken is tried again at each turn.
+  const std::string problem = world_.output.serve(now.mono);
+  if (problem == endpoint_problem_) return;
+  if (problem.empty()) {
+    log(Level::kInfo, "the status endpoint is served now");
+  } else {
+    log(Level::kError, problem + "; tried again each second, the rules are kept meanwhile");
+  }
+  endpoint_problem_ = problem;
 }
 
-/// False: stop.
-bool Loop::wait(int stop_fd) {
-  const TimePoint time = now().mono;
-  TimePoint until = std::min({reconciler::wake_at(state_, time), time + kLongestWait,
-                              next_look_around_, std::max(slot_.next_look(), time)});
-  std::vector<pollfd> fds{{stop_fd, POLLIN, 0}, {mailbox_.fd(), POLLIN, 0}};
-  for (const int fd : hooks_.wake_fds) fds.push_back({fd, POLLIN, 0});
-  if (ChangeWatch* watch = slot_.watch(); watch != nullptr) {
-    until = std::min(until, next_drain_);
-    if (watch->fd() >= 0) fds.push_back({watch->fd(), POLLIN, 0});
+TimePoint Loop::next_turn() const {
+  const TimePoint now = mono();
+  TimePoint until = std::min({wake_at(state_, now), now + kLongestWait, next_look_around_,
+                              std::max(backends_.next_look(), now)});
+  if (backends_.watch() != nullptr) until = std::min(until, next_drain_);
+  if (all_stand(state_)) until = std::min(until, std::max(backends_.next_clear(), now));
+  return std::max(until, now);
+}
+
+std::vector<int> Loop::wake_fds() const {
+  std::vector<int> fds = world_.kube_proxy.fds();
+  fds.push_back(mailbox_.fd());
+  if (const ChangeWatch* watch = backends_.watch(); watch != nullptr && watch->fd() >= 0) {
+    fds.push_back(watch->fd());
   }
-  const auto rest = std::max(until - time, std::chrono::steady_clock::duration::zero());
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(rest);
-  const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(rest - seconds);
-  const timespec timeout{seconds.count(), nanos.count()};
-  (void)::ppoll(fds.data(), fds.size(), &timeout, nullptr);
-  for (std::size_t i = 0; i < hooks_.wake_fds.size(); ++i) {
-    if (fds[2 + i].revents != 0) look_around_now_ = true;
-  }
-  return fds.front().revents == 0;
+  return fds;
 }
 
 }  // namespace nmanager::run

@@ -1,64 +1,75 @@
 // The owner thread: waits for events, lets step() decide, does what it asks for, publishes the
-// result.
+// result. Everything it touches is behind World.
+//
+// The longest block in one turn: one wait for the xtables lock (--lock-wait, at most 15 s) and the
+// kernel's own time for a commit; netlink answers are waited for at most 5 s.
 #pragma once
 
-#include <functional>
-#include <memory>
-
-#include <spdlog/logger.h>
+#include <string>
+#include <vector>
 
 #include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
-#include "plugin/run/backend_slot.h"
+#include "plugin/run/backends.h"
 #include "plugin/run/mailbox.h"
+#include "plugin/run/service_feed.h"
+#include "plugin/run/surroundings.h"
+#include "plugin/run/world.h"
 
 namespace nmanager::run {
 
-/// What the loop needs of the world besides kernel tables; all called on the owner thread.
-struct LoopHooks {
-  std::function<void(Snapshot)> publish;
-  std::function<void()> beat;            // the loop turns
-  std::function<void()> ask_kube_proxy;  // an answer comes through the mailbox
-  /// Cheap things to look at now and then; told whether KUBE-SERVICES stands.
-  std::function<std::vector<Event>(std::optional<bool> kube_chains)> look_around;
-  std::vector<int> wake_fds;  // readable: call look_around at once
-};
-
 class Loop {
  public:
-  Loop(const Settings& settings, Mailbox<Event>& mailbox, std::shared_ptr<spdlog::logger> log,
-       LoopHooks hooks);
+  /// `own`: flags and environment only. `world` and `mailbox` must live longer.
+  Loop(const Settings& own, std::string version, const World& world, Mailbox<Event>& mailbox);
 
-  /// Until `stop_fd` is readable. The rules stay: a rolling update must not open a gap.
-  void run(int stop_fd);
+  /// Until the process is asked to stop. The rules stay: a rolling update must not open a gap.
+  void run();
+
+  /// One turn: takes in what has happened, does what follows from it, publishes.
+  void turn();
+  /// The next turn is due no later than this.
+  [[nodiscard]] TimePoint next_turn() const;
+  /// Readable: a turn is due now.
+  [[nodiscard]] std::vector<int> wake_fds() const;
+
+  [[nodiscard]] const reconciler::State& state() const { return state_; }
+  [[nodiscard]] const Settings& settings() const { return around_.settings(); }
 
  private:
   using Events = std::vector<Event>;
 
-  [[nodiscard]] static Now now();
+  [[nodiscard]] bool claim_node();
   Events gather();
+  void look_around(Events& events);
+  void log_changes(const std::vector<SettingShown>& before) const;
   [[nodiscard]] std::optional<bool> kube_chains() const;
-  void turn(Events events);
+  void take(Events events);
   void run_action(const reconciler::Action& action, Events& answers);
   void sync(const reconciler::SyncTables& action, Events& answers);
   void look_at_kube(const reconciler::LookAtKube& action, Events& answers);
   void forget_flows(const reconciler::ForgetUdpFlows& action);
-  void write_log(const reconciler::LogLine& line);
+  void follow_services();
   void choose_backend();
-  [[nodiscard]] std::string trouble_of_backend() const;
-  void clear_retired();
-  [[nodiscard]] bool clear(Backend& old);
+  void clear_others();
+  [[nodiscard]] bool clear(Backend& other);
   void publish();
-  bool wait(int stop_fd);
+  void log(reconciler::LogLine::Level level, const std::string& text) const {
+    world_.output.log(level, text);
+  }
+  [[nodiscard]] TimePoint mono() const { return world_.process.now().mono; }
 
-  reconciler::State state_;
+  World world_;
+  std::string version_;
   Mailbox<Event>& mailbox_;
-  std::shared_ptr<spdlog::logger> log_;
-  LoopHooks hooks_;
-  BackendSlot slot_;
+  Surroundings around_;
+  reconciler::State state_;
+  Backends backends_;
+  ServiceFeed feed_;
+  bool claimed_ = false;
+  std::string endpoint_problem_;
   TimePoint next_look_around_{};
   TimePoint next_drain_{};
-  bool look_around_now_ = true;
 };
 
 }  // namespace nmanager::run

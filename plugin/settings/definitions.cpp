@@ -179,8 +179,8 @@ std::vector<SettingDefinition> node_settings() {
           [](int value) { return std::to_string(value); })),
       define(
           {"lock-wait", "NMANAGER_LOCK_WAIT", "DURATION",
-           "Longest wait for the xtables lock before trying again later."},
-          &Settings::lock_wait, [](std::string_view text) { return parse_duration(text); },
+           "Longest wait for the xtables lock before trying again later; at most 15s."},
+          &Settings::lock_wait, [](std::string_view text) { return parse_lock_wait(text); },
           [](std::chrono::milliseconds value) { return to_string(value); }),
   };
 }

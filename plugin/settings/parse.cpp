@@ -134,6 +134,16 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return bad(in_quotes(text) + " is not a duration such as 500ms, 5s or 1m (at most 60m)");
 }
 
+Result<std::chrono::milliseconds> parse_lock_wait(std::string_view text) {
+  constexpr std::chrono::seconds kMost{15};
+  auto duration = parse_duration(text);
+  if (duration && *duration > kMost) {
+    return bad(in_quotes(text) + " is longer than " + to_string(std::chrono::milliseconds(kMost)) +
+               ": the process would count as dead meanwhile");
+  }
+  return duration;
+}
+
 std::string to_string(std::chrono::milliseconds duration) {
   const auto ms = duration.count();
   return ms % 1000 == 0 ? std::to_string(ms / 1000) + "s" : std::to_string(ms) + "ms";

@@ -33,6 +33,8 @@ namespace nmanager::settings {
 
 /// "500ms", "5s", "1m"; more than 0, at most one hour.
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+/// The same, at most 15 s: the loop stands still meanwhile, and /livez fails after 30 s.
+[[nodiscard]] Result<std::chrono::milliseconds> parse_lock_wait(std::string_view text);
 [[nodiscard]] std::string to_string(std::chrono::milliseconds duration);
 
 /// A decimal number without sign, `low`..`high`.

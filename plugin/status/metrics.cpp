@@ -239,6 +239,13 @@ void add_api(const ApiState& api, std::vector<MetricFamily>& all) {
   add("nmanager_api_errors_total", "Requests and watches that ended in an error.", api.errors);
 }
 
+void add_log(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
+  counter("nmanager_log_lines_lost_total",
+          "Log lines dropped because nobody read standard error fast enough.")
+      .add(static_cast<double>(snapshot.lost_log_lines))
+      .into(all);
+}
+
 void add_process(const ProcessStats& process, std::vector<MetricFamily>& all) {
   gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.")
       .add(process.start_time)
@@ -273,6 +280,7 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
   add_kube(snapshot, all);
   add_services(snapshot, all);
   add_api(snapshot.api, all);
+  add_log(snapshot, all);
   add_process(process, all);
   std::ostringstream text;
   text.imbue(std::locale::classic());

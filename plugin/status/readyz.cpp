@@ -1,16 +1,9 @@
+#include "hooks/values/text.h"
 #include "plugin/status/render.h"
 
 namespace nmanager::status {
 
 namespace {
-
-/// One check, one line, whatever its detail holds.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-  }
-  return text;
-}
 
 std::string_view mark(const Check& check) {
   if (check.ok) return "[+]";

@@ -1,5 +1,7 @@
 #include "plugin/status/respond.h"
 
+#include <optional>
+
 #include "plugin/status/process_stats.h"
 #include "plugin/status/render.h"
 
@@ -29,6 +31,16 @@ bool has_parameter(std::string_view query, std::string_view name) {
     query.remove_prefix(end + 1);
   }
   return false;
+}
+
+/// What a loop that stands still has published is not the state of now.
+std::optional<Answer> too_old(const StatusBoard& board, StatusBoard::SteadyTime now) {
+  const auto age = board.beat_age(now);
+  if (age <= kTurnLimit) return std::nullopt;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+  return Answer{503, "text/plain; charset=utf-8",
+                "[-]loop-turns failed: the last turn was " + std::to_string(seconds) +
+                    " s ago, nothing is known of now\nreadyz check failed\n"};
 }
 
 Answer from_snapshot(std::string_view path, std::string_view query, const Snapshot& snapshot) {
@@ -62,6 +74,9 @@ Answer respond(std::string_view method, std::string_view target, const StatusBoa
   }
   const SnapshotPtr snapshot = board.current();
   if (!snapshot) return {503, "text/plain", "not ready\nstarting\n"};
+  if (path == "/readyz") {
+    if (auto answer = too_old(board, now)) return *answer;
+  }
   return from_snapshot(path, query, *snapshot);
 }
 

@@ -18,6 +18,9 @@ struct Answer {
 /// Services takes about a second (facts: legacy tables), ten tries of it ten.
 inline constexpr std::chrono::seconds kBeatLimit{30};
 
+/// Ready needs a turn that is not older: a turn that waits for the xtables lock takes at most 15 s.
+inline constexpr std::chrono::seconds kTurnLimit{20};
+
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,
                              const StatusBoard& board, StatusBoard::SteadyTime now);
 

@@ -2,8 +2,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <algorithm>
 #include <list>
 #include <thread>
 
@@ -18,19 +20,20 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using tcp = asio::ip::tcp;
 
-constexpr std::size_t kMaxSessions = 32;
+constexpr std::size_t kMaxConnections = 32;
 constexpr std::uint32_t kMaxHeaderBytes = 8 * 1024;
 constexpr std::chrono::seconds kIdleTimeout{10};
+constexpr std::chrono::milliseconds kAcceptPause{200};
 
-class Session;
-/// Oldest use first; a new connection takes the place of the one that was idle longest.
-using Sessions = std::list<std::weak_ptr<Session>>;
+class Connection;
+/// The one that was idle longest is first; a new connection takes its place.
+using Connections = std::list<std::weak_ptr<Connection>>;
 
 /// One connection; requests one after the other. Server thread only.
-class Session : public std::enable_shared_from_this<Session> {
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Session(tcp::socket socket, const StatusBoard& board)
-      : stream_(std::move(socket)), board_(board) {}
+  Connection(tcp::socket socket, const StatusBoard& board, Connections& all)
+      : stream_(std::move(socket)), board_(board), all_(all) {}
 
   void read() {
     parser_.emplace();
@@ -58,6 +61,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
     if (error)
       return answer({400, "text/plain", "not a request: " + error.message() + '\n'}, false);
+    was_used();
     const auto& request = parser_->get();
     const std::string_view target(request.target().data(), request.target().size());
     const auto method = request.method_string();
@@ -65,6 +69,12 @@ class Session : public std::enable_shared_from_this<Session> {
     answer(
         respond({method.data(), method.size()}, target, board_, std::chrono::steady_clock::now()),
         request.keep_alive());
+  }
+
+  void was_used() {
+    const auto here = std::ranges::find_if(
+        all_, [&](const std::weak_ptr<Connection>& one) { return one.lock().get() == this; });
+    if (here != all_.end()) all_.splice(all_.end(), all_, here);
   }
 
   void answer(Answer content, bool keep_alive) {
@@ -85,6 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   beast::tcp_stream stream_;
   const StatusBoard& board_;
+  Connections& all_;
   beast::flat_buffer buffer_{kMaxHeaderBytes * 2};
   std::optional<http::request_parser<http::empty_body>> parser_;
   Response response_;
@@ -110,26 +121,35 @@ class Server final : public StatusServer {
  private:
   void accept() {
     acceptor_.async_accept([this](beast::error_code error, tcp::socket socket) {
-      if (!error) admit(std::move(socket));
-      if (error != asio::error::operation_aborted) accept();
+      if (error == asio::error::operation_aborted) return;
+      if (!error) {
+        admit(std::move(socket));
+        return accept();
+      }
+      // Out of descriptors, most likely: the next try would fail at once, and so on.
+      pause_.expires_after(kAcceptPause);
+      pause_.async_wait([this](beast::error_code stopped) {
+        if (!stopped) accept();
+      });
     });
   }
 
   void admit(tcp::socket socket) {
-    sessions_.remove_if([](const std::weak_ptr<Session>& one) { return one.expired(); });
-    if (sessions_.size() >= kMaxSessions) {
-      if (const auto oldest = sessions_.front().lock()) oldest->close();
-      sessions_.pop_front();
+    connections_.remove_if([](const std::weak_ptr<Connection>& one) { return one.expired(); });
+    if (connections_.size() >= kMaxConnections) {
+      if (const auto oldest = connections_.front().lock()) oldest->close();
+      connections_.pop_front();
     }
-    const auto session = std::make_shared<Session>(std::move(socket), board_);
-    sessions_.push_back(session);
-    session->read();
+    const auto connection = std::make_shared<Connection>(std::move(socket), board_, connections_);
+    connections_.push_back(connection);
+    connection->read();
   }
 
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
+  asio::steady_timer pause_{io_};
   const StatusBoard& board_;
-  Sessions sessions_;
+  Connections connections_;
   std::uint16_t port_ = 0;
   std::thread thread_;
 };

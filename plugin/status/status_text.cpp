@@ -44,6 +44,7 @@ std::string table_line(const TableStatus& table, WallTime now) {
 
 std::string kube_line(const KubeStatus& kube, WallTime now) {
   std::string text = "  " + std::string(to_string(kube.family)) + ": ";
+  if (!kube.unreadable.empty()) return text + "could not be read: " + kube.unreadable + "\n";
   if (!kube.present) return text + "no KUBE-SERVICES chain in nat\n";
   text += "its chains changed " + ago(kube.last_resync, now);
   if (kube.verified_after) text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
@@ -69,6 +70,7 @@ std::string kube_proxy_part(const Snapshot& snapshot, WallTime now) {
 
 std::string services_part(const Snapshot& snapshot) {
   std::string text = "Services: ";
+  if (!snapshot.services_wanted) return text + "not needed (" + snapshot.why_no_services + ")\n";
   if (!snapshot.services_listed) return text + "the first list is not complete\n";
   text += std::to_string(snapshot.services) + ", " + std::to_string(snapshot.services_with_rules) +
           " of them with rules\n";
@@ -84,6 +86,7 @@ std::string services_part(const Snapshot& snapshot) {
 
 std::string api_part(const Snapshot& snapshot) {
   const ApiState& api = snapshot.api;
+  if (!snapshot.services_wanted) return "API server: not asked\n";
   std::string text = "API server: " + (api.server.empty() ? "not known" : api.server);
   text += api.last_error.empty() ? ", connected" : ", " + api.last_error;
   return text + " (lists " + std::to_string(api.lists) + ", watches " +

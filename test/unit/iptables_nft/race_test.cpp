@@ -8,6 +8,7 @@
 #include <chrono>
 #include <thread>
 
+#include "hooks/netlink/objects.h"
 #include "hooks/chains/sync.h"
 #include "hooks/iptables_nft/codec.h"
 #include "test/unit/iptables_nft/rival.h"

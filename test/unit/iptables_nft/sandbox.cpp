@@ -15,6 +15,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "hooks/netlink/objects.h"
+#include "hooks/chains/rule_text.h"
 #include "hooks/iptables_nft/observe.h"
 
 namespace nmanager::test {

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "hooks/values/text.h"
 #include "plugin/status/log.h"
 #include "plugin/status/respond.h"
 #include "test/unit/status/sample.h"

@@ -1,53 +1,46 @@
-#include "plugin/run/source_slot.h"
+#include "plugin/run/service_feed.h"
 
 #include <utility>
 
-#include "plugin/api/api_client.h"
-#include "plugin/run/access.h"
-
 namespace nmanager::run {
 
-SourceSlot::~SourceSlot() {
-  retire();
-}
-
-bool SourceSlot::follow(const Settings& settings) {
-  const auto access = choose_access(settings);
+bool ServiceFeed::follow(const Settings& settings) {
+  const auto access = server_.access(settings);
   if (!access) {
-    tell(access.error());
+    report(access.error());
     return false;
   }
   problem_.clear();
   if (access_ == *access) return false;
-  retire();
+  stop();
   start(*access);
   return true;
 }
 
-void SourceSlot::start(const api::ApiAccess& access) {
+void ServiceFeed::start(const api::ApiAccess& access) {
   access_ = access;
   gate_ = std::make_shared<Gate>();
-  api::ApiClientOptions options;
-  options.node_name = node_name();
-  source_ = api::make_api_client(access, std::move(options));
+  source_ = server_.make_source(access);
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {
     const std::lock_guard lock(gate->mutex);
     if (gate->open) mailbox.post(std::move(event));
   });
 }
 
-void SourceSlot::retire() {
+/// The gate first: a client that ends slowly, or not at all, has nothing more to say.
+void ServiceFeed::stop() {
+  problem_.clear();
+  access_.reset();
   if (!source_) return;
   {
     const std::lock_guard lock(gate_->mutex);
     gate_->open = false;
   }
-  // Its thread may hang in an answer for a moment; the owner does not wait for it.
-  retiring_ = std::jthread([old = std::move(source_)]() mutable { old.reset(); });
+  source_.reset();
 }
 
-/// Without a client there is nobody else to tell the state of the connection.
-void SourceSlot::tell(const Error& error) {
+/// Without a client nobody else reports the state of the connection.
+void ServiceFeed::report(const Error& error) {
   if (std::exchange(problem_, error.message) == error.message || source_) return;
   ApiState state;
   state.phase = ApiState::Phase::kBackingOff;

@@ -1,0 +1,108 @@
+#include "plugin/run/backends.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace nmanager::run {
+
+namespace {
+
+constexpr Millis kLookUncertain{1'000};  // until the evidence is clear
+constexpr Millis kLookCertain{10'000};   // a node whose kubelet starts later than we do
+constexpr Millis kClearAgain{10'000};    // what could not be cleared: the lock may be held
+/// Somebody may restore an old ruleset at any time: the other backends are looked at for ever.
+constexpr Millis kClearInterval{300'000};
+
+constexpr std::array kEveryBackend{BackendChoice::kLegacy, BackendChoice::kNft,
+                                   BackendChoice::kNftables};
+
+}  // namespace
+
+std::span<const BackendChoice> every_backend() {
+  return kEveryBackend;
+}
+
+Backends::Backends(const Settings& settings, Kernel& kernel, TableCreation creation)
+    : settings_(settings), kernel_(kernel), creation_(creation) {}
+
+std::optional<BackendKnown> Backends::look(TimePoint now, std::optional<ProxyMode> mode,
+                                           const BackendTrouble& trouble) {
+  history_.note(in_use_, trouble.why, trouble.worked_before, now);
+  const bool news =
+      mode != mode_ || trouble.why != trouble_ || history_.failed(in_use_, now).has_value();
+  if (now < next_look_ && !news) return std::nullopt;
+  mode_ = mode;
+  trouble_ = trouble.why;
+  looked_at_ = now;
+  const reconciler::BackendDecision decision = decide(now, mode);
+  const bool certain = decision.certain && backend() != nullptr && trouble_.empty();
+  next_look_ = now + (certain ? kLookCertain : kLookUncertain);
+  BackendKnown known{"", decision.note, decision.reason};
+  if (backend() != nullptr) known.name = backend()->name();
+  if (reported_ == known) return std::nullopt;
+  reported_ = known;
+  return known;
+}
+
+/// Decides, and moves there; what cannot be made is a failure to decide with. No evidence is looked
+/// at when a setting says it all.
+reconciler::BackendDecision Backends::decide(TimePoint now, std::optional<ProxyMode> mode) {
+  reconciler::BackendQuestion question{settings_.backend.value, mode, {}, history_.failures(now),
+                                       in_use_};
+  if (question.setting == BackendChoice::kAuto) {
+    variant_ = decide_variant(kernel_.variant_evidence(), variant_);
+    question.variant = variant_;
+  }
+  reconciler::BackendDecision decision = choose_backend(question);
+  for (std::size_t tries = 0; tries < kEveryBackend.size(); ++tries) {
+    const std::string problem = move_to(decision, now);
+    if (problem.empty()) break;
+    question.failures[decision.backend] = problem;
+    decision = choose_backend(question);
+  }
+  return decision;
+}
+
+void Backends::evidence_may_have_changed() {
+  next_look_ = std::min(next_look_, looked_at_ + kLookUncertain);
+}
+
+/// Empty: done, or nothing to do; else why it cannot be.
+std::string Backends::move_to(const reconciler::BackendDecision& decision, TimePoint now) {
+  const BackendChoice choice = decision.backend;
+  if (choice == BackendChoice::kAuto) return {};
+  const bool make_tables = decision.make_tables && creation_ == TableCreation::kAsNeeded;
+  if (choice == in_use_ && (makes_tables_ || !make_tables)) return {};
+  auto next = kernel_.make_backend(choice, {.create_tables = make_tables,
+                                            .lock_wait = settings_.lock_wait.value,
+                                            .poll_only = settings_.watch.value == WatchMode::kPoll});
+  if (!next) return next.error().message;
+  for (const BackendChoice other : kEveryBackend) clear_due_[other] = now;
+  clear_due_.erase(choice);
+  current_ = std::move(*next);
+  in_use_ = choice;
+  makes_tables_ = make_tables;
+  return {};
+}
+
+TimePoint Backends::next_clear() const {
+  TimePoint next = TimePoint::max();
+  for (const auto& [choice, due] : clear_due_) next = std::min(next, due);
+  return next;
+}
+
+void Backends::clear_next(TimePoint now, const std::function<bool(Backend&)>& clear) {
+  const auto due = std::ranges::find_if(clear_due_, [&](const auto& one) { return one.second <= now; });
+  if (due == clear_due_.end()) return;
+  due->second = now + kClearInterval;
+  const auto other = kernel_.make_backend(
+      due->first, {.create_tables = false, .lock_wait = Millis(0), .poll_only = true});
+  if (!other) {
+    if (other.error().kind != ErrorKind::kUnsupported) due->second = now + kClearAgain;
+    return;
+  }
+  if (!clear(*other->backend)) due->second = now + kClearAgain;
+}
+
+}  // namespace nmanager::run

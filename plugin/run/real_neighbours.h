@@ -1,0 +1,42 @@
+// kube-proxy and the API server as they are.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugin/neighbour/file_watch.h"
+#include "plugin/neighbour/probe.h"
+#include "plugin/run/mailbox.h"
+#include "plugin/run/world.h"
+
+namespace nmanager::run {
+
+class RealKubeProxy final : public KubeProxy {
+ public:
+  [[nodiscard]] settings::KubeProxyFiles read_files(const Settings& own) override;
+  void watch_files(std::vector<std::string> paths) override;
+  [[nodiscard]] bool has_news() override;
+  [[nodiscard]] std::vector<int> fds() const override;
+  [[nodiscard]] bool files_changed() override;
+  void ask_at(const Endpoint& endpoint) override;
+  void ask_soon() override;
+  [[nodiscard]] std::vector<neighbour::ProxyReport> take_reports() override;
+  [[nodiscard]] neighbour::ProxyReport ask_once(const Endpoint& endpoint) override;
+
+ private:
+  neighbour::FileWatch files_{{}};
+  Mailbox<neighbour::ProxyReport> reports_;
+  std::unique_ptr<neighbour::KubeProxyProbe> probe_;  // last: it posts to reports_
+};
+
+class RealApiServer final : public ApiServer {
+ public:
+  /// --kubeconfig, else kube-proxy's kubeconfig where it exists, else the pod's service account.
+  [[nodiscard]] Result<api::ApiAccess> access(const Settings& settings) override;
+  [[nodiscard]] std::unique_ptr<api::ServiceSource> make_source(
+      const api::ApiAccess& access) override;
+  [[nodiscard]] Result<ServicesListed> list_once(const api::ApiAccess& access) override;
+};
+
+}  // namespace nmanager::run

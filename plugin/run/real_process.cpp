@@ -1,0 +1,42 @@
+#include "plugin/run/real_process.h"
+
+#include <malloc.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <vector>
+
+namespace nmanager::run {
+
+RealProcess::RealProcess() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM);
+  ::sigaddset(&set, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  stop_ = sys::Fd(::signalfd(-1, &set, SFD_CLOEXEC));
+}
+
+Now RealProcess::now() const {
+  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+}
+
+void RealProcess::trim_memory() {
+  ::malloc_trim(0);
+}
+
+bool RealProcess::wait(TimePoint until, std::span<const int> fds) {
+  std::vector<pollfd> polled{{stop_.get(), POLLIN, 0}};
+  for (const int fd : fds) polled.push_back({fd, POLLIN, 0});
+  const auto rest = std::max(until - now().mono, TimePoint::duration::zero());
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(rest);
+  const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(rest - seconds);
+  const timespec timeout{seconds.count(), nanos.count()};
+  (void)::ppoll(polled.data(), polled.size(), &timeout, nullptr);
+  return polled.front().revents == 0;
+}
+
+}  // namespace nmanager::run

@@ -1,0 +1,25 @@
+// Signals, time and memory of this process, and its claim on the node.
+#pragma once
+
+#include "hooks/sys/fd.h"
+#include "hooks/sys/node_claim.h"
+#include "plugin/run/world.h"
+
+namespace nmanager::run {
+
+class RealProcess final : public Process {
+ public:
+  /// Blocks SIGTERM and SIGINT for this thread and those it starts: to be made before any other.
+  RealProcess();
+
+  [[nodiscard]] Now now() const override;
+  [[nodiscard]] std::string claim_node() override { return claim_.take(); }
+  void trim_memory() override;
+  [[nodiscard]] bool wait(TimePoint until, std::span<const int> fds) override;
+
+ private:
+  sys::Fd stop_;  // signalfd
+  sys::NodeClaim claim_;
+};
+
+}  // namespace nmanager::run
