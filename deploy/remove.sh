@@ -109,7 +109,8 @@ if [[ -n $dead$left ]]; then
 fi
 
 kube delete daemonset nmanager-cleanup --ignore-not-found --wait=false || refused "nmanager-cleanup cannot be deleted"
-if [[ -n $alone ]]; then
+account=$(kube get serviceaccount nmanager --ignore-not-found -o name) || refused "cannot look for the account of the stand-alone form"
+if [[ -n $alone$account ]]; then
   kube delete clusterrolebinding,clusterrole nmanager --ignore-not-found &&
     kube delete serviceaccount nmanager --ignore-not-found &&
     kube delete configmap -l app.kubernetes.io/name=nmanager --ignore-not-found || refused "the account or settings cannot be deleted"

@@ -3,14 +3,12 @@
 Merging is done by real code: a strategic merge by kubectl (--local), a server-side apply by the API server's own library
 (tools/apply). Time passes with the requests: each is one turn of the DaemonSet controller and of the kubelets, so
 nothing here waits or guesses how fast the machine is."""
-import base64
 import copy
 import hashlib
 import http.server
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import tempfile
 import threading
@@ -142,8 +140,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        try:
+            self.end_headers()
+            self.wfile.write(text)
+        except OSError:  # a client that was killed
+            self.close_connection = True
 
     def refuse(self, code, reason, message):
         self.answer(code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message})
