@@ -46,6 +46,7 @@ image_of() { of_daemonset "$1" '{{range .spec.template.spec.containers}}{{if eq 
 
 all=$(nodes) || refused "cannot list the nodes"
 [[ -n $all ]] || refused "the cluster has no Linux node"
+pods >/dev/null || refused "cannot list the pods of kube-system"
 sidecar=$(image_of kube-proxy) || exit
 alone=$(image_of nmanager) || exit
 image=${image:-${sidecar:-$alone}}

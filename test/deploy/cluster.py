@@ -239,6 +239,13 @@ def discovery(path):
     return None
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that was killed; a fault of this file shows in what the client says."""
+
+
 class Cluster:
     """`kubectl` is the one whose commands are run; `merger` the one that merges as the server would."""
 
@@ -262,8 +269,7 @@ class Cluster:
             self.objects["daemonsets", "kube-proxy"] = daemonset
         for _ in range(3):
             self.nodes.turn()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.cluster = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         (self.folder / "kubectl").symlink_to(pathlib.Path(kubectl).resolve())
