@@ -18,7 +18,7 @@ def built(tool, label, components=(), resources=(), objects=(), **fields):
     """A kustomization of somebody who has our tree beside his own objects."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        shutil.copytree(ROOT / "deploy", folder / "deploy")
+        shutil.copytree(ROOT / "deploy", folder / "deploy", symlinks=True)
         (folder / "own").mkdir()
         (folder / "own/objects.yaml").write_text(yaml.safe_dump_all(objects))
         text = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
