@@ -73,7 +73,7 @@ def check_standalone(chart, schemas):
     checksum = lambda documents_: daemonset(documents_, "nmanager")["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
     changed = chart.render("chart, a setting", settings={"POD_CIDR_IPV4": "10.244.0.0/16"})
     check(checksum(changed) != checksum(rendered), "chart: a changed setting rolls the pods")
-    off = chart.render("chart, off", off=True)
+    off = chart.render("chart, off", rulesOff=True)
     settings = next(d for d in off if d["kind"] == "ConfigMap" and d["metadata"]["name"] == "nmanager")["data"]
     check({name for name, value in settings.items() if value == "false"} == {name for name in settings if name.startswith("RULE_")}, f"chart, off: {settings}")
     pinned = chart.render("chart, digest", image={"repository": "example.org/n", "digest": "sha256:" + "0" * 64})
@@ -120,7 +120,7 @@ def check_sidecar(chart, schemas, kubectl, apply):
         check_only_added(cluster.daemonset(), original, label)
         code, said = cluster.run("kubectl -n kube-system rollout status daemonset/kube-proxy")
         check(code == 0 and cluster.nodes.rules == cluster.nodes.live(), f"{label}: rules on every node: {said}")
-        off = chart.render("chart, sidecar off", mode="sidecar", off=True)
+        off = chart.render("chart, sidecar off", mode="sidecar", rulesOff=True)
         run_hooks(chart, cluster, off, "post-upgrade", "chart, sidecar off")
         check_off(cluster.daemonset(), "chart, sidecar off")
         run_hooks(chart, cluster, rendered, "post-upgrade", label)

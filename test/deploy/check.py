@@ -19,7 +19,7 @@ COMING = {"RULE_DROP_INVALID_FORWARD_ENABLE"}  # named by the manifests already
 def containers_of(text):
     for document in documents(text):
         if document["kind"] == "DaemonSet":
-            yield from document["spec"]["template"]["spec"]["containers"]
+            yield from document.get("spec", {"template": {"spec": {"containers": []}}})["template"]["spec"]["containers"]
 
 
 def check_against_program(program):
@@ -51,13 +51,14 @@ def check_against_program(program):
             exists(line.partition("=")[0], "settings.env")
     switches = {variable for variable in variables if re.fullmatch(r"RULE_\w+_ENABLE", variable)}
     check(switches <= SWITCHES, f"the manifests turn off {sorted(SWITCHES)}, and there are {sorted(switches)}")
-    for path in (p for p in paths if p.suffix == ".yaml" and "kind: DaemonSet" in p.read_text()):
+    whole = [p for p in paths if p.suffix == ".yaml" and "templates" not in p.parts]  # the chart's are checked as rendered
+    for path in (p for p in whole if "kind: DaemonSet" in p.read_text()):
         where = path.relative_to(ROOT)
         for container in (c for c in containers_of(path.read_text()) if c["name"] == "nmanager"):
-            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            for probe in {"startupProbe", "livenessProbe", "readinessProbe"} & container.keys():
                 get = container[probe]["httpGet"]
                 check((get["host"], str(get["port"])) == listen.groups(), f"{where}: {probe}: not where it listens")
-            for argument in container["args"]:
+            for argument in container.get("args", []):
                 check(argument in commands or argument.split("=")[0] in flags, f"{where}: no argument {argument}")
             for variable in container.get("env", []):
                 exists(variable["name"], where)

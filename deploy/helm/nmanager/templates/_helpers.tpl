@@ -23,7 +23,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* The settings, with every switch false when all is to be off. */}}
 {{- define "nmanager.settings" -}}
 {{- $settings := deepCopy .Values.settings -}}
-{{- if .Values.off -}}
+{{- if .Values.rulesOff -}}
 {{- range $name := list "RULE_DROP_INVALID_INPUT_ENABLE" "RULE_DROP_INVALID_FORWARD_ENABLE" "RULE_EXTERNAL_CLUSTER_ENABLE" -}}
 {{- $_ := set $settings $name "false" -}}
 {{- end -}}
