@@ -19,7 +19,7 @@ COMING = {"RULE_DROP_INVALID_FORWARD_ENABLE"}  # named by the manifests already
 def containers_of(text):
     for document in documents(text):
         if document["kind"] == "DaemonSet":
-            yield from document.get("spec", {"template": {"spec": {"containers": []}}})["template"]["spec"]["containers"]
+            yield from document.get("spec", {"template": {"spec": {"containers": []}}})["template"]["spec"].get("containers", [])
 
 
 def check_against_program(program):
