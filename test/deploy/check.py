@@ -7,6 +7,7 @@ import sys
 
 from charts import check_charts, check_version
 from commands import check_commands, check_kubeadm_script
+from documents import check_documents
 from manifests import ROOT, documents, recorded, render
 from overlays import check_overlays
 from pods import SWITCHES
@@ -99,6 +100,7 @@ def main():
 
     for what in arguments.missing:
         skip(f"{what}: not to be had here")
+    check_documents()
     check_overlays(arguments.kustomize, arguments.write_golden)
     if arguments.kubectl and arguments.kustomize and arguments.apply:
         check_commands(arguments.kubectl, arguments.apply, arguments.kustomize[0])

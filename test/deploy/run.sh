@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Renders what patches/ and deploy/ hold, with the kustomize and the kubectl of a later Debian, runs the documents' commands
 # with that kubectl and with Debian 12's (1.20), and checks the result. There is no Helm in Debian and npm: the chart is rendered
-# by a program of Go's templates and sprig, which Helm is made of. The last line is "N passed, N failed, N skipped".
+# by a program of Go's templates and sprig, which Helm is made of. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 tools=$PWD/build/tools
@@ -71,4 +71,12 @@ schema @kubernetes-models/apimachinery@3.0.2 kubernetes-models-apimachinery-3.0.
 for preset in release dev; do
   if [[ -x build/$preset/nmanager ]]; then arguments+=(--program "build/$preset/nmanager"); break; fi
 done
-/usr/bin/python3 test/deploy/check.py "${arguments[@]}" "$@"
+code=0
+/usr/bin/python3 test/deploy/check.py "${arguments[@]}" "$@" || code=1
+if [[ -x build/release/nmanager ]]; then
+  for package in binutils dpkg-dev file; do need "$package"; done
+  /usr/bin/python3 test/deploy/package.py --build "$PWD/build/release" || code=1
+else
+  echo "SKIP: build/release is not built"; echo "0 passed, 0 failed, 1 skipped"
+fi
+exit $code

@@ -60,7 +60,7 @@ def runtime_config(spec, image, root, network_namespace, volumes, arguments):
         "process": {
             "user": {"uid": security["runAsUser"], "gid": security["runAsGroup"]},
             "args": image["Entrypoint"] + arguments,
-            "env": image["Env"],
+            "env": image["Env"] + [f"{v['name']}={v.get('value', platform.node())}" for v in spec.get("env", [])],
             "cwd": "/",
             "noNewPrivileges": not security["allowPrivilegeEscalation"],
             # Nothing in the ambient set: exec gives root what is in the bounding set.
