@@ -49,6 +49,7 @@ class Nodes:
         self.rules = set()          # nodes with rules of ours
         self.dead = set()
         self.cleanup_fails = set()  # nodes on which `nmanager cleanup` exits with 1
+        self.slow = {}              # name of a DaemonSet -> turns before its controller sees a change
         self.most_unavailable = 0   # of kube-proxy, on live nodes, at any time
         self.version = 1
         self.pod_number = 0
@@ -74,6 +75,9 @@ class Nodes:
         name, spec = daemonset["metadata"]["name"], daemonset["spec"]
         stamp = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:10]
         by_node = {pod["spec"]["nodeName"]: pod for pod in self.pods(name)}
+        if any(pod["stamp"] != stamp for pod in by_node.values()) and self.slow.get(name, 0) > 0:
+            self.slow[name] -= 1
+            return
         nodes = [n for resource, n in self.objects if resource == "nodes"]
         for node in nodes:
             if node not in by_node:

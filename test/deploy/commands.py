@@ -6,10 +6,10 @@ import subprocess
 import yaml
 
 from cluster import Cluster
-from manifests import ROOT, container, daemonset, documents, names, recorded, render
+from manifests import ROOT, daemonset, documents, names, patched_container, recorded, render
 from pods import check_off, check_only_added, without_ours
 from report import check
-from variations import VARIATIONS, as_recorded
+from variations import VARIATIONS
 
 PATCH = "kubectl -n kube-system patch daemonset kube-proxy --patch-file patches/kubeproxydaemonset+strategic.yaml"
 APPLY = "kubectl apply --server-side --field-manager=nmanager -f patches/kubeproxydaemonset+strategic.yaml"
@@ -111,9 +111,12 @@ class Commands:
     def check_container_gone(self):
         """After an upgrade of kubeadm: its plain DaemonSet is applied again."""
         label = f"remove.sh, the container is gone already ({self.kubectl})"
+        there = next(line.strip() for line in (ROOT / "patches/README.md").read_text().splitlines() if "-o jsonpath" in line)
         with self.installed() as cluster:
+            check(self.expect(cluster, there, 0, label) == patched_container()["image"], f"{label}: {there}")
             with cluster.lock:
                 cluster.objects["daemonsets", "kube-proxy"]["spec"] = daemonset(recorded(), "kube-proxy")["spec"]
+            check(self.expect(cluster, there, 0, label) == "", f"{label}: {there}")
             self.expect(cluster, ROLLED_OUT, 0, label)
             check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: rules without a keeper")
             self.expect(cluster, "deploy/remove.sh --image example.org/nmanager:2", 0, label)
@@ -137,6 +140,7 @@ class Commands:
             self.expect(cluster, PATCH, 0, label)
             self.expect(cluster, ROLLED_OUT, 0, label)
             check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: installed")
+            cluster.nodes.slow["nmanager-cleanup"] = 6
             self.expect(cluster, "deploy/remove.sh --timeout 60", 0, label)
             check(not cluster.nodes.rules, f"{label}: rules are left on {cluster.nodes.rules}")
 

@@ -1,5 +1,6 @@
 """Every command in the documents of this area is run by the suite, or stands here with the reason why it is not."""
 import re
+import subprocess
 
 from manifests import ROOT
 from report import check, skip
@@ -16,17 +17,17 @@ RUN = {
     "kubectl delete -k": "overlays.py renders it", "helm uninstall": "charts.py runs its hooks", "helm install": "charts.py renders it and runs its hooks",
     "cmake --preset release": "test/run.sh", "cpack -G DEB": "package.py", "cmake --install": "package.py", "test/run.sh": "test/run.sh", "test/deps.sh": "test/run.sh",
     "ctest": "test/run.sh", "test/deploy/run.sh": "this", "test/image/run.sh": "test/run.sh", "nmanager status": "test/scenarios", "nmanager cleanup": "test/scenarios, test/image",
-    "nmanager --help": "check.py", "deploy/release.sh": "package.py", "deploy/monitoring/render.sh": "test/monitoring.py compares", "docker build ": "test/image/run.sh, by buildah",
-    "for tool in iptables ip6tables": "test/scenarios/migration_test.cpp has these tables",
+    "nmanager --help": "check.py", "get daemonset kube-proxy -o jsonpath": "commands.py", "deploy/release.sh": "package.py", "deploy/monitoring/render.sh": "test/monitoring.py compares", "docker build ": "test/image/run.sh, by buildah",
+    "for tool in iptables ip6tables": "check_raw", "for chain in": "check_raw",
 }
 NOT_RUN = {
     "auth can-i": "asks a real API server's authorizer", "docker buildx": "there is no registry, and no arm64", "delete daemonset network-node-manager": "needs the original in a cluster",
     "label namespace": "needs admission", "oc adm": "needs OpenShift", "systemctl enable": "the machine of the suite is not the place for a service", "helm package": "helm is not to be had",
     "apt-get install": "installs into the machine; package.py unpacks it instead", "apt-get remove": "the same", "systemd-analyze security nmanager": "package.py runs it offline on the unit",
-    "curl -k -H": "test/monitoring_scrape.py does the same by a real Prometheus", "get daemonset kube-proxy -o jsonpath": "commands.py asks the same of the object",
-    "get pods -o wide": "shows", "kubectl logs": "shows", "kubectl exec": "needs a container runtime", " exec POD": "needs a container runtime", " logs POD": "shows", "kubectl patch": "a name, not a command",
-    "helm: ": "a name",
+    "curl -k -H": "test/monitoring_scrape.py does the same by a real Prometheus",
+    "get pods -o wide": "shows", " exec POD": "needs a container runtime", " logs POD": "shows",
 }
+NAMES = ("kubectl patch", "helm: ", "helm uninstall", "kubectl logs", "kubectl exec")  # spoken of, not to be typed
 
 
 def commands(text):
@@ -34,11 +35,26 @@ def commands(text):
         if line.startswith("    ") and re.match(rf"\s+{PROGRAMS}(?:\s|$)", line):
             yield line.split("   #")[0].strip()
     for span in re.findall(r"`([^`\n]+)`", text):
-        if re.match(rf"{PROGRAMS} ", span):
+        if re.match(rf"{PROGRAMS} ", span) and span not in NAMES:
             yield span
 
 
+def check_raw():
+    """deploy/README.md's loop takes away what network-node-manager leaves in the table raw, and nothing else."""
+    text = (ROOT / "deploy/README.md").read_text()
+    loop = text.split("On each node:\n\n")[1].split("\n\n")[0]
+    left = """for tool in iptables ip6tables; do
+      for chain in NMANAGER_PREROUTING NMANAGER_OUTPUT NMANAGER_DNS OTHER; do $tool -t raw -N $chain; done
+      $tool -t raw -A NMANAGER_PREROUTING -j NMANAGER_DNS; $tool -t raw -A PREROUTING -j NMANAGER_PREROUTING
+      $tool -t raw -A PREROUTING -j OTHER; $tool -t raw -A OUTPUT -j NMANAGER_OUTPUT; done"""
+    show = "for tool in iptables ip6tables; do $tool -t raw -S; done"
+    result = subprocess.run(["unshare", "--net", "bash", "-ec", f"{left}\n{loop}\n{show}"], capture_output=True, text=True)
+    check(result.returncode == 0 and "NMANAGER" not in result.stdout and result.stdout.count("-j OTHER") == 2,
+          f"deploy/README.md, the table raw: {result.stdout}{result.stderr}")
+
+
 def check_documents():
+    check_raw()
     not_run = set()
     for name in DOCUMENTS:
         for command in commands((ROOT / name).read_text()):
