@@ -23,7 +23,7 @@ def check_hardening(program):
     check("DYN (Position-Independent Executable file)" in header, "PIE")
     check("GNU_RELRO" in segments, "RELRO")
     check(re.search(r"FLAGS_1.*\bNOW\b", dynamic), "BIND_NOW")
-    check(re.search(r"GNU_STACK.*\bRW \b", segments), "a stack that cannot be executed")
+    check(re.search(r"GNU_STACK.*\sRW\s", segments), "a stack that cannot be executed")
     check("__stack_chk_fail" in symbols, "stack protector")
     check(len(set(re.findall(r"__\w+_chk\b", symbols)) - {"__stack_chk_fail"}) >= 3, "FORTIFY")
     check("TEXTREL" not in dynamic, "no relocation of text")
