@@ -130,9 +130,33 @@ def check_cleanup_pod(cleanup, label):
     check([v["hostPath"]["path"] for v in spec["volumes"]] == ["/run/xtables.lock"], f"{label}: the host's lock and nothing else")
 
 
+MONITORING = {
+    ("ServiceAccount", "nmanager-metrics"), ("ClusterRole", "nmanager-metrics-reader"), ("ClusterRoleBinding", "nmanager-metrics"),
+    ("ClusterRoleBinding", "nmanager-metrics-reader"), ("Role", "nmanager-metrics-discovery"), ("RoleBinding", "nmanager-metrics-discovery"),
+    ("DaemonSet", "nmanager-metrics"), ("Service", "nmanager-metrics"), ("ServiceMonitor", "nmanager"), ("PrometheusRule", "nmanager"),
+    ("ConfigMap", "nmanager-dashboard"), ("ConfigMap", "nmanager-alerts")}
+
+
+def check_monitoring(tool):
+    """The same for both forms, and it changes neither."""
+    for label, form in (("sidecar", {"components": ["components/sidecar"], "objects": recorded()}), ("standalone", {"resources": ["standalone"]})):
+        label = f"component monitoring, {label} ({tool})"
+        without = built(tool, label, **form)
+        rendered = built(tool, label, **{**form, "components": [*form.get("components", []), "components/monitoring"]})
+        if rendered is None or without is None:
+            continue
+        added = [d for d in rendered if d not in without]
+        check({identity(d) for d in added} == MONITORING and all(d in rendered for d in without), f"{label}: adds {[identity(d) for d in added]}")
+        check(all(d["metadata"].get("namespace") == "kube-system" for d in added if not d["kind"].startswith("Cluster")), f"{label}: namespace")
+        proxy = daemonset(rendered, "nmanager-metrics")
+        check_volumes(pod(proxy), label)
+        check_confined(pod(proxy)["containers"][0], label, None)
+
+
 def check_overlays(tools, write_golden):
     for tool in tools:
         check_sidecar(tool)
         check_kubeadm(tool, write_golden)
         check_standalone(tool, write_golden)
         check_cleanup(tool)
+        check_monitoring(tool)
