@@ -11,8 +11,7 @@ endif()
 target_compile_options(nmanager_flags INTERFACE
   -fPIE -fstack-protector-strong -fstack-clash-protection
   $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>
-  $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=${NMANAGER_FORTIFY}>
-  -D_GLIBCXX_ASSERTIONS)
+  $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=${NMANAGER_FORTIFY}>)
 check_cxx_compiler_flag(-fcf-protection NMANAGER_HAS_CET)           # x86
 check_cxx_compiler_flag(-mbranch-protection=standard NMANAGER_HAS_BTI)  # arm64
 if(NMANAGER_HAS_CET)
