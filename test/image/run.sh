@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds deploy/Dockerfile as it is, with buildah, against a Debian 12 base made by mmdebstrap (no registry is asked),
-# and runs the image: test/image/check.py. Base and compiler cache stay in build/image, so that a second run is
-# quick. The last line is "N passed, N failed, N skipped".
+# Builds deploy/Dockerfile as it is, with buildah, against a Debian base made by mmdebstrap (no registry is asked), and runs
+# the image: test/image/check.py; then builds it again and compares. Base and compiler cache stay in build/image, so that a
+# second run is quick. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/image
@@ -22,41 +22,72 @@ if ((${#need[@]})); then
     skip "cannot install: ${need[*]}"
 fi
 
-# As debian:12-slim is: minbase, without manuals and translations.
-base=$work/base.tar
-if [[ ! -s $base ]]; then
-  mmdebstrap --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$base.part" >"$work/base.log" 2>&1 ||
-    { tail -n 20 "$work/base.log"; fail "mmdebstrap"; }
-  mv "$base.part" "$base"
-fi
-
 # Layers by overlay; where the kernel cannot (build/ on an overlay itself), whole copies.
 export TMPDIR=$work/tmp BUILDAH_ISOLATION=chroot
 export STORAGE_DRIVER=overlay
 image() { buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 image images >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
-
-base_name=localhost/nmanager-base:bookworm
-if ! image inspect --type image "$base_name" >/dev/null 2>&1; then
-  container=$(image from scratch) && image add -q "$container" "$base" / >/dev/null &&
-    image commit -q "$container" "$base_name" >/dev/null && image rm "$container" >/dev/null || fail "the base as an image"
-fi
-
-SECONDS=0
-image bud --pull-never --build-arg "BASE=$base_name" -f deploy/Dockerfile -t localhost/nmanager:test . \
-  >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log"; fail "buildah cannot build deploy/Dockerfile"; }
-echo "deploy/Dockerfile built in $SECONDS s"
-# The image of the build before.
-image rmi --prune >/dev/null 2>&1
-
-container=$(image from --pull-never localhost/nmanager:test)
-base_container=$(image from --pull-never "$base_name")
+containers=()
 # The storage mounts its folder on itself, and leaves that behind.
-trap 'image rm "$container" "$base_container" >/dev/null; umount "$work/storage/overlay" 2>/dev/null' EXIT
-image inspect --type image localhost/nmanager:test >"$work/image.json" || fail "inspect"
-timeout --kill-after=10 300 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "$base_name" --api-server "$api_server" \
-  --root "$(image mount "$container")" --base-root "$(image mount "$base_container")"
-code=$?
-((code < 124)) || fail "the checks hang: what they wait for does not come"
-exit "$code"
+trap '((${#containers[@]})) && image rm "${containers[@]}" >/dev/null; umount "$work/storage/overlay" 2>/dev/null' EXIT
+
+# As debian:12-slim is: minbase, without manuals and translations.
+base_image() {
+  local suite=$1 base=$work/base-$1.tar
+  if [[ ! -s $base ]]; then
+    mmdebstrap --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+      --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$base.part" >"$work/base.log" 2>&1 ||
+      { tail -n 20 "$work/base.log"; fail "mmdebstrap $suite"; }
+    mv "$base.part" "$base"
+  fi
+  image inspect --type image "localhost/nmanager-base:$suite" >/dev/null 2>&1 && return
+  local container
+  container=$(image from scratch) && image add -q "$container" "$base" / >/dev/null &&
+    image commit -q "$container" "localhost/nmanager-base:$suite" >/dev/null && image rm "$container" >/dev/null || fail "the base $suite as an image"
+}
+# build SUITE TAG: with one time for every file, so that two builds can be compared.
+build() {
+  SECONDS=0
+  image bud --pull-never --timestamp 0 --build-arg "BASE=localhost/nmanager-base:$1" -f deploy/Dockerfile -t "localhost/nmanager:$2" . \
+    >"$work/build-$2.log" 2>&1 || { tail -n 40 "$work/build-$2.log"; fail "buildah cannot build deploy/Dockerfile on $1"; }
+  echo "deploy/Dockerfile built on $1 in $SECONDS s"
+}
+# root VARIABLE IMAGE: where its files are.
+root() {
+  local container
+  container=$(image from --pull-never "$2") && containers+=("$container")
+  printf -v "$1" %s "$(image mount "$container")"
+}
+
+code=0
+# Debian 13 is built and checked too when it is asked for: that is another whole build.
+for suite in ${NMANAGER_IMAGE_SUITES:-bookworm}; do
+  base_image "$suite"
+  build "$suite" "test-$suite"
+  image inspect --type image "localhost/nmanager:test-$suite" >"$work/image.json" || fail "inspect"
+  root ours "localhost/nmanager:test-$suite"
+  root base "localhost/nmanager-base:$suite"
+  timeout --kill-after=10 300 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "localhost/nmanager-base:$suite" \
+    --api-server "$api_server" --root "$ours" --base-root "$base"
+  result=$?
+  ((result < 124)) || fail "the checks hang: what they wait for does not come"
+  ((result == 0)) || code=1
+done
+[[ ${NMANAGER_IMAGE_SUITES:-} == *trixie* ]] || { echo "SKIP: Debian 13: NMANAGER_IMAGE_SUITES=trixie builds and checks it"; echo "0 passed, 0 failed, 1 skipped"; }
+
+# Two builds, one digest.
+suite=${suite:-bookworm}
+build "$suite" again
+digest() { image inspect --type image --format '{{.FromImageDigest}}' "localhost/nmanager:$1"; }
+if [[ $(digest "test-$suite") == "$(digest again)" ]]; then
+  echo "two builds have the digest $(digest again)"
+  echo "1 passed, 0 failed, 0 skipped"
+else
+  root again localhost/nmanager:again
+  diff -rq --no-dereference "$ours" "$again" >"$work/differences" 2>&1
+  echo "FAILED: two builds differ: $(head -n 20 "$work/differences")"
+  echo "0 passed, 1 failed, 0 skipped"
+  code=1
+fi
+image rmi --prune >/dev/null 2>&1
+exit $code
