@@ -87,6 +87,8 @@ def read_match(match, rule):
 def read_rule(expressions):
     rule = {}
     for expression in expressions:
+        if not isinstance(expression, dict):
+            raise Unreadable(f"unexpected {expression}")
         kind, body = next(iter(expression.items()))
         if kind == "match":
             read_match(body, rule)
@@ -96,6 +98,8 @@ def read_rule(expressions):
             rule["to"] = body["addr"]["map"]
             rule["verdict"] = "DNAT"
         elif kind in ("jump", "goto"):
+            if "target" not in body:
+                raise Unreadable(f"an anonymous chain: {body}")
             rule["jump"] = body["target"]
         elif kind in ("return", "drop"):
             rule["verdict"] = kind.upper()
@@ -166,7 +170,8 @@ def dnat_effects(flat, bit):
             key = (values["destination"], values["protocol"], values["ports"]) if "ports" in values else (values["destination"],)
             if key not in targets:
                 raise Problem(f"{key} of {name} has no target")
-            source = merge({"source": condition.get("source", "")}, {"source": values.get("source", "")})
+            within = str(ipaddress.ip_network(values["source"])) if "source" in values else ""
+            source = merge({"source": condition.get("source", "")}, {"source": within})
             if source is None:
                 continue  # a range without a pod in it does nothing here
             effects.add(("dnat", source["source"], "type" in condition, key[0], *(key[1:] or ("", 0)), targets[key]))

@@ -54,6 +54,8 @@ def parse_save(key, text, foreign, ours):
             chain, policy, _ = line[1:].split(" ", 2)
             table.chains[chain] = policy
             table.rules.setdefault(chain, [])
+            if policy == "ACCEPT":
+                continue  # a hook that is there and accepts, or is not there, is the same
             (ours if chain.startswith(OURS) else foreign).append((key, name, f":{chain} {policy}"))
         else:
             match = LINE.match(line)

@@ -17,6 +17,7 @@ class Fault:
     needs: tuple
     act: object
     about: str
+    harms: bool = False  # touches our rules, as a rival does
 
 
 TABLE = []
@@ -37,7 +38,8 @@ CONDITIONS = {
 def fault(weight, bound=SECONDS, needs=()):
     def register(function):
         needed = (needs,) if isinstance(needs, str) else needs
-        TABLE.append(Fault(function.__name__, weight, bound, needed, function, (function.__doc__ or "").strip()))
+        harms = function.__module__.rsplit(".", 1)[1] in ("tables", "native") or "kube_full" in function.__name__
+        TABLE.append(Fault(function.__name__, weight, bound, needed, function, (function.__doc__ or "").strip(), harms))
         return function
     return register
 

@@ -21,7 +21,7 @@ def during(run, entry, seconds, changes=2, kick=True):
     api.faults.clear()
     api.up()
     api.wake()
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(2, 6)
@@ -74,7 +74,7 @@ def api_watch_denied_long(run, entry):
     api.faults.clear()
     api.wake()
     change_some(run, 1)
-    run.settle(40)
+    run.settle(40, check_ready_meanwhile=False)
 
 
 @fault(1, 8)
@@ -117,10 +117,10 @@ def api_watch_odd_events(run, entry):
     api.faults.watch_body = run.random.choice(["duplicate", "unknown-type", "unknown-deleted", "split"])
     api.wake()
     change_some(run, 3)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     api.faults.clear()
     api.wake()
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.6, 8)
@@ -133,7 +133,7 @@ def api_events_out_of_order(run, entry):
     time.sleep(0.05)
     api.faults.clear()
     store.compact()  # the reader is right only after a new list
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.7, 12)
@@ -151,7 +151,7 @@ def api_bookmark_then_garbage(run, entry):
     if lists > 8:
         from ..runner import Violation
         raise Violation("list-storm", f"{lists} lists in 3 s while every watch ends in garbage")
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.35, 45)
@@ -164,7 +164,7 @@ def api_watch_silent(run, entry):
     time.sleep(run.random.choice([0.5, 2.0]))
     api.faults.clear()
     api.wake()
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(2, 2)
@@ -172,7 +172,7 @@ def api_compacted(run, entry):
     """The history is gone: watches meet 410, a new list follows."""
     run.world.api.store.compact()
     change_some(run, run.random.randint(0, 3))
-    run.settle(entry.bound + 4)
+    run.settle(entry.bound + 4, check_ready_meanwhile=False)
 
 
 @fault(1, 8)
@@ -185,9 +185,9 @@ def api_restored_from_backup(run, entry):
             del items[key]
     store.restore(items, max(1, store.version - run.random.randint(1, 60)))
     run.world.api.kick()
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     change_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.7, 8)
@@ -203,7 +203,7 @@ def api_second_page_gone(run, entry):
     finally:
         api.page_cap = cap
         api.faults.clear()
-    run.settle(30)
+    run.settle(30, check_ready_meanwhile=False)
 
 
 @fault(0.7, 3)
@@ -213,12 +213,12 @@ def api_without_chunks(run, entry):
     api.faults.chunked = False
     api.kick()
     time.sleep(0.5)
-    run.settle(8)
+    run.settle(8, check_ready_meanwhile=False)
     change_some(run, 1)
     run.settle(entry.bound, check_ready_meanwhile=False)
     api.faults.clear()
     api.kick()
-    run.settle(8)
+    run.settle(8, check_ready_meanwhile=False)
 
 
 @fault(0.5, 8)
@@ -252,7 +252,7 @@ def api_token_rotated(run, entry):
     world.write_file("token", world.api.token)
     world.api.kick()
     change_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.4, 8)
@@ -264,4 +264,4 @@ def api_watch_cache_lags(run, entry):
     run.never_other_than([before], 0.3, entry.name)
     api.faults.clear()
     api.wake()
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)

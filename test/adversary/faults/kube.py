@@ -168,10 +168,10 @@ def kube_mode_changes(run, entry):
     old = run.world.kube.mode
     other = run.random.choice([mode for mode in ("ipvs", "iptables", "nftables") if mode != old])
     change_mode(run, other, lay=True)
-    run.settle(entry.bound, ready_bound=8)
+    run.settle(entry.bound, notice=MODE_BOUND, ready_bound=8)
     if run.random.random() < 0.8:
         change_mode(run, "ipvs", lay=True)
-        run.settle(entry.bound, ready_bound=8)
+        run.settle(entry.bound, notice=MODE_BOUND, ready_bound=8)
 
 
 @fault(0.8, MODE_BOUND + 0.5, needs="ipvs")
@@ -181,11 +181,11 @@ def kube_mode_changes_chains_stay(run, entry):
     world.proxy.mode = "iptables"
     run.changed_settings()
     try:
-        run.settle(entry.bound, ready=None)
+        run.settle(entry.bound, notice=MODE_BOUND, ready=None)
     finally:
         world.proxy.mode = "ipvs"
         run.changed_settings()
-    run.settle(entry.bound, ready_bound=8)
+    run.settle(entry.bound, notice=MODE_BOUND, ready_bound=8)
 
 
 @fault(0.4, MODE_BOUND + 1, needs="ipvs")
@@ -196,7 +196,7 @@ def kube_mode_flaps(run, entry):
         time.sleep(0.15)
     world.proxy.mode = "ipvs"
     run.changed_settings()
-    run.settle(entry.bound, ready_bound=8, check_ready_meanwhile=False)
+    run.settle(entry.bound, notice=MODE_BOUND, ready_bound=8, check_ready_meanwhile=False)
 
 
 @fault(0.5, 3, needs=("auto", "iptables-or-ipvs"))

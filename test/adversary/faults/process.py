@@ -88,7 +88,7 @@ def other_settings(run):
         match=random.choices(["port", "address"], [4, 1])[0],
         policy=random.choices(["local", "all"], [3, 1])[0],
         ip_family=random.choices(["auto", "ipv4", "ipv6", "dual"], [6, 1, 1, 1])[0],
-        watch=random.choices(["event", "poll"], [5, 1])[0] if run.options.poll else "event",
+        watch=random.choices(["event", "poll"], [12, 1])[0],
         masquerade_bit=random.choice([None, None, None, 5, 31, 0]),
         pod_cidr4=random.choice([None, None, "10.200.0.0/15"]),
         pod_cidr6=random.choice([None, None, "fd77::/48"]),
@@ -109,7 +109,7 @@ def restarted_with_other_settings(run, entry):
 def restarted_with_other_backend(run, entry):
     """Whatever it wrote in another backend is removed once the new one stands (T4)."""
     stop(run)
-    usable = ["iptables-" + run.world.kube.variant] + (["nftables"] if run.world.kube.mode == "ipvs" else [])
+    usable = ["iptables-" + run.world.kube.variant] + (["nftables"] if run.world.kube.mode == "ipvs" and run.world.kube.variant == "nft" else [])
     old = run.world.settings
     run.world.settings = Settings(**{**old.__dict__, "backend": run.random.choice(usable + ["auto"])})
     run.changed_settings()

@@ -26,13 +26,13 @@ def change_some(run, count):
 @fault(14)
 def service_put(run, entry):
     put_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(14)
 def service_altered(run, entry):
     change_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(5)
@@ -40,28 +40,28 @@ def service_removed(run, entry):
     items = sorted(run.world.api.store.items)
     if items:
         run.world.api.store.remove(*run.random.choice(items))
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(4, 1.5)
 def services_batch(run, entry):
     change_some(run, run.random.randint(5, 40))
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(2, 1.5)
 def services_many_ports(run, entry):
     put_some(run, 2, many_ports=True)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(1, 1.5)
 def services_all_gone(run, entry):
     for key in sorted(run.world.api.store.items):
         run.world.api.store.remove(*key)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     put_some(run, run.random.randint(3, 10))
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(1.5)
@@ -77,10 +77,10 @@ def services_conflict(run, entry):
         item["status"]["loadBalancer"]["ingress"] = [{"ip": address}]
         run.world.api.store.put(item)
         items.append(item)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     first = min(items, key=lambda i: i["metadata"]["namespace"] + "/" + i["metadata"]["name"])
     run.world.api.store.remove(first["metadata"]["namespace"], first["metadata"]["name"])
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.25, 20, "long")
@@ -129,7 +129,7 @@ def service_undecodable(run, entry):
     run.settle(entry.bound, expectation=wanted)
     store.remove("zz", name)
     change_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.6, 2)
@@ -153,7 +153,7 @@ def service_hostile_name(run, entry):
         from ..runner import Violation
         raise Violation("untrue-line", "status holds an escape sequence from a Service's name")
     store.remove("zz", name)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.5, 3)
@@ -170,8 +170,8 @@ def service_many_ranges(run, entry):
     item["metadata"].pop("labels", None)
     item["status"]["loadBalancer"]["ingress"] = [{"ip": "203.0.113.202"}]
     run.world.api.store.put(item)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     change_some(run, 1)
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)
     run.world.api.store.remove("zz", "ranges")
-    run.settle(entry.bound)
+    run.settle(entry.bound, check_ready_meanwhile=False)

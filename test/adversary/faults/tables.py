@@ -244,7 +244,10 @@ def stranger_native_table(run, entry):
   set hosts { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.7 } }
   map where { type inet_service : ipv4_addr; elements = { 80 : 192.0.2.9 } }
   counter seen { packets 7 bytes 700 }
-  chain in { type filter hook input priority 5; ip saddr @hosts counter packets 3 bytes 300 drop }
+  chain in {
+    type filter hook input priority 5;
+    ip saddr @hosts counter packets 3 bytes 300 drop
+  }
 }
 """
         with run.world.frozen():
