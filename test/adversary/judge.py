@@ -9,27 +9,29 @@ class Judge:
     def __init__(self):
         self.good = None  # the last (ours, expectation) found good
 
-    def problems(self, tables, expectation, families=(4, 6)):
+    def problems(self, tables, expectation):
         key = (tables.ours, id(expectation))
         if self.good is not None and self.good[0] == key:
             return []
-        found = list(compare(tables, expectation, families))
+        found = list(compare(tables, expectation))
         if not found:
             self.good = (key, expectation)  # holds the expectation, so that its id stays its own
         return found
 
 
-def compare(tables, expectation, families):
+def compare(tables, expectation):
     backend = expectation.backend
     effects = {}
     try:
         for (variant, family), saved in tables.saves.items():
+            if family not in expectation.families:
+                continue
             if backend == "iptables-" + variant:
                 effects.update(iptables_effects(saved, family, expectation.bit))
             else:
                 yield from left_overs(variant, family, saved)
         if backend == "nftables":
-            effects.update(native_effects(tables.native, (4, 6), expectation.bit))
+            effects.update(native_effects(tables.native, expectation.families, expectation.bit))
         elif any("table" in entry for entry in tables.native):
             yield "the native table is left over"
     except Problem as problem:

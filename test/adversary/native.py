@@ -152,7 +152,7 @@ def native_effects(objects, families, bit):
     left = {chain for chain in table.chains if chain.startswith(OURS)} - reached
     if left:
         raise Problem(f"nothing leads to {sorted(left)}")
-    check_maps(table, effects)
+    check_maps(table, effects, families)
     return effects
 
 
@@ -178,11 +178,11 @@ def dnat_effects(flat, bit):
     return effects
 
 
-def check_maps(table, effects):
+def check_maps(table, effects, families):
     """An element of a map that no rule uses is a leftover."""
     used = {effect[3:6] for found in effects.values() for effect in found if effect[0] == "dnat"}
     for name, body in table.sets.items():
-        if "map" in body and name.startswith("cluster_"):
+        if "map" in body and name.startswith("cluster_") and FAMILY[name.rpartition("_")[2]] in families:
             for key, _ in table.elements(name):
                 if (*key, *(("", 0) if len(key) == 1 else ())) not in used:
                     raise Problem(f"{key} of {name} is left over")

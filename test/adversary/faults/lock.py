@@ -9,6 +9,13 @@ from . import fault
 from .tables import pick, tool
 
 
+def remove(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # nobody has made it again
+
+
 def hold(path):
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -67,7 +74,7 @@ def lock_held_long(run, entry):
 def lock_file_removed(run, entry):
     """Removed and made again by the next that takes it: the old descriptor locks nothing."""
     from .services import change_some
-    os.unlink(run.world.lock_file)
+    remove(run.world.lock_file)
     change_some(run, 1)
     run.settle(entry.bound)
     if run.world.kube.variant == "legacy":
@@ -90,7 +97,7 @@ def lock_file_replaced(run, entry):
 def lock_file_is_a_directory(run, entry):
     from .services import change_some
     path = run.world.lock_file
-    os.unlink(path)
+    remove(path)
     os.mkdir(path)
     change_some(run, 1)
     time.sleep(run.random.choice([0.2, 1.0]))

@@ -14,6 +14,14 @@ def nft(*argv, text=None):
     return command("nft", *argv, text=text, check=False)
 
 
+def owners_mark():
+    """The table's comment as it is now, which is the owner's mark."""
+    for line in nft("list", "table", *TABLE)[1].splitlines():
+        if line.strip().startswith("comment "):
+            return line.strip() + ";"
+    return ""
+
+
 def parts(run):
     return NativeTable(run.world.tables().native)
 
@@ -98,7 +106,7 @@ def native_table_made_anew(run, entry):
     """Deleted and made again by somebody, with his own things in it, in one transaction."""
     inside = run.random.choice(["", "chain NMANAGER_INPUT { type filter hook input priority 50; }", "set external_ipv4 { type ipv4_addr; }",
                                 "map cluster_ipv4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags timeout; }"])
-    comment = 'comment "kept by nmanager, layout 1";' if run.random.random() < 0.5 else ""
+    comment = owners_mark() if run.random.random() < 0.5 else ""
     nft("-f", "-", text=f"delete table inet nmanager\ntable inet nmanager {{ {comment} {inside}\n}}\n")
     if not comment:
         time.sleep(0.2)
@@ -110,9 +118,12 @@ def native_table_made_anew(run, entry):
 @fault(0.8, 2, needs="native")
 def native_table_fought_over(run, entry):
     """Deleted and made again many times in 2 s; rules within a second of its end (T25)."""
-    made = "add table inet nmanager\n"
-    rival(run, run.random.choice([0.5, 2.0]), lambda: nft("-f", "-", text=f"{made}delete table inet nmanager\n{made}"))
-    nft("delete", "table", *TABLE)
+    mark = run.random.choice(["", owners_mark()])
+    made = f"add table inet nmanager {{ {mark} }}\n" if mark else "add table inet nmanager\n"
+    rival(run, run.random.choice([0.5, 2.5]), lambda: nft("-f", "-", text=f"{made}delete table inet nmanager\n{made}"),
+          run.random.choice([0.005, 0.07]))
+    if not mark or run.random.random() < 0.5:
+        nft("delete", "table", *TABLE)
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=3)
 
 

@@ -92,7 +92,8 @@ def other_settings(run):
         masquerade_bit=random.choice([None, None, None, 5, 31, 0]),
         pod_cidr4=random.choice([None, None, "10.200.0.0/15"]),
         pod_cidr6=random.choice([None, None, "fd77::/48"]),
-        log_format=random.choice(["text", "text", "json"]))
+        log_format=random.choice(["text", "text", "json"]),
+        file_pod_cidr4=old.file_pod_cidr4, file_pod_cidr6=old.file_pod_cidr6, file_masquerade_bit=old.file_masquerade_bit)
 
 
 @fault(2, 3)

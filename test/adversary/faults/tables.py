@@ -297,13 +297,13 @@ def rival_is_busy_elsewhere(run, entry):
     run.settle(entry.bound)
 
 
-def rival(run, seconds, act):
+def rival(run, seconds, act, pause=0.005):
     ended = threading.Event()
 
     def work():
         while not ended.is_set():
             act()
-            time.sleep(0.005)
+            time.sleep(pause)
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
