@@ -143,9 +143,11 @@ def native_effects(objects, families, bit):
         base = (chain.get("type"), chain.get("hook"), chain.get("prio"), chain.get("policy"))
         if base != (name, hook.lower(), PRIORITY[name], "accept"):
             raise Problem(f"{OURS + hook} is {base}")
-        for family in families:
+        for family in (4, 6):
             flat = NativeFlattened(table, OURS + hook, family)
             reached |= flat.reached
+            if family not in families:
+                continue  # left as it stands
             found = effects_of_drop(flat) if name == "filter" else dnat_effects(flat, bit)
             if found:
                 effects[family, name, hook] = found

@@ -1,8 +1,10 @@
 """Runs one after another for a backend; what a failing one leaves; figures over all."""
 
 import collections
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,10 @@ from .shrink import shorten
 
 BACKENDS = {"iptables-legacy": "legacy", "iptables-nft": "nft", "nftables": "nft"}
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Tally:
@@ -47,7 +53,7 @@ class Tally:
         for (kind, name), count in self.violations.most_common():
             print(f"  violation {kind} at {name}: {count}")
         for (kind, line), count in self.unknown.most_common(60):
-            print(f"  unknown {kind} line x{count}: {line}")
+            print(f"  {kind} line x{count}: {line}")
         for why, count in self.skipped.items():
             print(f"  skipped x{count}: {why}")
         print(f"{self.passed} passed, {self.failed} failed, {sum(self.skipped.values())} skipped", flush=True)
@@ -57,12 +63,13 @@ def play_in_namespaces(options, seed, backend, steps=None):
     """One run in network, PID and mount namespaces of its own; everything in them ends with it."""
     with tempfile.TemporaryDirectory(prefix="adversary-job-") as folder:
         job = {"seed": seed, "backend": backend, "replay": steps, "out": folder + "/result.json",
-               **{name: getattr(options, name) for name in ("binary", "steps", "only", "without", "strict_lines", "long",
+               **{name: getattr(options, name) for name in ("binary", "steps", "only", "without", "lenient_lines", "long",
                                                             "memory_bound", "verbose")}}
         with open(folder + "/job.json", "w") as file:
             json.dump(job, file)
         subprocess.run(["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-                        sys.executable, "-m", "adversary.worker", folder + "/job.json"], cwd=os.path.dirname(HERE), check=False)
+                        sys.executable, "-m", "adversary.worker", folder + "/job.json"], cwd=os.path.dirname(HERE), check=False,
+                       preexec_fn=die_with_parent)
         try:
             with open(job["out"]) as file:
                 return json.load(file)

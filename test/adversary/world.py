@@ -99,7 +99,7 @@ class World:
         self.log_path = self.folder + "/nmanager.log"
         self.log_at = 0
         self.stderr_mode = "file"
-        self.started_at = 0.0
+        self.started_at = self.started_wall = 0.0
         self.notes = {}  # what faults want to remember between steps
         self.foreign = None
         self.kube_synced = False
@@ -157,7 +157,7 @@ class World:
         target.close()
         if target is not log:
             log.close()
-        self.started_at = time.monotonic()
+        self.started_at, self.started_wall = time.monotonic(), time.time()
 
     def stop(self, how=signal.SIGTERM, seconds=10):
         """Ends the program; returns how long that took, or None when it had to be killed."""

@@ -122,6 +122,31 @@ def kube_endpoint_faulty(run, entry):
     run.settle(entry.bound, ready_bound=8)
 
 
+@fault(0.6, 2, needs="iptables-or-ipvs")
+def kube_family_fails(run, entry):
+    """Its iptables-restore fails for one family: that one's sync is not told to be verified (T8)."""
+    from ..runner import Violation
+    proxy, kube = run.world.proxy, run.world.kube
+    proxy.restarted()
+    with run.world.frozen():
+        kube.restore(6, kube.rules(6))
+        kube.restore(4, "*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n")
+        run.rebase()
+    proxy.mark_synced(("IPv6",))
+    for _ in range(10):
+        proxy.restore_failures["IPv4"] += 1
+        time.sleep(0.2)
+    body = run.world.get("/readyz?verbose")[1] or ""
+    lines = [line for line in body.splitlines() if line.startswith("[+]kube-proxy ok")]
+    proxy.restore_failures["IPv4"] = 0
+    sync(run, kube.partial_sync)
+    if any("IPv4" in line and "verified" in line for line in lines):
+        raise Violation("untrue-line", f"IPv4 has never been synced: {lines}")
+    if any("fail" not in line for line in lines):
+        raise Violation("untrue-line", f"failing restores of IPv4 are not told: {lines}")
+    run.settle(entry.bound, ready_bound=8)
+
+
 @fault(0.8, 3)
 def kube_mode_text_odd(run, entry):
     """/proxyMode answers nonsense: the mode cannot be told so, the rules stay as they are."""

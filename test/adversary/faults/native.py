@@ -124,7 +124,7 @@ def native_table_fought_over(run, entry):
           run.random.choice([0.005, 0.07]))
     if not mark or run.random.random() < 0.5:
         nft("delete", "table", *TABLE)
-    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=3)
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=3, strict=True)
 
 
 @fault(0.8, 12, needs="native")
