@@ -18,7 +18,7 @@ def arguments(argv):
     parser.add_argument("--binary", default=os.environ.get("NMANAGER", default_binary()))
     parser.add_argument("--backend", choices=[*BACKENDS, "all"], default="all", help="all: three worlds side by side")
     parser.add_argument("--seed", type=int, default=None, help="first seed; each further run takes the next one")
-    parser.add_argument("--minutes", type=float, default=0, help="how long new runs are begun; else one run")
+    parser.add_argument("--minutes", type=float, default=0, help="how long; without it one run")
     parser.add_argument("--steps", type=int, default=300, help="steps of one run")
     parser.add_argument("--only", help="only faults whose name matches")
     parser.add_argument("--without", help="no faults whose name matches")
@@ -33,6 +33,7 @@ def arguments(argv):
     parser.add_argument("--list", action="store_true", help="print the table of faults")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args(argv)
+    options.until = time.time() + 60 * options.minutes if options.minutes else None
     options.binary = os.path.abspath(options.binary)
     if options.seed is None:
         options.seed = int(time.time())

@@ -63,6 +63,7 @@ def play_in_namespaces(options, seed, backend, steps=None):
     """One run in network, PID and mount namespaces of its own; everything in them ends with it."""
     with tempfile.TemporaryDirectory(prefix="adversary-job-") as folder:
         job = {"seed": seed, "backend": backend, "replay": steps, "out": folder + "/result.json",
+               "until": options.until if steps is None else None,
                **{name: getattr(options, name) for name in ("binary", "steps", "only", "without", "lenient_lines", "long",
                                                             "memory_bound", "verbose")}}
         with open(folder + "/job.json", "w") as file:
@@ -85,11 +86,11 @@ class Controller:
         self.options, self.backend, self.tally = options, backend, tally
 
     def work(self):
-        until, seed = time.monotonic() + 60 * self.options.minutes, self.options.seed
+        until, seed = self.options.until or 0, self.options.seed
         while True:
             ok = self.one_seed(seed)
             seed += 1
-            if time.monotonic() >= until or (not ok and not self.options.go_on):
+            if time.time() >= until or (not ok and not self.options.go_on):
                 return
 
     def one_seed(self, seed):

@@ -24,6 +24,8 @@ def play(options):
         runner.start()
         for index in range(len(options.replay) if options.replay is not None else options.steps):
             name, seed = options.replay[index] if options.replay is not None else runner.choose(runner.start_random)
+            if options.until and time.time() > options.until:
+                break
             done.append((name, seed))
             began = time.monotonic()
             runner.step(name, seed)
