@@ -136,6 +136,7 @@ class Faults:
         self.second_page_gone = False
         self.chunked = True
         self.redirect_to = None
+        self.future_watch = "error"  # a watch from a version that is still to come: "error" or "silent" (a rewound etcd)
         self.ignore_changes = False  # the watch cache lags: changes are not seen until this is lifted
 
 
@@ -397,6 +398,9 @@ class ApiServer:
         return self._stream(out, selector, since, epoch)
 
     def _too_large(self, out, since):
+        epoch = self.store.epoch
+        while self.faults.future_watch == "silent" and self.store.epoch == epoch:
+            time.sleep(0.1)
         out.event({"type": "ERROR", "object": status_object(504, f"Too large resource version: {since}", "Timeout")})
         return out.end()
 

@@ -156,14 +156,14 @@ def effects_of_dnat(flat, bit):
     return effects
 
 
-def iptables_effects(tables_of_family, family, bit):
+def iptables_effects(tables_of_family, family, bit, ignored=()):
     """{(family, table, hook): effects} of the chains of one family; raises Problem on what does not belong."""
     effects, hooks = {}, [("filter", drop.hook) for drop in DROPS] + [("nat", hook) for hook in EXTERNAL_HOOKS]
     reached = {}
     for name, hook in hooks:
         table = tables_of_family.get(name)
         entry = OURS + hook
-        if table is None:
+        if table is None or name in ignored:
             continue
         jumps = [rule for rule in table.rules.get(hook, []) if TO_OURS.search(rule)]
         if not jumps:
@@ -177,6 +177,8 @@ def iptables_effects(tables_of_family, family, bit):
         if found:
             effects[family, name, hook] = found
     for name, table in tables_of_family.items():
+        if name in ignored:
+            continue
         left = {chain for chain in table.chains if chain.startswith(OURS)} - reached.get(name, set())
         left.discard("NMANAGER_MARK_MASQ")  # may wait for its first user
         if left:

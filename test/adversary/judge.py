@@ -27,7 +27,7 @@ def compare(tables, expectation):
             if family not in expectation.families:
                 continue
             if backend == "iptables-" + variant:
-                effects.update(iptables_effects(saved, family, expectation.bit))
+                effects.update(iptables_effects(saved, family, expectation.bit, expectation.ignored))
             else:
                 yield from left_overs(variant, family, saved)
         if backend == "nftables":
@@ -38,6 +38,8 @@ def compare(tables, expectation):
         yield str(problem)
         return
     for key in sorted(set(effects) | set(expectation.effects)):
+        if key[1] in expectation.ignored:
+            continue
         is_there, wanted = effects.get(key, set()), expectation.effects.get(key, set())
         missing = sorted(e for e in wanted - is_there if not unsure(e, expectation))
         surplus = sorted(e for e in is_there - wanted if not unsure(e, expectation))

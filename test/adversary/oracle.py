@@ -91,6 +91,7 @@ class Expectation:
     effects: dict  # (family, table, hook) -> set of effects
     bit: int
     families: tuple = (4, 6)  # what stands in a family that is not kept is left as it stands
+    ignored: tuple = ()  # tables that are not looked at
     unsure: frozenset = field(default_factory=frozenset)  # external addresses whose reading README leaves open
 
 
@@ -108,7 +109,7 @@ def expect(settings, mode, variant, services):
             for hook, found in external_effects(settings, family, services, unsure).items():
                 if found:
                     effects[family, "nat", hook] = found
-    return Expectation(backend_in_use(settings, mode, variant), effects, settings.bit(), settings.families(), frozenset(unsure))
+    return Expectation(backend_in_use(settings, mode, variant), effects, settings.bit(), settings.families(), unsure=frozenset(unsure))
 
 
 def exemption(text, family):

@@ -49,7 +49,8 @@ def setting_told(match, runner):
     name = "--" + match["name"]
     if name in flags:
         given = flags[flags.index(name) + 1]
-        return None if given == match["value"] and match["where"] == "flag" else f"the flag says {given}"
+        same = sorted(given.split(",")) == sorted(match["value"].split(","))
+        return None if same and match["where"] == "flag" else f"the flag says {given}"
     return None
 
 
@@ -98,7 +99,7 @@ TABLES = {
         (FAILED + r"services-listed failed: .*", fine),
         (OK + r"backend ok: (?P<backend>[-a-z]+), .*", backend_named),
         (FAILED + r"backend failed: .*", fine),
-        (OK + r"table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified \d+ s ago", rules_count),
+        (OK + r"table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified \d+ s ago(, last displaced by .*)?", rules_count),
         (FAILED + r"table-ipv[46]-(filter|nat) failed: .*", fine),
         (OK + r"kube-proxy-synced ok: .*", chains_stand),
         (FAILED + r"kube-proxy-synced failed: .*", fine),

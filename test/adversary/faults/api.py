@@ -167,6 +167,21 @@ def api_watch_silent(run, entry):
     run.settle(entry.bound, check_ready_meanwhile=False)
 
 
+@fault(0.2, 130, "long")
+def api_rewound_and_silent(run, entry):
+    """etcd was put back, and watches from versions that are still to come are accepted and silent for ever (A2)."""
+    api, store = run.world.api, run.world.api.store
+    items = copy.deepcopy(store.items)
+    for key in sorted(items)[::3]:
+        del items[key]
+    api.faults.future_watch = "silent"
+    store.restore(items, max(1, store.version - 50))
+    run.settle(entry.bound, check_ready_meanwhile=False)
+    api.faults.clear()
+    store.compact()
+    run.settle(20, check_ready_meanwhile=False)
+
+
 @fault(2, 2)
 def api_compacted(run, entry):
     """The history is gone: watches meet 410, a new list follows."""

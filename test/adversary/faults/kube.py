@@ -203,6 +203,7 @@ def kube_mode_changes(run, entry):
 def kube_mode_changes_chains_stay(run, entry):
     """The mode changes and the chains do not move (T24)."""
     world = run.world
+    time.sleep(run.random.choice([0.0, 0.0, 3.0, 6.5]))  # who asks seldom while nothing happens
     world.proxy.mode = "iptables"
     run.changed_settings()
     try:

@@ -1,6 +1,6 @@
 """Harm to our chains and jumps in iptables tables, and what other programs do around them."""
 
-import subprocess
+import dataclasses
 import threading
 import time
 
@@ -272,6 +272,31 @@ def rival_deletes_our_jump(run, entry):
 def rival_flushes_our_chain(run, entry):
     family, table, hook = pick(run)
     rival(run, run.random.choice([0.3, 1.0]), lambda: tool(run, family, "-t", table, "-F", OURS + hook))
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.5, 12, needs="iptables")
+def rival_in_filter_while_services_change(run, entry):
+    """Somebody keeps flushing a chain of ours in filter; Services are followed in nat all the same (T23)."""
+    from .services import change_some
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            tool(run, 4, "-t", "filter", "-F", OURS + "INPUT")
+            time.sleep(0.02)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        for _ in range(3):
+            time.sleep(0.5)
+            change_some(run, 1)
+            wanted = dataclasses.replace(run.expected(), ignored=("filter",))
+            run.settle(2, ready=None, expectation=wanted, check_ready_meanwhile=False, strict=True)
+    finally:
+        ended.set()
+        worker.join(30)
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
 
 
