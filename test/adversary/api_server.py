@@ -58,6 +58,7 @@ class Store:
         self.oldest = 100  # a watch from before this is answered with 410
         self.history = []  # (version, item before, item after)
         self.epoch = 0  # grows when the history is replaced
+        self.disturbed = 0.0  # when watchers were last made to fall behind
 
     def put(self, item):
         with self.changed:
@@ -84,6 +85,8 @@ class Store:
     def compact(self):
         """Forgets the history: watches from before now meet 410."""
         with self.changed:
+            self.version += 1  # something else has changed: no watcher is up to date
+            self.disturbed = time.monotonic()
             self.oldest = self.version
             self.history = []
             self.epoch += 1
@@ -93,6 +96,7 @@ class Store:
         """Another history, as after a restore of etcd from a backup."""
         with self.changed:
             self.items = copy.deepcopy(items)
+            self.disturbed = time.monotonic()
             self.version = version
             self.oldest = version
             self.history = []
@@ -184,6 +188,7 @@ class ApiServer:
 
     def kick(self):
         """Resets every open connection."""
+        self.store.disturbed = time.monotonic()
         with self.guard:
             connections = list(self.open)
         for connection in connections:
@@ -194,6 +199,7 @@ class ApiServer:
 
     def wake(self):
         """Makes watchers look at the faults again."""
+        self.store.disturbed = time.monotonic()
         with self.store.changed:
             self.store.changed.notify_all()
 

@@ -329,7 +329,7 @@ COMMIT
     def services_are_known(self):
         """Nothing is wrong with the API server, so the program has seen every Service by now."""
         api = self.world.api
-        return api.listener is not None and vars(api.faults) == vars(type(api.faults)())
+        return time.monotonic() - api.store.disturbed > 15 and api.listener is not None and vars(api.faults) == vars(type(api.faults)())
 
     def hold_still(self, seconds):
         """Nothing happens, and the rules stay right."""
@@ -356,6 +356,8 @@ COMMIT
         table = [fault for fault in TABLE if usable(fault, self)]
         if self.options.only:
             table = [fault for fault in table if self.options.only.search(fault.name)]
+        if not table:
+            raise Violation("enemy-stumbled", "no fault can be chosen")
         fault = chooser.choices(table, [fault.weight for fault in table])[0]
         return fault.name, chooser.randrange(1 << 30)
 

@@ -3,9 +3,11 @@
 import os
 import resource
 import signal
+import socket
 import time
 
 from ..oracle import Settings
+from ..world import LISTEN
 from . import fault
 from .services import change_some
 
@@ -130,16 +132,30 @@ def out_of_descriptors(run, entry):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + run.random.choice([0, 1]), hard))
     run.world.api.kick()
     change_some(run, 2)
+    callers = knock()
     seconds = run.random.choice([1.0, 3.0])
     time.sleep(seconds)
     used = (cpu(pid) - before) / seconds if run.world.alive() else 0
     if run.world.alive():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+    for caller in callers:
+        caller.close()
     run.live.resume(2.0)
     if used > 0.35:
         from ..runner import Violation
         raise Violation("cpu", f"{100 * used:.0f} % of a core while no descriptor is to be had")
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=12)
+
+
+def knock():
+    """Callers of its endpoints that cannot be let in."""
+    callers = []
+    for _ in range(5):
+        caller = socket.socket()
+        caller.setblocking(False)
+        caller.connect_ex(LISTEN)
+        callers.append(caller)
+    return callers
 
 
 def cpu(pid):
