@@ -15,6 +15,7 @@ from .world import World
 
 READY_BOUND = 3.0  # seconds from correct rules to a true answer of /readyz
 LIVE_BOUND = 1.0
+LOG_LINES_BOUND = 1500  # in one step
 CONTESTED_BOUND = 14.0
 LOOK_SECONDS = 0.05  # one look at all tables on an idle machine takes less
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
@@ -294,7 +295,10 @@ COMMIT
                 self._line(kind, text.splitlines()[-1], "its lines say otherwise")
             for line in text.splitlines():
                 self._line(kind, line, report.check(kind, line, self))
-        for line in self.world.new_log():
+        lines = self.world.new_log()
+        if len(lines) > LOG_LINES_BOUND:
+            raise Violation("log-flood", f"{len(lines)} lines in {self.step_name}")
+        for line in lines:
             self._line("log", line, report.check("log", line, self))
 
     def _line(self, kind, line, problem):
