@@ -138,6 +138,7 @@ class Faults:
         #                         "unknown-deleted", "old-version", "end-at-once", "bookmark-garbage", "endless",
         #                         "no-object", "split"
         self.second_page_gone = False
+        self.watch_resets = 0  # so many watches are cut right after their headers
         self.chunked = True
         self.redirect_to = None
         self.future_watch = "error"  # a watch from a version that is still to come: "error" or "silent" (a rewound etcd)
@@ -367,6 +368,10 @@ class ApiServer:
             return send_json(connection, faults.watch_status,
                              status_object(faults.watch_status, "Too large resource version" if faults.watch_status == 504
                                            else f"adversary says {faults.watch_status}"))
+        if faults.watch_resets > 0:
+            faults.watch_resets -= 1
+            Chunks(connection, faults.chunked).start()
+            return False
         streaming = query.get("sendInitialEvents") == "true"
         if streaming and self.streaming_list == "422":
             return send_json(connection, 422, status_object(422, "sendInitialEvents is forbidden", "Invalid"))

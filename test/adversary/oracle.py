@@ -156,13 +156,13 @@ def external_addresses(item, family, unsure):
         if text and ingress.get("ipMode", "VIP") == "VIP":
             address = parse(text)
             if address is None or getattr(address, "ipv4_mapped", None):
-                unsure.update((loose(text), str(address)))
+                unsure.update((loose(text), str(address), "::ffff:" + loose(text)))
             elif address.version == family:
                 found.setdefault(str(address), True)
     for text in spec.get("externalIPs") or []:
         address = parse(text)
         if address is None or getattr(address, "ipv4_mapped", None):
-            unsure.update((loose(text), str(address)))
+            unsure.update((loose(text), str(address), "::ffff:" + loose(text)))
         elif address.version == family:
             if found.get(str(address)):
                 unsure.add(str(address))  # both restricted and not: README does not say

@@ -1,12 +1,14 @@
 """Delta debugging: the shortest list of steps that still fails alike."""
 
+import time
 
-def shorten(steps, fails, attempts=40):
+
+def shorten(steps, fails, attempts=40, seconds=240):
     """`fails(steps)` runs them in a fresh world. The last step is the one that failed and stays."""
-    budget = [attempts]
+    budget, until = [attempts], time.monotonic() + seconds
 
     def check(candidate):
-        if budget[0] <= 0:
+        if budget[0] <= 0 or time.monotonic() > until:
             return False
         budget[0] -= 1
         return fails(candidate)

@@ -56,6 +56,22 @@ def api_list_denied(run, entry):
     during(run, entry, run.random.choice([0.3, 1.0]))
 
 
+@fault(0.5, 5)
+def api_lists_fail_then_first_watch_cut(run, entry):
+    """A complete list ends the row of failures: the watch that is cut after it is tried again soon (A3)."""
+    api = run.world.api
+    api.faults.list_status = 500
+    api.store.compact()
+    time.sleep(run.random.choice([3.0, 8.0]))
+    api.faults.watch_resets = 1
+    api.faults.list_status = None
+    until = time.monotonic() + 20
+    while api.faults.watch_resets and time.monotonic() < until:
+        time.sleep(0.05)
+    change_some(run, 5)
+    run.settle(entry.bound, check_ready_meanwhile=False)
+
+
 @fault(1.5, 8)
 def api_watch_denied(run, entry):
     """Lists work, every watch is refused (A1)."""
