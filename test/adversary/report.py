@@ -26,7 +26,7 @@ def rules_count(match, runner):
     variant = runner.world.kube.variant
     if runner.expected().backend != "iptables-" + variant:
         return None
-    table = runner.world.tables().saves[variant, int(match["family"])].get(match["table"])
+    table = runner.tables_now().saves[variant, int(match["family"])].get(match["table"])
     count = sum(len(rules) for chain, rules in table.rules.items() if chain.startswith("NMANAGER_")) if table else 0
     return None if count == int(match["rules"]) else f"{count} rules stand"
 
@@ -64,7 +64,7 @@ def services_counted(match, runner):
 
 def chains_stand(_match, runner):
     """`kube-proxy-synced ok`: its chains are there in each family that is kept."""
-    kube, tables = runner.world.kube, runner.world.tables()
+    kube, tables = runner.world.kube, runner.tables_now()
     if kube.mode == "nftables":
         return None
     gone = [family for family in runner.world.settings.families()

@@ -84,6 +84,7 @@ class Runner:
         self.live = LiveWatch(self.world)
         self.cpu_mark = None
         self.unknown = {}
+        self.seen_now = self.last_good = None
         self.harms = []  # (time, step) of steps that touched our rules
         self.skipped = {}
         self.slow_recoveries = {}
@@ -190,6 +191,7 @@ COMMIT
             self.check_foreign(tables)
             problems = self.judge.problems(tables, wanted)
             if not problems:
+                self.last_good = tables
                 break
             if ready_before and self.world.get("/readyz")[0] == 200 and self.judge.problems(self.world.tables(), wanted):
                 raise Violation("ready-while-wrong", f"{late:.1f} s after {self.step_name}: {problems[:3]}")
@@ -287,9 +289,11 @@ COMMIT
         for kind, path in (("readyz", "/readyz?verbose"), ("status", "/status")):
             text = self.world.get(path)[1]
             until = time.monotonic() + NOTICE_BOUND
+            self.seen_now = self.seen_now or self.last_good  # of this very step
             while any(report.check(kind, line, self) not in (None, report.UNKNOWN) for line in text.splitlines()) \
                     and time.monotonic() < until:
                 time.sleep(0.03)
+                self.seen_now = None
                 text = self.world.get(path)[1]
             if kind == "readyz" and report.contradiction(text):
                 self._line(kind, text.splitlines()[-1], "its lines say otherwise")
@@ -329,6 +333,12 @@ COMMIT
                         kube.call(family, "-t", table, "-F", chain)
                 self.stranger_rules((family,))
             self.rebase()
+
+    def tables_now(self):
+        """One look for all the lines that are checked together."""
+        if self.seen_now is None:
+            self.seen_now = self.world.tables()
+        return self.seen_now
 
     def services_are_known(self):
         """Nothing is wrong with the API server, so the program has seen every Service by now."""
@@ -372,6 +382,7 @@ COMMIT
         self.random = random.Random(seed)
         self.step_name = name
         self.steps += 1
+        self.seen_now = self.last_good = None
         if fault.harms:
             self.harms += [(time.monotonic(), self.steps)] * (3 if "rival" in name or "fought" in name else 1)
         try:
