@@ -6,11 +6,12 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=${1:-$here/../../build/release/nmanager}
 minutes=${2:-9}
+flags=${ADVERSARY_FLAGS:-}  # e.g. --lenient-lines
 passed=0 failed=0
 
 for file in "$here"/seeds/*.json; do
   [[ -e $file ]] || continue
-  if output=$("$here/run" --binary "$binary" --replay "$file" 2>&1); then
+  if output=$("$here/run" --binary "$binary" $flags --replay "$file" 2>&1); then
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
@@ -19,7 +20,7 @@ for file in "$here"/seeds/*.json; do
 done
 
 log=$(mktemp)
-"$here/run" --binary "$binary" --seed 1 --steps 250 --minutes "$minutes" --go-on --out "$here/../../build/adversary" 2>&1 | tee "$log"
+"$here/run" --binary "$binary" $flags --seed 1 --steps 250 --minutes "$minutes" --go-on --out "$here/../../build/adversary" 2>&1 | tee "$log"
 read -r p f s < <(awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { line = $0 } END { gsub(/[^0-9 ]/, "", line); print (line == "" ? "0 1 0" : line) }' "$log")
 rm -f "$log"
 passed=$((passed + p)) failed=$((failed + f))
