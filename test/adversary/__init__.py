@@ -1,0 +1,1 @@
+"""A seeded, replayable random enemy of nmanager. See README.md in this folder."""

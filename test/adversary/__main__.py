@@ -1,0 +1,86 @@
+"""The command line. A run is one seed in one world; each run is a process in namespaces of its own (worker.py)."""
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+
+from .faults import TABLE
+from .runs import BACKENDS, Controller, Tally, play_in_namespaces
+from .runner import MEMORY_BOUND
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(prog="run", description="A seeded random enemy of nmanager.")
+    parser.add_argument("--binary", default=os.environ.get("NMANAGER", default_binary()))
+    parser.add_argument("--backend", choices=[*BACKENDS, "all"], default="all", help="all: three worlds side by side")
+    parser.add_argument("--seed", type=int, default=None, help="first seed; each further run takes the next one")
+    parser.add_argument("--minutes", type=float, default=0, help="how long; without it one run")
+    parser.add_argument("--steps", type=int, default=300, help="steps of one run")
+    parser.add_argument("--only", help="only faults whose name matches")
+    parser.add_argument("--without", help="no faults whose name matches")
+    parser.add_argument("--lenient-lines", action="store_true",
+                        help="an unknown or untrue line of readyz, status or log is counted and does not end the run")
+    parser.add_argument("--long", action="store_true", help="also the faults that take minutes")
+    parser.add_argument("--memory-bound", type=int, default=MEMORY_BOUND >> 20, help="MiB resident")
+    parser.add_argument("--replay", help="a file of steps, as a failing run leaves it")
+    parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--go-on", action="store_true", help="after a violation, the next seed")
+    parser.add_argument("--out", default="/tmp/adversary-failures", help="where failing runs are left")
+    parser.add_argument("--list", action="store_true", help="print the table of faults")
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args(argv)
+    options.until = time.time() + 60 * options.minutes if options.minutes else None
+    options.binary = os.path.abspath(options.binary)
+    if options.seed is None:
+        options.seed = int(time.time())
+    return options
+
+
+def default_binary():
+    return os.path.join(os.path.dirname(__file__), "../../build/release/nmanager")
+
+
+def print_table():
+    for entry in TABLE:
+        about = " ".join(entry.about.split())
+        print(f"{entry.name:34} weight {entry.weight:5} bound {entry.bound:5} s  {' '.join(entry.needs):24} {about}")
+
+
+def replay(options):
+    with open(options.replay) as file:
+        saved = json.load(file)
+    options.verbose = True
+    result = play_in_namespaces(options, saved["seed"], saved["backend"], saved["steps"])
+    print(f"{result['kind']}: {result['detail']}" if result["kind"] else "no violation")
+    return 1 if result["kind"] else 0
+
+
+def main():
+    options = arguments(sys.argv[1:])
+    if options.list:
+        print_table()
+        return 0
+    if not os.access(options.binary, os.X_OK):
+        print(f"no binary at {options.binary}", file=sys.stderr)
+        return 2
+    if options.replay:
+        return replay(options)
+    for pattern in (options.only, options.without):
+        re.compile(pattern or "")
+    tally = Tally()
+    backends = list(BACKENDS) if options.backend == "all" else [options.backend]
+    workers = [threading.Thread(target=Controller(options, backend, tally).work) for backend in backends]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    tally.print()
+    return 1 if tally.failed or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,337 @@
+"""Harm to our chains and jumps in iptables tables, and what other programs do around them."""
+
+import dataclasses
+import threading
+import time
+
+from ..shell import run as command
+from ..tables import OURS
+from . import fault
+
+PLACES = [("filter", "INPUT"), ("nat", "PREROUTING"), ("nat", "OUTPUT")]
+
+
+def tool(run, family, *argv, check=False):
+    return run.world.kube.call(family, *argv, check=check)
+
+
+def pick(run):
+    """A family, and a table and hook in which a jump of ours is."""
+    wanted = sorted(run.expected().effects)
+    family, table, hook = run.random.choice(wanted) if wanted else (4, "filter", "INPUT")
+    return family, table, hook
+
+
+def own_chains(run, family, table):
+    saved = run.world.tables().saves[run.world.kube.variant, family].get(table)
+    return [] if saved is None else sorted(chain for chain in saved.chains if chain.startswith(OURS))
+
+
+@fault(5, needs="iptables")
+def jump_deleted(run, entry):
+    family, table, hook = pick(run)
+    tool(run, family, "-t", table, "-D", hook, "-j", OURS + hook)
+    run.settle(entry.bound)
+
+
+@fault(3, needs="iptables")
+def all_jumps_deleted(run, entry):
+    for family, table, hook in sorted(run.expected().effects):
+        tool(run, family, "-t", table, "-D", hook, "-j", OURS + hook)
+    run.settle(entry.bound)
+
+
+@fault(3, needs=("iptables", "iptables-or-ipvs"))
+def jump_displaced(run, entry):
+    """kube-proxy's jump is put on top, as it does when it inserts it."""
+    family, table, hook = pick(run)
+    variant = run.world.kube.variant
+    rules = run.world.tables().saves[variant, family][table].rules[hook]
+    jumps = [rule for rule in rules if " -j KUBE-" in rule]
+    if jumps:
+        moved = run.random.choice(jumps)
+        with run.world.frozen():
+            run.world.kube.restore(family, f"*{table}\n-D{moved[2:]}\n-I{moved[2:]}\nCOMMIT\n")
+            run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(2, needs="iptables")
+def jump_doubled(run, entry):
+    family, table, hook = pick(run)
+    for _ in range(run.random.randint(1, 3)):
+        tool(run, family, "-t", table, run.random.choice(["-A", "-I"]), hook, "-j", OURS + hook)
+    run.settle(entry.bound)
+
+
+@fault(2, needs="iptables")
+def jump_altered(run, entry):
+    family, table, hook = pick(run)
+    match = run.random.choice([["-p", "tcp"], ["-m", "comment", "--comment", "hello"], ["-i", "eth9"] if hook != "OUTPUT" else ["-o", "eth9"]])
+    tool(run, family, "-t", table, "-D", hook, "-j", OURS + hook)
+    tool(run, family, "-t", table, "-I", hook, *match, "-j", OURS + hook)
+    run.settle(entry.bound)
+
+
+@fault(3, needs="iptables")
+def chain_flushed(run, entry):
+    family, table, _ = pick(run)
+    chains = own_chains(run, family, table)
+    if chains:
+        tool(run, family, "-t", table, "-F", run.random.choice(chains))
+    run.settle(entry.bound)
+
+
+@fault(3, needs="iptables")
+def chain_edited(run, entry):
+    family, table, _ = pick(run)
+    chains = own_chains(run, family, table)
+    if chains:
+        chain = run.random.choice(chains)
+        what = run.random.randrange(3)
+        if what == 0:
+            tool(run, family, "-t", table, "-D", chain, "1")
+        elif what == 1:
+            tool(run, family, "-t", table, "-I", chain, "-p", "udp", "-j", "ACCEPT")
+        else:
+            tool(run, family, "-t", table, "-A", chain, "-j", "RETURN")
+    run.settle(entry.bound)
+
+
+@fault(2, needs="iptables")
+def chain_renamed(run, entry):
+    """A chain of ours under another name of ours, or a stranger's (T9, T20)."""
+    family, table, _ = pick(run)
+    chains = own_chains(run, family, table)
+    if chains:
+        chain = run.random.choice(chains)
+        new = run.random.choice([OURS + "RENAMED", "ADV-RENAMED"])
+        tool(run, family, "-t", table, "-E", chain, new)
+    renamed_cleanup(run, entry, family, table)
+
+
+def renamed_cleanup(run, entry, family, table):
+    """A chain that no longer bears our prefix is nobody's: it is taken away by who renamed it."""
+    time.sleep(0.15)
+    with run.world.frozen():
+        saved = run.world.tables().saves[run.world.kube.variant, family][table]
+        for chain, rules in saved.rules.items():
+            for rule in rules:
+                if rule.endswith("-j ADV-RENAMED"):
+                    tool(run, family, "-t", table, "-D", *rule.split()[1:])
+        if "ADV-RENAMED" in saved.chains:
+            tool(run, family, "-t", table, "-F", "ADV-RENAMED")
+            tool(run, family, "-t", table, "-X", "ADV-RENAMED")
+        run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(2, needs="iptables")
+def chain_replaced(run, entry):
+    """Somebody's rules instead of ours in a chain of ours, in one transaction."""
+    family, table, _ = pick(run)
+    chains = own_chains(run, family, table)
+    if chains:
+        chain = run.random.choice(chains)
+        run.world.kube.restore(family, f"*{table}\n:{chain} - [0:0]\n-A {chain} -p icmp -j ACCEPT\nCOMMIT\n")
+    run.settle(entry.bound)
+
+
+@fault(1, needs="iptables")
+def chain_made(run, entry):
+    """A chain with our prefix that is none of ours."""
+    family, table, _ = pick(run)
+    name = OURS + run.random.choice(["STRAY", "PRE_FF", "EX_CLUS_OLD"])
+    run.world.kube.restore(family, f"*{table}\n:{name} - [0:0]\n-A {name} -j RETURN\nCOMMIT\n")
+    run.settle(entry.bound)
+
+
+@fault(1.5, needs="iptables")
+def chain_held(run, entry):
+    """A stranger's rule jumps to a chain of ours, which is then flushed."""
+    family, table, hook = pick(run)
+    with run.world.frozen():
+        run.world.kube.restore(family, f"*{table}\n:ADV-HOLD - [0:0]\n-A ADV-HOLD -m comment --comment adv-hold -j {OURS}{hook}\nCOMMIT\n")
+        run.rebase()
+    tool(run, family, "-t", table, "-F", OURS + hook)
+    run.settle(entry.bound)
+    with run.world.frozen():
+        tool(run, family, "-t", table, "-F", "ADV-HOLD")
+        tool(run, family, "-t", table, "-X", "ADV-HOLD")
+        run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(2, 3, needs=("iptables", "iptables-or-ipvs"))
+def table_flushed(run, entry):
+    """`-F` of one table; kube-proxy syncs it again a moment later."""
+    family, (table, _) = run.random.choice([4, 6]), run.random.choice(PLACES)
+    with run.world.frozen():
+        tool(run, family, "-t", table, "-F")
+        run.rebase()
+    run.settle(entry.bound, ready=None)
+    sync_again(run, entry)
+
+
+def sync_again(run, entry):
+    with run.world.frozen():
+        run.world.kube.full_sync()
+        run.world.proxy.mark_synced()
+        run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(1, 3, needs=("iptables", "iptables-or-ipvs"))
+def administrator_flushes_and_deletes(run, entry):
+    """`-F` and then `-X` of a table succeed beside us as they do without us (T22)."""
+    family, (table, _) = run.random.choice([4, 6]), run.random.choice(PLACES)
+    tool(run, family, "-t", table, "-F")
+    code, _, said = tool(run, family, "-t", table, "-X")
+    run.rebase()
+    if code != 0 and "NMANAGER" in said + str(own_chains(run, family, table)):
+        run.settle(entry.bound, ready=None)
+        sync_again(run, entry)
+        run.report("administrator-hindered", f"-t {table} -F; -X: exit {code}: {said.strip()}")
+        return
+    run.settle(entry.bound, ready=None)
+    sync_again(run, entry)
+
+
+@fault(1, 3, needs=("nft", "iptables-or-ipvs"))
+def ruleset_flushed(run, entry):
+    with run.world.frozen():
+        command("nft", "flush", "ruleset")
+        run.rebase()
+    run.settle(entry.bound, ready=False)
+    run.stranger_rules_again()
+    sync_again(run, entry)
+
+
+@fault(1, 3, needs=("nft", "iptables-or-ipvs"))
+def table_deleted(run, entry):
+    with run.world.frozen():
+        command("nft", "delete", "table", run.random.choice(["ip", "ip6"]), run.random.choice(["nat", "filter"]), check=False)
+        run.rebase()
+    run.settle(entry.bound, ready=None)
+    run.stranger_rules_again()
+    sync_again(run, entry)
+
+
+@fault(3)
+def stranger_rules_come_and_go(run, entry):
+    family, table = run.random.choice([4, 6]), run.random.choice(["filter", "nat", "raw"])
+    hook = {"filter": "INPUT", "nat": "OUTPUT", "raw": "PREROUTING"}[table]
+    name = f"ADV-{run.random.randrange(1000)}"
+    with run.world.frozen():
+        run.world.kube.restore(family, f"*{table}\n:{name} - [0:0]\n[9:900] -A {name} -m comment --comment adv-x -j RETURN\nCOMMIT\n")
+        tool(run, family, "-t", table, run.random.choice(["-A", "-I"]), hook, "-p", "tcp", "--dport", "7", "-m", "comment",
+             "--comment", "plain stranger", "-j", name)
+        run.rebase()
+    run.settle(entry.bound)
+    with run.world.frozen():
+        tool(run, family, "-t", table, "-D", hook, "-p", "tcp", "--dport", "7", "-m", "comment", "--comment", "plain stranger", "-j", name)
+        tool(run, family, "-t", table, "-F", name)
+        tool(run, family, "-t", table, "-X", name)
+        run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(1.5)
+def stranger_native_table(run, entry):
+    """Another program's native table with sets, maps and counters comes, stays, goes."""
+    if run.random.random() < 0.6:
+        text = """table inet adv {
+  set hosts { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.7 } }
+  map where { type inet_service : ipv4_addr; elements = { 80 : 192.0.2.9 } }
+  counter seen { packets 7 bytes 700 }
+  chain in {
+    type filter hook input priority 5;
+    ip saddr @hosts counter packets 3 bytes 300 drop
+  }
+}
+"""
+        with run.world.frozen():
+            command("nft", "-f", "-", text=text)
+            run.rebase()
+    else:
+        with run.world.frozen():
+            command("nft", "delete", "table", "inet", "adv", check=False)
+            run.rebase()
+    run.settle(entry.bound)
+
+
+@fault(0.8, 12, needs="iptables")
+def rival_deletes_our_jump(run, entry):
+    """Every 5 ms for a while; then it ends, and the rules are back within the widest spacing of repairs."""
+    family, table, hook = pick(run)
+    rival(run, run.random.choice([0.3, 1.0]), lambda: tool(run, family, "-t", table, "-D", hook, "-j", OURS + hook))
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.8, 12, needs="iptables")
+def rival_flushes_our_chain(run, entry):
+    family, table, hook = pick(run)
+    rival(run, run.random.choice([0.3, 1.0]), lambda: tool(run, family, "-t", table, "-F", OURS + hook))
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.5, 12, needs="iptables")
+def rival_in_filter_while_services_change(run, entry):
+    """Somebody keeps flushing a chain of ours in filter; Services are followed in nat all the same (T23)."""
+    from .services import change_some
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            tool(run, 4, "-t", "filter", "-F", OURS + "INPUT")
+            time.sleep(0.02)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        for _ in range(3):
+            time.sleep(0.5)
+            change_some(run, 1)
+            wanted = dataclasses.replace(run.expected(), ignored=("filter",))
+            run.settle(2, ready=None, expectation=wanted, check_ready_meanwhile=False, strict=True)
+    finally:
+        ended.set()
+        worker.join(30)
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.8, 2)
+def rival_is_busy_elsewhere(run, entry):
+    """A benign neighbour writes every few milliseconds; Services follow meanwhile."""
+    from .services import change_some
+    family = run.random.choice([4, 6])
+    run.world.kube.restore(family, "*nat\n:ADV-BUSY - [0:0]\nCOMMIT\n")
+    with run.world.frozen():
+        run.rebase()
+
+    def busy():
+        tool(run, family, "-t", "nat", "-A", "ADV-BUSY", "-j", "RETURN")
+        tool(run, family, "-t", "nat", "-F", "ADV-BUSY")
+
+    change_some(run, 1)
+    rival(run, 0.5, busy)
+    with run.world.frozen():
+        tool(run, family, "-t", "nat", "-F", "ADV-BUSY")
+        tool(run, family, "-t", "nat", "-X", "ADV-BUSY")
+        run.rebase()
+    run.settle(entry.bound)
+
+
+def rival(run, seconds, act, pause=0.005):
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            act()
+            time.sleep(pause)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    time.sleep(seconds)
+    ended.set()
+    worker.join(30)

@@ -1,0 +1,61 @@
+"""Compares what stands with what ought to: problems as text, none when all is well."""
+
+from .effects import Problem, iptables_effects
+from .native import native_effects
+from .tables import OURS
+
+
+class Judge:
+    def __init__(self):
+        self.good = None  # the last (ours, expectation) found good
+
+    def problems(self, tables, expectation):
+        key = (tables.ours, id(expectation))
+        if self.good is not None and self.good[0] == key:
+            return []
+        found = list(compare(tables, expectation))
+        if not found:
+            self.good = (key, expectation)  # holds the expectation, so that its id stays its own
+        return found
+
+
+def compare(tables, expectation):
+    backend = expectation.backend
+    effects = {}
+    try:
+        for (variant, family), saved in tables.saves.items():
+            if family not in expectation.families:
+                continue
+            if backend == "iptables-" + variant:
+                effects.update(iptables_effects(saved, family, expectation.bit, expectation.ignored))
+            else:
+                yield from left_overs(variant, family, saved)
+        if backend == "nftables":
+            effects.update(native_effects(tables.native, expectation.families, expectation.bit))
+        elif any("table" in entry for entry in tables.native):
+            yield "the native table is left over"
+    except Problem as problem:
+        yield str(problem)
+        return
+    for key in sorted(set(effects) | set(expectation.effects)):
+        if key[1] in expectation.ignored:
+            continue
+        is_there, wanted = effects.get(key, set()), expectation.effects.get(key, set())
+        missing = sorted(e for e in wanted - is_there if not unsure(e, expectation))
+        surplus = sorted(e for e in is_there - wanted if not unsure(e, expectation))
+        family, table, hook = key
+        if missing:
+            yield f"IPv{family} {table} {hook}: {len(missing)} missing, first {missing[0]}"
+        if surplus:
+            yield f"IPv{family} {table} {hook}: {len(surplus)} too many, first {surplus[0]}"
+
+
+def unsure(effect, expectation):
+    return effect[0] == "dnat" and effect[3] in expectation.unsure
+
+
+def left_overs(variant, family, saved):
+    for name, table in saved.items():
+        chains = [chain for chain in table.chains if chain.startswith(OURS)]
+        if chains:
+            yield f"IPv{family} {name} of iptables-{variant} still holds {chains[:3]}"
