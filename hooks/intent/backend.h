@@ -25,8 +25,9 @@ struct Goal {
   std::shared_ptr<const TableSpec> spec;  // never null
 };
 
-/// Goals that take everything of ours away.
+/// Goals that take everything of ours away, out of every table or out of these.
 [[nodiscard]] std::vector<Goal> no_rules_anywhere();
+[[nodiscard]] std::vector<Goal> no_rules_in(std::span<const TableId> tables);
 
 /// How bringing one table to its goal ended.
 struct SyncReport {

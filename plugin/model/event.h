@@ -10,7 +10,6 @@
 #include <variant>
 #include <vector>
 
-#include "hooks/conntrack/stale_flows.h"
 #include "hooks/intent/backend.h"
 #include "hooks/values/table.h"
 #include "plugin/model/api_event.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "hooks/values/result.h"
-#include "plugin/settings/parse.h"
+#include "plugin/model/endpoint.h"
 
 namespace nmanager::neighbour {
 

@@ -8,7 +8,7 @@
 
 #include "hooks/sys/small_file.h"
 #include "plugin/neighbour/routes.h"
-#include "plugin/settings/parse.h"
+#include "hooks/values/text.h"
 
 namespace nmanager::neighbour {
 

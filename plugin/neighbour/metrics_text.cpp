@@ -5,7 +5,7 @@
 #include <cmath>
 #include <map>
 
-#include "plugin/settings/parse.h"
+#include "hooks/values/text.h"
 
 namespace nmanager::neighbour {
 

@@ -41,6 +41,8 @@ class Intake {
       if (change.family && table.id.family != *change.family) continue;
       table.due = true;
       if (!table.changed_at) table.changed_at = now_.mono;
+      // One that is fine without its table: a look costs nothing, and readiness waits for it.
+      if (!table.status.note.empty()) table.not_before = {};
       if (!change.writer.empty()) table.changed_by = change.writer;
     }
     for (KubeState& kube : state_.kube) {

@@ -97,6 +97,14 @@ bool all_stand(const State& state) {
   });
 }
 
+std::vector<TableId> settled_tables(const State& state) {
+  std::vector<TableId> settled;
+  for (const TableState& table : state.tables) {
+    if (table.want != Want::kLeave && table.status.in_sync) settled.push_back(table.id);
+  }
+  return settled;
+}
+
 bool has_unverified_change(const State& state) {
   return std::ranges::any_of(state.tables, [](const TableState& table) {
     return table.want != Want::kLeave && table.changed_at.has_value();

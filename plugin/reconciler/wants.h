@@ -22,6 +22,9 @@ void update_wants(State& state);
 /// Every table that may be kept here is decided upon, and is as wanted.
 [[nodiscard]] bool all_stand(const State& state);
 
+/// The tables whose rules are decided upon and in place.
+[[nodiscard]] std::vector<TableId> settled_tables(const State& state);
+
 /// A change was seen in a table whose rules were not verified since.
 [[nodiscard]] bool has_unverified_change(const State& state);
 

@@ -203,14 +203,16 @@ void Loop::choose_backend() {
 /// First the rules of the backend in use are in place, then what may remain in others goes: no
 /// moment without rules.
 void Loop::clear_others() {
-  if (!all_stand(state_) || has_unverified_change(state_)) return;
-  backends_.clear_next(mono(), [this](Backend& other) { return clear(other); });
+  const std::vector<TableId> settled = settled_tables(state_);
+  if (settled.empty() || has_unverified_change(state_)) return;
+  const bool all = all_stand(state_);  // else what is not decided yet is left for a later time
+  backends_.clear_next(mono(), [&](Backend& other) { return clear(other, settled) && all; });
 }
 
 /// False: to be tried again.
-bool Loop::clear(Backend& other) {
+bool Loop::clear(Backend& other, std::span<const TableId> tables) {
   bool cleared = true;
-  const std::vector<Goal> goals = no_rules_anywhere();
+  const std::vector<Goal> goals = no_rules_in(tables);
   const std::vector<SyncReport> reports = other.sync(goals, {});
   for (std::size_t i = 0; i < goals.size(); ++i) {
     const std::string where = to_string(goals[i].id);
@@ -256,7 +258,9 @@ TimePoint Loop::next_turn() const {
   TimePoint until = std::min({wake_at(state_, now), now + kLongestWait, next_look_around_,
                               std::max(backends_.next_look(), now)});
   if (backends_.watch() != nullptr) until = std::min(until, next_drain_);
-  if (all_stand(state_)) until = std::min(until, std::max(backends_.next_clear(), now));
+  if (!settled_tables(state_).empty() && !has_unverified_change(state_)) {
+    until = std::min(until, std::max(backends_.next_clear(), now));
+  }
   return std::max(until, now);
 }
 

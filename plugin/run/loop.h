@@ -5,6 +5,7 @@
 // kernel's own time for a commit; netlink answers are waited for at most 5 s.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,7 @@ class Loop {
   void follow_services();
   void choose_backend();
   void clear_others();
-  [[nodiscard]] bool clear(Backend& other);
+  [[nodiscard]] bool clear(Backend& other, std::span<const TableId> tables);
   void publish();
   void log(reconciler::LogLine::Level level, const std::string& text) const {
     world_.output.log(level, text);

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <utility>
 
-#include "plugin/services/qualify.h"
+#include "plugin/model/skip_reason.h"
 #include "plugin/status/render.h"
 
 namespace nmanager::status {

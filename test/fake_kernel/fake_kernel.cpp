@@ -136,6 +136,7 @@ Result<std::unique_ptr<Transaction>> FakeKernel::begin(TableId id) {
 }
 
 Result<KubeStamp> FakeKernel::kube_stamp(Family family) {
+  if (fail_kube) return *fail_kube;
   const FakeTable& nat = tables_.at({family, Table::kNat});
   const auto mark = nat.find("KUBE-MARK-MASQ");
   if (mark == nat.end() || mark->second.rules.empty()) return KubeStamp{0};
@@ -143,6 +144,7 @@ Result<KubeStamp> FakeKernel::kube_stamp(Family family) {
 }
 
 Result<KubeChecksum> FakeKernel::kube_checksum(Family family) {
+  if (fail_kube) return *fail_kube;
   KubeChecksum result;
   ChecksumSum sum;
   for (const auto& [name, chain] : tables_.at({family, Table::kNat})) {

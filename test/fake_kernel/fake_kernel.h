@@ -68,6 +68,7 @@ class FakeKernel : public chains::ChainBackend {
   std::optional<Error> fail_next_commit;  // one commit ends with this error ...
   bool failed_commit_is_applied = false;  // ... and came through all the same
   std::optional<Error> fail_begin;        // every begin() ends so
+  std::optional<Error> fail_kube;         // looking at KUBE-* chains ends so
   int interrupted_reads = 0;              // so many begin() meet a commit (NLM_F_DUMP_INTR)
   std::set<TableId> missing;              // tables that do not exist
 

@@ -8,7 +8,6 @@
 #include "plugin/services/decode.h"
 
 namespace nmanager::test {
-using namespace nmanager::conntrack;
 using namespace nmanager::reconciler;
 using namespace nmanager::services;
 namespace {

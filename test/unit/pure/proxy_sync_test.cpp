@@ -9,7 +9,6 @@
 #include "plugin/reconciler/step.h"
 
 namespace nmanager::test {
-using namespace nmanager::conntrack;
 using namespace nmanager::reconciler;
 using namespace nmanager::services;
 namespace {

@@ -1,3 +1,4 @@
+// The loop in a fake world: what it does about Services, tables and kube-proxy.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -5,16 +6,16 @@
 
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
-#include "test/fake_kernel/fake_kernel.h"
+#include "test/fake_world/fake_world.h"
 
 using namespace nmanager;
 using namespace nmanager::chains;
-using namespace nmanager::conntrack;
 using namespace nmanager::reconciler;
 using namespace nmanager::services;
 using namespace std::chrono_literals;
 using test::FakeKernel;
-using test::Semantics;
+using test::FakeTables;
+using test::FakeWorld;
 
 namespace {
 
@@ -32,7 +33,7 @@ Service service(const char* name, const char* ip, const char* cluster = "10.96.0
   return result;
 }
 
-ApiState api(ApiState::Phase phase, const char* error = "") {
+ApiState api_state(ApiState::Phase phase, const char* error = "") {
   ApiState state;
   state.phase = phase;
   state.last_error = error;
@@ -53,49 +54,30 @@ std::string why_not_ready(const Snapshot& snapshot) {
   return text;
 }
 
-/// The loop of the program with a fake kernel and a clock that only moves when told.
+/// The program's own loop in a fake world, whose only backend in use is iptables-nft.
 class Rig {
  public:
-  explicit Rig(Settings settings = with_pods()) : state(initial_state(std::move(settings), now())) {
-    for (const TableId id : kTables) {
-      if (id.table == Table::kNat) kernel.add_chain(id, "UNUSED");
-    }
-  }
+  explicit Rig(const Settings& settings = with_pods())
+      : driver_(on_nft(settings), [](FakeWorld& world) {
+          world.files.config = settings::KubeProxyConfig{};
+          FakeTables& nft = world.tables.at(BackendChoice::kNft);
+          for (const TableId id : kTables) {
+            if (id.table == Table::kNat) nft.kernel.add_chain(id, "UNUSED");
+          }
+          nft.refused = Error{ErrorKind::kUnavailable, "not yet"};
+        }) {}
 
-  [[nodiscard]] Now now() const {
-    return {std::chrono::steady_clock::time_point(1000h) + elapsed, WallTime(1000h) + elapsed};
-  }
+  void post(Event event) { driver_.post(std::move(event)); }
+  void post(std::vector<Event> events) { driver_.post(std::move(events)); }
+  void pass(std::chrono::milliseconds time) { driver_.pass(time); }
 
-  void post(Event event) {
-    std::vector<Event> events;
-    events.push_back(std::move(event));
-    post(std::move(events));
-  }
-
-  void post(std::vector<Event> events) {
-    while (!events.empty()) {
-      auto actions = step(state, std::exchange(events, {}), now());
-      for (Action& action : actions) run(std::move(action), events);
-    }
-  }
-
-  /// Lets time pass, waking up when the state machine asks for it.
-  void pass(std::chrono::milliseconds time) {
-    const auto end = elapsed + time;
-    int wakes = 0;
-    while (true) {
-      const auto wake = wake_at(state, now().mono) - now().mono;
-      if (elapsed + wake > end) break;
-      REQUIRE_MESSAGE(++wakes < 100000, "busy loop");
-      elapsed += std::chrono::duration_cast<std::chrono::milliseconds>(wake);
-      post(Tick{});
-    }
-    elapsed = end;
-    post(Tick{});
+  void backend_comes() {
+    tables.refused.reset();
+    pass(1s);
   }
 
   void start() {
-    post(BackendKnown{"fake", ""});
+    backend_comes();
     post(ModeKnown{ProxyMode::kIpvs, "test", ""});
     post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
   }
@@ -118,14 +100,12 @@ class Rig {
     post(TableChange{});
   }
 
-  [[nodiscard]] Snapshot snapshot() const { return make_snapshot(state, now()); }
+  [[nodiscard]] const State& state() const { return driver_.loop->state(); }
+  [[nodiscard]] Snapshot snapshot() const { return make_snapshot(state(), driver_.world.now()); }
   [[nodiscard]] const TableStatus& status(TableId id) const {
-    return std::ranges::find(state.tables, id, &TableState::id)->status;
+    return std::ranges::find(state().tables, id, &TableState::id)->status;
   }
-  [[nodiscard]] bool logged(const std::string& part) const {
-    return std::ranges::any_of(
-        lines, [&](const std::string& line) { return line.find(part) != std::string::npos; });
-  }
+  [[nodiscard]] bool logged(const std::string& part) const { return driver_.world.logged(part); }
   [[nodiscard]] bool ours(TableId id) const {
     return kernel.text(id).find("NMANAGER_") != std::string::npos;
   }
@@ -136,41 +116,23 @@ class Rig {
     return {};
   }
 
-  FakeKernel kernel{Semantics::kNft};
-  std::chrono::milliseconds elapsed{0};
-  State state;
-  std::vector<std::string> lines;
-  int table_reads = 0;
-  int trims = 0;
-  int asked = 0;
-  int syncs = 0;
-
  private:
-  void run(Action action, std::vector<Event>& events) {
-    if (auto* sync = std::get_if<SyncTables>(&action)) {
-      auto reports = kernel.sync(sync->goals, {});
-      for (std::size_t i = 0; i < reports.size(); ++i) {
-        ++table_reads;
-        events.push_back(TableSynced{sync->goals[i].id, std::move(reports[i])});
-      }
-    } else if (auto* look = std::get_if<LookAtKube>(&action)) {
-      KubeLooked looked;
-      looked.family = look->family;
-      looked.stamp = kernel.kube_stamp(look->family);
-      const bool moved = look->known_stamp != *looked.stamp;
-      if (moved && look->may_read_content) {
-        looked.checksum = *kernel.kube_checksum(look->family);
-        looked.checksum_cost = 1ms;
-      }
-      events.push_back(looked);
-    } else if (auto* line = std::get_if<LogLine>(&action)) {
-      lines.push_back(line->text);
-    } else if (std::holds_alternative<TrimMemory>(action)) {
-      ++trims;
-    } else if (std::holds_alternative<AskKubeProxy>(action)) {
-      ++asked;
-    }
+  static Settings on_nft(Settings settings) {
+    settings.backend.value = BackendChoice::kNft;
+    return settings;
   }
+
+  test::Driver driver_;
+
+ public:
+  FakeTables& tables = driver_.world.tables.at(BackendChoice::kNft);
+  FakeKernel& kernel = tables.kernel;
+  std::chrono::milliseconds& elapsed = driver_.world.elapsed;
+  std::vector<std::string>& lines = driver_.world.lines;
+  int& table_reads = tables.syncs;
+  int& trims = driver_.world.trims;
+  int& asked = driver_.world.asked_soon;
+  int syncs = 0;
 };
 
 }  // namespace
@@ -179,7 +141,7 @@ TEST_CASE("nothing is written before a backend is known, nat not before mode and
   Rig rig;
   rig.pass(1h);
   CHECK(rig.kernel.commits() == 0);
-  rig.post(BackendKnown{"fake", ""});
+  rig.backend_comes();
   CHECK(rig.ours(kFilter4));
   CHECK_FALSE(rig.ours(kNat4));
   rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
@@ -222,15 +184,15 @@ TEST_CASE("a list drops what is not in it, but not what could not be decoded") {
   Rig rig;
   rig.start();
   rig.post(ApiEvent(ServiceChanged{service("b", "20.0.0.2")}));
-  rig.post(ApiEvent(api(ApiState::Phase::kListing)));
+  rig.post(ApiEvent(api_state(ApiState::Phase::kListing)));
   rig.post(ApiEvent(ServiceUndecodable{"default/a", "metadata is a number"}));
   rig.post(ApiEvent(ServicesListed{{}, "2"}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.1/32") != std::string::npos);
   CHECK(rig.kernel.text(kNat4).find("20.0.0.2/32") == std::string::npos);
   CHECK(rig.snapshot().undecodable == 1);
   CHECK(rig.logged("default/a is skipped"));
-  rig.post(ApiEvent(api(ApiState::Phase::kWatching)));
-  rig.post(ApiEvent(api(ApiState::Phase::kListing)));
+  rig.post(ApiEvent(api_state(ApiState::Phase::kWatching)));
+  rig.post(ApiEvent(api_state(ApiState::Phase::kListing)));
   rig.post(ApiEvent(ServicesListed{{}, "3"}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.1/32") == std::string::npos);
 }
@@ -245,6 +207,8 @@ TEST_CASE("the mode decides about the external-cluster rules, and only about the
     rig.post(ModeKnown{std::nullopt, "", "connection refused"});
     CHECK_FALSE(rig.ours(kNat4));
     rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
+    CHECK_FALSE(rig.ours(kNat4));  // Services are listed again first
+    rig.post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
     CHECK(rig.ours(kNat4));
   }
   rig.post(ModeKnown{std::nullopt, "", "connection refused"});
@@ -257,7 +221,7 @@ TEST_CASE("asked for outside IPVS mode: refused, loudly") {
   Settings settings;
   settings.external_cluster.value = Switch::kOn;
   Rig rig(settings);
-  rig.post(BackendKnown{"fake", ""});
+  rig.backend_comes();
   rig.post(ModeKnown{ProxyMode::kIptables, "test", ""});
   rig.post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
   CHECK_FALSE(rig.ours(kNat4));
@@ -298,7 +262,7 @@ TEST_CASE("a displaced jump is repaired at once, counted and told with its culpr
 
 TEST_CASE("ready: listed, verified, and kube-proxy's sync verified") {
   Rig rig;
-  rig.post(BackendKnown{"fake", ""});
+  rig.backend_comes();
   rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
   CHECK_FALSE(rig.snapshot().ready());
   CHECK_FALSE(rig.check("services-listed").ok);
@@ -309,7 +273,7 @@ TEST_CASE("ready: listed, verified, and kube-proxy's sync verified") {
   rig.kube_syncs();
   CHECK(why_not_ready(rig.snapshot()) == "");
   // The API away does not unready a node whose rules stand.
-  rig.post(ApiEvent(api(ApiState::Phase::kBackingOff, "refused")));
+  rig.post(ApiEvent(api_state(ApiState::Phase::kBackingOff, "refused")));
   CHECK(why_not_ready(rig.snapshot()) == "");
   CHECK_FALSE(rig.check("api-server").ok);
   CHECK(rig.logged("refused"));
@@ -336,6 +300,7 @@ TEST_CASE("a kube-proxy sync is seen, counted, and ours verified after it") {
 
 TEST_CASE("the content checksum rests 100 times its own cost, and is not forgotten") {
   Rig rig;
+  rig.tables.checksum_takes = 1ms;
   rig.start();
   rig.kube_syncs();
   rig.write_kube();
@@ -442,7 +407,7 @@ TEST_CASE("idle: few looks, and large values are given back") {
   // Two filter tables each 15 s, all four each 300 s.
   CHECK(rig.table_reads - reads <= 2 * 41 + 4 * 3);
   CHECK(rig.trims >= 1);
-  CHECK(std::ranges::none_of(rig.state.tables, [](const TableState& table) {
+  CHECK(std::ranges::none_of(rig.state().tables, [](const TableState& table) {
     return table.id.table == Table::kNat && table.spec;
   }));
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
@@ -476,18 +441,6 @@ TEST_CASE("drops are counted across rewrites of the rule") {
   rig.pass(kFilterLookInterval);
   drop(1);
   CHECK(rig.status(kFilter4).invalid_drops == 6);
-}
-
-TEST_CASE("another backend: everything is looked at anew") {
-  Rig rig;
-  rig.start();
-  rig.kube_syncs();
-  REQUIRE(why_not_ready(rig.snapshot()) == "");
-  rig.kernel = FakeKernel(Semantics::kLegacy);
-  rig.post(BackendKnown{"other", ""});
-  CHECK(rig.ours(kFilter4));
-  CHECK(rig.ours(kNat4));
-  CHECK_FALSE(rig.snapshot().ready());  // kube-proxy has no chains there yet
 }
 
 TEST_CASE("changed settings are applied live") {
