@@ -85,6 +85,7 @@ class Sidecar {
   /// SIGTERM; the exit code.
   int terminate();
   [[nodiscard]] bool alive() const;
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
   [[nodiscard]] std::string log() const;
   /// Body of GET `path`, whatever the status; empty: no answer.

@@ -116,7 +116,7 @@ TEST_CASE("the variant in use is found, and left when kubelet and kube-proxy lea
   CHECK(ours_in(node, other_variant()).find("192.0.2.10/32") != std::string::npos);
   CHECK(ours_in(node, other_variant()).size() == ours.size());
   CHECK_MESSAGE(eventually([&] { return sidecar.ready(); }), sidecar.get("/readyz?verbose"));
-  CHECK(sidecar.log().find("our chains are removed from iptables-" + variant()) !=
+  CHECK(sidecar.log().find("our chains were removed from iptables-" + variant()) !=
         std::string::npos);
 }
 
