@@ -32,13 +32,15 @@ Fd make_socket() {
   return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-/// Of who holds the name; nothing: nobody does.
+/// Of who holds the name; nothing: nobody does. Root where it does not answer: the queue of
+/// connections that nobody takes is full.
 std::optional<ucred> ask_holder() {
   const Name name;
   const Fd socket = make_socket();
-  const bool connected =
-      socket.valid() && (::connect(socket.get(), name.get(), name.size) == 0 || errno == EAGAIN);
-  if (!connected) return std::nullopt;
+  if (!socket.valid()) return std::nullopt;
+  if (::connect(socket.get(), name.get(), name.size) != 0) {
+    return errno == EAGAIN ? std::optional(ucred{}) : std::nullopt;
+  }
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return ucred{};
@@ -54,10 +56,13 @@ std::string NodeClaim::take() {
   if (!socket.valid()) return std::string("no socket for the claim: ") + std::strerror(errno);
   if (::bind(socket.get(), name.get(), name.size) != 0) {
     if (errno != EADDRINUSE) return std::string("no claim: ") + std::strerror(errno);
-    return holder_of_node().value_or("");
+    // Asked once: each question stays in the holder's queue.
+    if (!holder_) holder_ = holder_of_node().value_or("");
+    return *holder_;
   }
+  holder_.reset();
   // Listening lets others ask who it is (SO_PEERCRED of a connected socket); nothing is accepted.
-  static_cast<void>(::listen(socket.get(), 1));
+  static_cast<void>(::listen(socket.get(), 16));
   socket_ = std::move(socket);
   return {};
 }

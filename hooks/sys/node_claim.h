@@ -19,6 +19,7 @@ class NodeClaim {
 
  private:
   Fd socket_;
+  std::optional<std::string> holder_;  // while another one holds it
 };
 
 /// Who holds the claim now, in words; nothing: nobody does.
