@@ -47,6 +47,10 @@ void Batch::finish() {
   append(end);
 }
 
+void Batch::abandon() {
+  last_->nlmsg_flags |= NLM_F_ACK;
+}
+
 void Batch::append(Message& message) {
   const std::size_t size = message.header()->nlmsg_len;
   if (pieces_.empty() || pieces_.back().used + size > kPiece) {

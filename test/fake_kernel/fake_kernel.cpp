@@ -38,7 +38,7 @@ HookRule::Kind kind_of(const FakeRule& rule, const std::string& own) {
 
 ObservedTable observe(TableId id, const FakeTable& table) {
   ObservedTable observed;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+  for (const Hook hook : kHooks) {
     const auto own = hook_chain(id.table, hook);
     if (!own) continue;
     auto& rules = observed.hooks[hook];

@@ -245,7 +245,7 @@ TEST_CASE("what the kernel lacks is named") {
     REQUIRE(missing.has_value());
     CHECK(missing->kind == ErrorKind::kUnsupported);
     CHECK(missing->message == "kernel lacks xt match \"nosuchthing\" for nft (nft_compat)");
-    missing = missing_extension(netlink, family, {{xt::kDnat, 77, true}});
+    missing = missing_extension(netlink, family, {{xt::kDnat.name, 77, true}});
     REQUIRE(missing.has_value());
     CHECK(missing->message == "kernel lacks xt target \"DNAT\" for nft (nft_compat)");
   }
