@@ -13,6 +13,7 @@
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/observe.h"
 #include "test/support/denial.h"
+#include "test/support/capabilities.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
@@ -475,6 +476,29 @@ TEST_CASE("the kernel's extensions are asked for by revision") {
     CHECK(socket->has({"DNAT", 2, true}));
     CHECK(!socket->has({"DNAT", 9, true}));
     CHECK(!socket->has({"comment", 0, true}));
+  }
+}
+
+TEST_CASE("a table that stands and may not be touched is denied, with the capability, not absent") {
+  for (const auto& [capability, name] : {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"),
+                                         std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
+    const Sandbox sandbox;
+    if (!sandbox.usable()) return;
+    must(iptables(kNat4) + " -S");
+    LegacyOptions options = sandbox.options();
+    options.create_tables = false;
+    bool ran = false;
+    in_thread_without(static_cast<unsigned>(capability), [&] {
+      const auto backend = make_legacy_backend(options);
+      for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
+        REQUIRE(report.error.has_value());
+        if (report.error->kind == ErrorKind::kAbsent) continue;
+        CHECK(report.error->kind == ErrorKind::kDenied);
+        CHECK(report.error->message.find(name) != std::string::npos);
+        ran = true;
+      }
+    });
+    CHECK(ran);
   }
 }
 
