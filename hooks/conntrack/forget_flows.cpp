@@ -171,9 +171,8 @@ Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change) {
   Search search{family, change, external_addresses(change), local_addresses(family)};
   netlink::Netlink netlink;
   if (const Status read = dump(netlink, search); !read) return conntrack_error(read.error());
-  return static_cast<std::size_t>(std::ranges::count_if(search.found, [&](const Entry& entry) {
-    return forget(netlink, family, entry.get());
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      search.found, [&](const Entry& entry) { return forget(netlink, family, entry.get()); }));
 }
 
 }  // namespace nmanager::conntrack

@@ -56,7 +56,8 @@ VariantLook::~VariantLook() = default;
 VariantEvidence VariantLook::gather() {
   VariantEvidence evidence;
   look_at_nft(memory_->netlink, evidence);
-  note(memory_->legacy.any_chain("mangle", kKubeHintChains), evidence.legacy.hint, evidence.problem);
+  note(memory_->legacy.any_chain("mangle", kKubeHintChains), evidence.legacy.hint,
+       evidence.problem);
   const std::string_view services[] = {kKubeServices};
   note(memory_->legacy.any_chain("nat", services), evidence.legacy.services, evidence.problem);
   return evidence;

@@ -39,8 +39,8 @@ struct SyncReport {
   /// Strangers' objects among ours that the kernel would not let go, each named once. They do not
   /// hold up our own.
   std::vector<std::string> held;
-  std::optional<Error> error;            // set unless verified
-  std::chrono::nanoseconds duration{};   // all attempts, lock wait included
+  std::optional<Error> error;                         // set unless verified
+  std::chrono::nanoseconds duration{};                // all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
   std::size_t rules = 0;            // of ours, in the backend's own terms

@@ -134,7 +134,8 @@ Result<TableSocket> TableSocket::open(Family family) {
 }
 
 Result<TableShape> TableSocket::shape(std::string_view table) const {
-  const auto shape = with_family(family_, [&]<class F>(F) { return get_shape<F>(fd_.get(), table); });
+  const auto shape =
+      with_family(family_, [&]<class F>(F) { return get_shape<F>(fd_.get(), table); });
   if (shape) return *shape;
   return kernel_error(family_, table, "reading the size", errno);
 }
@@ -152,7 +153,8 @@ Result<TableCopy> TableSocket::read(std::string_view table) const {
 }
 
 Result<TableCopy> TableSocket::read_front(std::string_view table, const TableShape& shape) const {
-  auto copy = with_family(family_, [&]<class F>(F) { return get_front<F>(fd_.get(), table, shape); });
+  auto copy =
+      with_family(family_, [&]<class F>(F) { return get_front<F>(fd_.get(), table, shape); });
   if (copy) return std::move(*copy);
   return kernel_error(family_, table, "reading the hooks", errno);
 }

@@ -64,8 +64,7 @@ class TableSocket {
   /// Only the first entries, up to the last policy: the kernel fills the pages there are, in order,
   /// and gives up at the first one missing. `shape` is that of now. Not to be relied on; the
   /// built-in chains come first in what libiptc writes.
-  [[nodiscard]] Result<TableCopy> read_front(std::string_view table,
-                                             const TableShape& shape) const;
+  [[nodiscard]] Result<TableCopy> read_front(std::string_view table, const TableShape& shape) const;
   /// Whether the kernel has, or can load, the match or target.
   [[nodiscard]] bool has(const xt::Extension& extension) const;
 

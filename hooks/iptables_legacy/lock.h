@@ -46,7 +46,9 @@ class XtablesLock {
   /// one wait together.
   class Round {
    public:
-    explicit Round(XtablesLock& lock) : lock_(lock) { lock_.deadline_ = Clock::now() + lock_.wait_; }
+    explicit Round(XtablesLock& lock) : lock_(lock) {
+      lock_.deadline_ = Clock::now() + lock_.wait_;
+    }
     Round(const Round&) = delete;
     Round& operator=(const Round&) = delete;
     ~Round() { lock_.deadline_.reset(); }

@@ -21,7 +21,8 @@ Result<bool> table_exists(Family family, std::string_view table) {
   // Without the module there is no file; an answer, not a failure.
   if (!names && names.error().kind == ErrorKind::kAbsent) return false;
   if (!names) {
-    return Error{names.error().kind, "iptables-legacy tables could not be read: " + names.error().message};
+    return Error{names.error().kind,
+                 "iptables-legacy tables could not be read: " + names.error().message};
   }
   std::istringstream lines(*names);
   for (std::string line; std::getline(lines, line);) {

@@ -1,8 +1,8 @@
 #include <utility>
 
+#include "hooks/iptables_nft/chain_cache.h"
 #include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/iptables_nft/observe.h"
-#include "hooks/iptables_nft/chain_cache.h"
 #include "hooks/iptables_nft/transaction.h"
 #include "hooks/netlink/kube_chains.h"
 #include "hooks/netlink/objects.h"

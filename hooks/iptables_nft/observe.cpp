@@ -24,9 +24,8 @@ Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, Table
   const Status status =
       netlink::read_rules(netlink, id, to_string(hook), [&](const nlmsghdr& message) {
         const auto decode = [&] { return decode_rule(id.family, message).rule; };
-        result.push_back(
-            {chains::kind_of_hook_rule(own, netlink::jump_target(message), decode),
-             netlink::Attributes(message).be64(NFTA_RULE_HANDLE)});
+        result.push_back({chains::kind_of_hook_rule(own, netlink::jump_target(message), decode),
+                          netlink::Attributes(message).be64(NFTA_RULE_HANDLE)});
       });
   if (!status) return status.error();
   return result;

@@ -49,31 +49,28 @@ bool is_missing(Netlink& netlink, std::uint8_t family, Invalid invalid,
   return false;
 }
 
-void put_chain(Batch& batch, std::uint8_t family, const Attributes* like) {
-  Message chain(NFT_MSG_NEWCHAIN, family, NLM_F_CREATE);
-  chain.text(NFTA_CHAIN_TABLE, kProbe).text(NFTA_CHAIN_NAME, kProbe);
-  if (like != nullptr) {
-    chain.bytes(NFTA_CHAIN_HOOK | NLA_F_NESTED, like->bytes(NFTA_CHAIN_HOOK))
-        .text(NFTA_CHAIN_TYPE, like->text(NFTA_CHAIN_TYPE));
-  }
-  batch.add(chain);
-}
-
-void put_set(Batch& batch, std::uint8_t family, const Attributes& like) {
-  Message set(NFT_MSG_NEWSET, family, NLM_F_CREATE);
-  set.text(NFTA_SET_TABLE, kProbe).text(NFTA_SET_NAME, kProbe);
-  like.for_each([&](const nlattr& attribute) {
-    const int type = mnl_attr_get_type(&attribute);
-    if (type == NFTA_SET_TABLE || type == NFTA_SET_NAME) return;
-    set.bytes(attribute.nla_type, payload_of(attribute));
+/// The refused message again, of an object of this name in the probe's table. The attributes of
+/// table and name have the same numbers in all of them.
+void put_alike(Batch& batch, const nlmsghdr& refused) {
+  static_assert(int{NFTA_CHAIN_TABLE} == int{NFTA_SET_TABLE});
+  const int type = NFNL_MSG_TYPE(refused.nlmsg_type);
+  const int name = type == NFT_MSG_NEWSET ? int{NFTA_SET_NAME} : int{NFTA_CHAIN_NAME};
+  Message message(type, family_of(refused), NLM_F_CREATE);
+  message.text(NFTA_CHAIN_TABLE, kProbe).text(name, kProbe);
+  Attributes(refused).for_each([&](const nlattr& attribute) {
+    const int of = mnl_attr_get_type(&attribute);
+    if (of != NFTA_CHAIN_TABLE && of != name)
+      message.bytes(attribute.nla_type, payload_of(attribute));
   });
-  batch.add(set);
+  batch.add(message);
 }
 
 /// A rule of one expression, as it stood in the refused rule. Its type is looked for before its
 /// registers are checked, so that only a missing type is reported as missing.
 void put_rule(Batch& batch, std::uint8_t family, const nlattr& expression) {
-  put_chain(batch, family, nullptr);
+  Message chain(NFT_MSG_NEWCHAIN, family, NLM_F_CREATE);
+  chain.text(NFTA_CHAIN_TABLE, kProbe).text(NFTA_CHAIN_NAME, kProbe);
+  batch.add(chain);
   Message rule(NFT_MSG_NEWRULE, family, NLM_F_CREATE | NLM_F_APPEND);
   rule.text(NFTA_RULE_TABLE, kProbe).text(NFTA_RULE_CHAIN, kProbe);
   nlattr* const list = rule.begin(NFTA_RULE_EXPRESSIONS);
@@ -114,25 +111,17 @@ std::optional<std::string> missing_ingredient(Netlink& netlink, const nlmsghdr* 
   const std::uint8_t family = family_of(*refused);
   if (family == NFPROTO_IPV6 && !kernel_has_ipv6()) return "IPv6";
   const Attributes attributes(*refused);
+  const auto alike = [&](Batch& batch) { put_alike(batch, *refused); };
   switch (NFNL_MSG_TYPE(refused->nlmsg_type)) {
     case NFT_MSG_NEWTABLE:
-      if (is_missing(netlink, family, Invalid::kProvesMissing, [](Batch&) {})) {
-        return "tables of this family";
-      }
-      break;
+      if (!is_missing(netlink, family, Invalid::kProvesMissing, [](Batch&) {})) break;
+      return "tables of this family";
     case NFT_MSG_NEWCHAIN:
-      if (attributes.find(NFTA_CHAIN_HOOK) != nullptr &&
-          is_missing(netlink, family, Invalid::kProvesMissing,
-                     [&](Batch& batch) { put_chain(batch, family, &attributes); })) {
-        return "chains of type " + std::string(attributes.text(NFTA_CHAIN_TYPE));
-      }
-      break;
+      if (!is_missing(netlink, family, Invalid::kProvesMissing, alike)) break;
+      return "chains of type " + std::string(attributes.text(NFTA_CHAIN_TYPE));
     case NFT_MSG_NEWSET:
-      if (is_missing(netlink, family, Invalid::kProvesMissing,
-                     [&](Batch& batch) { put_set(batch, family, attributes); })) {
-        return "sets like " + std::string(attributes.text(NFTA_SET_NAME));
-      }
-      break;
+      if (!is_missing(netlink, family, Invalid::kProvesMissing, alike)) break;
+      return "sets like " + std::string(attributes.text(NFTA_SET_NAME));
     case NFT_MSG_NEWRULE:
       return missing_expression(netlink, family, attributes);
     default:

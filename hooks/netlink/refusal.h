@@ -16,8 +16,8 @@ namespace nmanager::netlink {
 [[nodiscard]] std::optional<std::string> missing_ingredient(Netlink& netlink,
                                                             const nlmsghdr* refused);
 
-/// kUnsupported only when missing_ingredient() proves it, and kDenied. Everything else says that the
-/// table is not what it was taken for: kRetry, or kUnavailable. `where` names the table.
+/// kUnsupported only when missing_ingredient() proves it, and kDenied. Everything else says that
+/// the table is not what it was taken for: kRetry, or kUnavailable. `where` names the table.
 [[nodiscard]] Error refusal(Netlink& netlink, const Batch& batch, const BatchError& error,
                             const std::string& where);
 

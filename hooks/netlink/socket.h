@@ -34,7 +34,7 @@ class Netlink {
  public:
   using Visitor = std::function<void(const nlmsghdr&)>;
 
-  Netlink();  // of netfilter
+  Netlink();                                               // of netfilter
   explicit Netlink(int protocol) : protocol_(protocol) {}  // NETLINK_*
 
   /// All messages of a dump. kRetry: somebody committed while the kernel was dumping, what was

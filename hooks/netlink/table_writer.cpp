@@ -41,9 +41,7 @@ void TableWriter::insert_rule(std::string_view chain, nftnl_rule& rule,
 
 void TableWriter::delete_rule(std::string_view chain, RuleRef rule) {
   Message message(NFT_MSG_DELRULE, family_, 0);
-  message.text(NFTA_RULE_TABLE, table_)
-      .text(NFTA_RULE_CHAIN, chain)
-      .be64(NFTA_RULE_HANDLE, rule);
+  message.text(NFTA_RULE_TABLE, table_).text(NFTA_RULE_CHAIN, chain).be64(NFTA_RULE_HANDLE, rule);
   batch_.add(message);
 }
 

@@ -83,8 +83,7 @@ class Nftables final : public Backend {
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeChecksum{true, 1}
-                   : netlink::read_kube_checksum(cache_->netlink(), family);
+    return *native ? KubeChecksum{true, 1} : netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
   void trim() override { rendered_.clear(); }
@@ -124,7 +123,8 @@ Wanted Nftables::render(std::span<const Goal> goals) {
       auto ruleset = std::make_shared<const Ruleset>(nftables::render(goal.id, *goal.spec));
       kept = {goal.spec, ruleset, {}, size_of(*ruleset)};
       for (const auto& chain : ruleset->chains) {
-        for (const NativeRule& rule : chain.second) kept.printed[print_expressions(*encode(rule))] = rule;
+        for (const NativeRule& rule : chain.second)
+          kept.printed[print_expressions(*encode(rule))] = rule;
       }
     }
     wanted[goal.id] = kept.ruleset;
@@ -281,8 +281,7 @@ Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
     }
     std::vector<Step> left;
     for (std::size_t i = 0; i < evictions.size(); ++i) {
-      const auto error =
-          std::ranges::find(*errors, sequences[i], &netlink::BatchError::sequence);
+      const auto error = std::ranges::find(*errors, sequences[i], &netlink::BatchError::sequence);
       (error == errors->end() ? left : held).push_back(std::move(evictions[i]));
     }
     if (left.size() == sequences.size() || errors->front().code == EPERM) {

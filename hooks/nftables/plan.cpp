@@ -176,7 +176,7 @@ class Planner {
     return seen.part && !wanted_.contains(*seen.part);
   }
   [[nodiscard]] const std::vector<NativeRule>& rules_of(const Ruleset& part,
-                                                  const std::string& chain) const {
+                                                        const std::string& chain) const {
     static const std::vector<NativeRule> kNone;
     for (const auto& [name, rules] : part.chains) {
       if (name.str() == chain) return rules;

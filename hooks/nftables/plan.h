@@ -17,9 +17,9 @@
 namespace nmanager::nftables {
 
 struct ObservedRule {
-  std::optional<NativeRule> rule;     // nothing: none that is wanted
-  std::optional<TableId> part;  // as its comment says
-  RuleRef ref = 0;              // its handle
+  std::optional<NativeRule> rule;  // nothing: none that is wanted
+  std::optional<TableId> part;     // as its comment says
+  RuleRef ref = 0;                 // its handle
   std::uint64_t packets = 0;
 };
 
@@ -64,7 +64,7 @@ struct ChainObject {
 };
 struct RuleObject {
   std::string chain;
-  std::optional<RuleRef> ref;       // kDelete: this one; kAdd: before it, nothing: at the end
+  std::optional<RuleRef> ref;        // kDelete: this one; kAdd: before it, nothing: at the end
   std::optional<NativeRule> rule{};  // kAdd
 };
 struct SetObject {

@@ -86,7 +86,8 @@ class StepText {
     begin("chain", chain.name);
     if (chain.base) {
       std::string hook(to_string(chain.base->hook));
-      std::ranges::transform(hook, hook.begin(), [](char c) { return static_cast<char>(c | 0x20); });
+      std::ranges::transform(hook, hook.begin(),
+                             [](char c) { return static_cast<char>(c | 0x20); });
       text_ += " { type " + std::string(to_string(chain.base->type)) + " hook " + hook +
                " priority " + std::to_string(chain.base->priority) + "; policy accept; }";
     }

@@ -67,8 +67,7 @@ void StepWriter::put(Verb verb, const ElementsObject& some) {
   for (std::size_t first = 0; first < some.elements.size(); first += kElementsAtOnce) {
     netlink::Message message(adds ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, family_,
                              adds ? NLM_F_CREATE | NLM_F_EXCL : 0);
-    message.text(NFTA_SET_ELEM_LIST_TABLE, table_)
-        .text(NFTA_SET_ELEM_LIST_SET, name_of(some.set));
+    message.text(NFTA_SET_ELEM_LIST_TABLE, table_).text(NFTA_SET_ELEM_LIST_SET, name_of(some.set));
     nlattr* const list = message.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
     for (std::size_t i = first; i < some.elements.size() && i < first + kElementsAtOnce; ++i) {
       put_element(message, some.set, some.elements[i]);

@@ -7,8 +7,8 @@ namespace nmanager {
 namespace {
 
 constexpr std::array<std::string_view, 10> kOtherChains{
-    "KUBE-FORWARD",        "KUBE-FIREWALL",   "KUBE-PROXY-FIREWALL",
-    "KUBE-MARK-DROP",      "KUBE-NODE-PORT",  "KUBE-EXTERNAL-SERVICES",
+    "KUBE-FORWARD",        "KUBE-FIREWALL",    "KUBE-PROXY-FIREWALL",
+    "KUBE-MARK-DROP",      "KUBE-NODE-PORT",   "KUBE-EXTERNAL-SERVICES",
     "KUBE-LOAD-BALANCER",  "KUBE-IPVS-FILTER", "KUBE-SOURCE-RANGES-FIREWALL",
     "KUBE-IPVS-OUT-FILTER"};
 
@@ -29,8 +29,8 @@ bool is_kube_chain(std::string_view name) {
   const auto is_listed = [&](const auto& chains) {
     return std::ranges::find(chains, name) != chains.end();
   };
-  return is_listed(kKubeRewrittenChains) || is_listed(kOtherChains) ||
-         is_listed(kKubeHintChains) || std::ranges::any_of(kHashedChains, [&](auto prefix) {
+  return is_listed(kKubeRewrittenChains) || is_listed(kOtherChains) || is_listed(kKubeHintChains) ||
+         std::ranges::any_of(kHashedChains, [&](auto prefix) {
            return name.starts_with(prefix) && is_hash(name.substr(prefix.size()));
          });
 }

@@ -17,8 +17,8 @@ namespace nmanager::xt {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// As XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the extension `typeof`: to the alignment
-/// of a 64-bit number in the kernel's structures (_xt_align).
+/// As XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the extension `typeof`: to the
+/// alignment of a 64-bit number in the kernel's structures (_xt_align).
 [[nodiscard]] constexpr std::size_t aligned(std::size_t size) {
   struct Align {
     std::uint64_t number;  // in a structure: i386 aligns it less there

@@ -71,7 +71,8 @@ struct Collector {
 
   void take(const nlmsghdr* header) {
     if (++messages > kMostMessages) overflow = true;
-    if (overflow || header->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(header) < sizeof(rtmsg)) {
+    if (overflow || header->nlmsg_type != RTM_NEWROUTE ||
+        mnl_nlmsg_get_payload_len(header) < sizeof(rtmsg)) {
       return;
     }
     const auto* route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));

@@ -144,8 +144,8 @@ TEST_CASE("what came and went in legacy tables is noticed at the next look") {
 }
 
 TEST_CASE("a legacy table that cannot be read is said to be unread, with what is missing") {
-  for (const auto& [capability, name] : {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"),
-                                         std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
+  for (const auto& [capability, name] :
+       {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     must("iptables-legacy -t nat -N KUBE-SERVICES");

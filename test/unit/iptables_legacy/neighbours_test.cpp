@@ -30,7 +30,8 @@ bool kube_router_syncs(TableId id) {
       "n=$(" + tool + " -S INPUT | grep '^-A' | grep -n -- '-j KUBE-ROUTER-INPUT' | cut -d: -f1)\n";
   return must(number + "if [ \"$n\" = 1 ]; then exit 0; fi\n" + tool +
               " -I INPUT 1 -m comment --comment 'kube-router netpol' -j KUBE-ROUTER-INPUT\n"
-              "[ -z \"$n\" ] || " + tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
+              "[ -z \"$n\" ] || " +
+              tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
 }
 
 }  // namespace

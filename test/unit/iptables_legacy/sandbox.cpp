@@ -53,8 +53,9 @@ std::string iptables(TableId id) {
 }
 
 std::string save(TableId id, bool counters) {
-  const std::string text = must(std::string(chains::iptables_command(id.family)) + "-legacy-save -t " +
-                                std::string(to_string(id.table)) + (counters ? " -c" : ""));
+  const std::string text =
+      must(std::string(chains::iptables_command(id.family)) + "-legacy-save -t " +
+           std::string(to_string(id.table)) + (counters ? " -c" : ""));
   std::istringstream lines(text);
   std::string result;
   for (std::string line; std::getline(lines, line);) {
@@ -64,7 +65,8 @@ std::string save(TableId id, bool counters) {
 }
 
 void restore(TableId id, const std::string& lines) {
-  must(std::string(chains::iptables_command(id.family)) + "-legacy-restore -w 10 --noflush --counters",
+  must(std::string(chains::iptables_command(id.family)) +
+           "-legacy-restore -w 10 --noflush --counters",
        "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
 }
 

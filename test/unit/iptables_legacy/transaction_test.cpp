@@ -12,8 +12,8 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/observe.h"
-#include "test/support/denial.h"
 #include "test/support/capabilities.h"
+#include "test/support/denial.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
@@ -235,8 +235,10 @@ TEST_CASE("a table looks the same read raw and read through libiptc") {
   const std::vector<std::string> tables = {
       "",
       ":NMANAGER_EMPTY - [0:0]\n",
-      ":NMANAGER_A - [0:0]\n:KUBE-SVC-A - [0:0]\n[3:4] -A OUTPUT -j KUBE-SVC-A\n[5:6] -A NMANAGER_A -p tcp "
-      "-j RETURN\n[8:9] -A NMANAGER_A -p tcp\n-A NMANAGER_A -j ACCEPT\n-A NMANAGER_A -j KUBE-SVC-A\n",
+      ":NMANAGER_A - [0:0]\n:KUBE-SVC-A - [0:0]\n[3:4] -A OUTPUT -j KUBE-SVC-A\n[5:6] -A "
+      "NMANAGER_A -p tcp "
+      "-j RETURN\n[8:9] -A NMANAGER_A -p tcp\n-A NMANAGER_A -j ACCEPT\n-A NMANAGER_A -j "
+      "KUBE-SVC-A\n",
       ":NMANAGER_OUTPUT - [0:0]\n:NMANAGER_INPUT - [0:0]\n-A OUTPUT\n-A OUTPUT -j NMANAGER_OUTPUT\n"
       "-A OUTPUT -p udp -j NMANAGER_OUTPUT\n-A INPUT -j NMANAGER_INPUT\n"
       "-A NMANAGER_OUTPUT -m addrtype --dst-type LOCAL -j RETURN\n",
@@ -480,8 +482,8 @@ TEST_CASE("the kernel's extensions are asked for by revision") {
 }
 
 TEST_CASE("a table that stands and may not be touched is denied, with the capability, not absent") {
-  for (const auto& [capability, name] : {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"),
-                                         std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
+  for (const auto& [capability, name] :
+       {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     must(iptables(kNat4) + " -S");

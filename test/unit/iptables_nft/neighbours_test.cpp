@@ -30,7 +30,8 @@ bool kube_router_syncs(TableId id) {
       "n=$(" + tool + " -S INPUT | grep '^-A' | grep -n -- '-j KUBE-ROUTER-INPUT' | cut -d: -f1)\n";
   return must(number + "if [ \"$n\" = 1 ]; then exit 0; fi\n" + tool +
               " -I INPUT 1 -m comment --comment 'kube-router netpol' -j KUBE-ROUTER-INPUT\n"
-              "[ -z \"$n\" ] || " + tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
+              "[ -z \"$n\" ] || " +
+              tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ TEST_CASE("a renamed chain of ours: one jump again, and no leftover") {
         REQUIRE(sync_table(*made, id, desired, {}, {}, &digests).verified);
         const std::string before = save(id, false);
         for (const std::string name : {"NMANAGER_RENAMED", "X"}) {
-          // Of a name that is not like ours no event comes through: the sweep finds it (watch_test).
+          // Of a name that is not like ours no event comes through: the sweep finds it
+          // (watch_test).
           if (warm && name == "X") continue;
           must(iptables(id) + " -E " + old + " " + name);
           if (!warm) made = std::move(backend().backend);

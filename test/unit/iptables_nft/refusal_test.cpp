@@ -85,7 +85,8 @@ TEST_CASE("a refused chain: its type is asked for") {
   CHECK(run("nft list ruleset").output.empty());
 }
 
-TEST_CASE("what was believed to stand does not: a transient ENOENT is looked at again, and repaired") {
+TEST_CASE(
+    "what was believed to stand does not: a transient ENOENT is looked at again, and repaired") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
@@ -95,8 +96,9 @@ TEST_CASE("what was believed to stand does not: a transient ENOENT is looked at 
   const std::string before = save(kNat4, false);
   // No event tells that the chain with the content is gone: its new name is not like ours. The
   // repair of the other one then writes a jump to nowhere.
-  must("iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F NMANAGER_PREROUTING; "
-       "iptables-nft -t nat -E NMANAGER_CONTENT X");
+  must(
+      "iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F NMANAGER_PREROUTING; "
+      "iptables-nft -t nat -E NMANAGER_CONTENT X");
   const SyncReport report = sync_table(*nft, kNat4, wanted, {}, {}, &digests);
   if (!report.verified) FAIL(report.error->message);
   CHECK(report.attempts == 2);
@@ -104,8 +106,9 @@ TEST_CASE("what was believed to stand does not: a transient ENOENT is looked at 
   CHECK(save(kNat4, false) == before);
   SyncOptions one_try;
   one_try.max_attempts = 1;
-  must("iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F NMANAGER_PREROUTING; "
-       "iptables-nft -t nat -E NMANAGER_CONTENT X");
+  must(
+      "iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F NMANAGER_PREROUTING; "
+      "iptables-nft -t nat -E NMANAGER_CONTENT X");
   const SyncReport once = sync_table(*nft, kNat4, wanted, {}, one_try, &digests);
   REQUIRE(once.error.has_value());
   CHECK(once.error->kind == ErrorKind::kRetry);

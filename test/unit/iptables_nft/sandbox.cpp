@@ -16,8 +16,8 @@
 #include <sstream>
 
 #include "hooks/chains/rule_text.h"
-#include "hooks/netlink/objects.h"
 #include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
@@ -25,7 +25,8 @@ using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 
 std::string iptables(TableId id) {
-  return std::string(chains::iptables_command(id.family)) + "-nft -t " + std::string(to_string(id.table));
+  return std::string(chains::iptables_command(id.family)) + "-nft -t " +
+         std::string(to_string(id.table));
 }
 
 std::string save(TableId id, bool counters) {

@@ -7,6 +7,7 @@
 
 #include "hooks/netlink/socket.h"
 #include "hooks/nftables/write.h"
+#include "test/support/capabilities.h"
 #include "test/unit/nftables/sandbox.h"
 
 namespace nmanager::test {
@@ -36,12 +37,16 @@ constexpr const char* kIntrusions[] = {
     "add chain inet nmanager NMANAGER_OLD; add rule inet nmanager NMANAGER_INPUT ip saddr vmap { "
     "192.0.2.7 : jump NMANAGER_OLD }",
     // Chains that hold one another and ours.
-    "add chain inet nmanager a; add chain inet nmanager b; add rule inet nmanager a jump b; add rule "
-    "inet nmanager b jump NMANAGER_DROP_INVALID_INPUT; add rule inet nmanager NMANAGER_INPUT jump a",
-    "add chain inet nmanager NMANAGER_OLD; add chain inet nmanager a; add rule inet nmanager a jump "
+    "add chain inet nmanager a; add chain inet nmanager b; add rule inet nmanager a jump b; add "
+    "rule "
+    "inet nmanager b jump NMANAGER_DROP_INVALID_INPUT; add rule inet nmanager NMANAGER_INPUT jump "
+    "a",
+    "add chain inet nmanager NMANAGER_OLD; add chain inet nmanager a; add rule inet nmanager a "
+    "jump "
     "NMANAGER_OLD",
     // Other objects, used and unused.
-    "add set inet nmanager s { type ipv4_addr; }; add rule inet nmanager NMANAGER_INPUT ip saddr @s "
+    "add set inet nmanager s { type ipv4_addr; }; add rule inet nmanager NMANAGER_INPUT ip saddr "
+    "@s "
     "drop",
     "add counter inet nmanager c; add rule inet nmanager NMANAGER_INPUT counter name \"c\"",
     "add quota inet nmanager q { over 1 mbytes; }",
@@ -62,7 +67,8 @@ TEST_CASE("whatever strangers put into the table is taken out again, and ours pu
       sync(*native.backend, wanted);
       const auto table = content();
       must("nft -f -", intrusion);
-      if (damaged) must("nft 'delete element inet nmanager external_ipv4 { 192.0.2.1 . tcp . 80 }'");
+      if (damaged)
+        must("nft 'delete element inet nmanager external_ipv4 { 192.0.2.1 . tcp . 80 }'");
       const auto reports = native.backend->sync(wanted, {});
       for (const SyncReport& report : reports) {
         if (!report.verified) FAIL(report.error->message);
@@ -108,7 +114,8 @@ TEST_CASE("what cannot be taken out is named once, and does not hold up ours") {
   CHECK(listed().find("theirs") == std::string::npos);
 }
 
-TEST_CASE("a table that somebody deletes and makes again all the time: at his end it is put right") {
+TEST_CASE(
+    "a table that somebody deletes and makes again all the time: at his end it is put right") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -156,6 +163,20 @@ TEST_CASE("a table that somebody deletes and makes again all the time: at his en
   sync(*native.backend, wanted);
   CHECK(content() == table);
   CHECK_FALSE(sync(*native.backend, wanted).committed);
+}
+
+TEST_CASE("without the capability there is no native backend, and the capability is named") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  bool ran = false;
+  in_thread_without(CAP_NET_ADMIN, [&] {
+    const auto made = make_nftables_backend({});
+    REQUIRE_FALSE(made.ok());
+    CHECK(made.error().kind == ErrorKind::kDenied);
+    CHECK(made.error().message.find("CAP_NET_ADMIN") != std::string::npos);
+    ran = true;
+  });
+  CHECK(ran);
 }
 
 }  // namespace nmanager::test

@@ -205,13 +205,29 @@ TEST_CASE("only the hooks we need have a chain of ours") {
 }
 
 TEST_CASE("chains of kube-proxy and kubelet, and those of strangers that look like them") {
-  for (const std::string_view name :
-       {"KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-FORWARD", "KUBE-FIREWALL",
-        "KUBE-PROXY-FIREWALL", "KUBE-EXTERNAL-SERVICES", "KUBE-MARK-MASQ", "KUBE-MARK-DROP",
-        "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-FILTER",
-        "KUBE-IPVS-OUT-FILTER", "KUBE-PROXY-CANARY", "KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT",
-        "KUBE-SVC-TCOU7JCQXEZGVUNU", "KUBE-SVL-TCOU7JCQXEZGVUNU", "KUBE-SEP-IT2ZTR26TO4XFPTO",
-        "KUBE-FW-TCOU7JCQXEZGVUNU", "KUBE-EXT-TCOU7JCQXEZGVUNU", "KUBE-XLB-TCOU7JCQXEZGVUNU"}) {
+  for (const std::string_view name : {"KUBE-SERVICES",
+                                      "KUBE-NODEPORTS",
+                                      "KUBE-POSTROUTING",
+                                      "KUBE-FORWARD",
+                                      "KUBE-FIREWALL",
+                                      "KUBE-PROXY-FIREWALL",
+                                      "KUBE-EXTERNAL-SERVICES",
+                                      "KUBE-MARK-MASQ",
+                                      "KUBE-MARK-DROP",
+                                      "KUBE-NODE-PORT",
+                                      "KUBE-LOAD-BALANCER",
+                                      "KUBE-SOURCE-RANGES-FIREWALL",
+                                      "KUBE-IPVS-FILTER",
+                                      "KUBE-IPVS-OUT-FILTER",
+                                      "KUBE-PROXY-CANARY",
+                                      "KUBE-KUBELET-CANARY",
+                                      "KUBE-IPTABLES-HINT",
+                                      "KUBE-SVC-TCOU7JCQXEZGVUNU",
+                                      "KUBE-SVL-TCOU7JCQXEZGVUNU",
+                                      "KUBE-SEP-IT2ZTR26TO4XFPTO",
+                                      "KUBE-FW-TCOU7JCQXEZGVUNU",
+                                      "KUBE-EXT-TCOU7JCQXEZGVUNU",
+                                      "KUBE-XLB-TCOU7JCQXEZGVUNU"}) {
     CAPTURE(std::string(name));
     CHECK(is_kube_chain(name));
     CHECK_FALSE(is_own_chain(name));
