@@ -1,5 +1,7 @@
 #include "hooks/chains/digests.h"
 
+#include <cstdint>
+
 #include "hooks/values/hash.h"
 
 namespace nmanager::chains {

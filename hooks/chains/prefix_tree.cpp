@@ -1,6 +1,7 @@
 #include "hooks/chains/prefix_tree.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 

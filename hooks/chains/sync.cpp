@@ -1,6 +1,7 @@
 #include "hooks/chains/sync.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "hooks/chains/udp_change.h"
 #include "hooks/intent/attempt.h"

@@ -1,6 +1,8 @@
 // How every backend brings something to its goal: try, and look again before judging a failure.
 #pragma once
 
+#include <cstdint>
+
 #include "hooks/intent/backend.h"
 
 namespace nmanager {

@@ -1,6 +1,7 @@
 #include "hooks/intent/table_spec.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 #include <tuple>
 #include <utility>

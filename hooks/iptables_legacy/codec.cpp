@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/codec.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "hooks/iptables_legacy/entry.h"

@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/observe.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"

@@ -2,6 +2,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 

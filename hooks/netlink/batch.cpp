@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/uio.h>
 
+#include <cstdint>
 #include <cstring>
 
 namespace nmanager::netlink {

@@ -1,5 +1,7 @@
 #include "hooks/netlink/table_writer.h"
 
+#include <cstdint>
+
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>

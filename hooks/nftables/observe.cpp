@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "hooks/values/hook_number.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "hooks/intent/sources.h"
 #include "hooks/nftables/text.h"

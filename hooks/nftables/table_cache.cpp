@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 namespace nmanager::nftables {

@@ -1,6 +1,8 @@
 // Steps of a plan as the messages of a transaction.
 #pragma once
 
+#include <cstdint>
+
 #include "hooks/netlink/table_writer.h"
 #include "hooks/nftables/plan.h"
 

@@ -1,5 +1,7 @@
 #include "hooks/values/rule.h"
 
+#include <cstdint>
+
 #include "hooks/values/hash.h"
 
 namespace nmanager {

@@ -13,6 +13,7 @@
 #include <linux/netfilter/xt_tcpudp.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 

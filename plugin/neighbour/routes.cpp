@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>

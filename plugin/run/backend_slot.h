@@ -1,6 +1,7 @@
 // The backend in use: made, moved to another one when the evidence says so, and what was left.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>

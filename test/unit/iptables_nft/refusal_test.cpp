@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "hooks/chains/sync.h"
 #include "hooks/netlink/refusal.h"
