@@ -33,6 +33,11 @@ const ChainBackend::Rendered& ChainBackend::render(const Goal& goal) {
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
                                            const SyncOptions& options) {
   std::vector<SyncReport> reports;
+  const auto start = now();
+  const auto waited_before = lock_waited();
+  const auto held = hold(goals);
+  const auto took = now() - start;
+  const auto waited_for_all = lock_waited();
   for (const Goal& goal : goals) {
     const Rendered& rendered = render(goal);
     // nat can hold thousands of chains; filter is small, and its counters are wanted.
@@ -43,11 +48,17 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
     report.rules = rendered.rules;
     reports.push_back(std::move(report));
   }
+  // The wait for all is the first one's: sums over reports stay true.
+  if (!reports.empty()) {
+    reports.front().duration += took;
+    if (reports.front().lock_wait) *reports.front().lock_wait += *waited_for_all - *waited_before;
+  }
   return reports;
 }
 
 PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
   PlanText result;
+  const auto held = hold(goals);
   for (const Goal& goal : goals) {
     const auto observed = observe(*this, goal.id);
     if (!observed) {

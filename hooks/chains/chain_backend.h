@@ -50,6 +50,14 @@ class ChainBackend : public Backend {
     return begin(id);
   }
 
+  /// What every begin() of one sync() or plan_text() needs (a lock), so that it is waited for once,
+  /// however many goals there are. Held as long as the result lives. When it cannot be had, begin()
+  /// tells why, and waits no longer.
+  [[nodiscard]] virtual std::shared_ptr<void> hold(std::span<const Goal> /*goals*/) { return {}; }
+
+  /// A clock that never goes back, for the reports' durations.
+  [[nodiscard]] virtual std::chrono::nanoseconds now() const { return {}; }
+
  private:
   struct Rendered {
     std::shared_ptr<const TableSpec> of;

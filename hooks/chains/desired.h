@@ -17,9 +17,6 @@ struct DesiredTable {
   bool operator==(const DesiredTable&) const = default;
 };
 
-/// Equal tables have equal digests; kept instead of a table of thousands of rules.
-[[nodiscard]] std::uint64_t digest_of(const DesiredTable& desired);
-
 /// Number of rules in the chains, jumps from the hooks not counted.
 [[nodiscard]] std::size_t rule_count(const DesiredTable& desired);
 

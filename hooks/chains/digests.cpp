@@ -1,13 +1,15 @@
 #include "hooks/chains/digests.h"
 
+#include <cstdint>
+
 #include "hooks/values/hash.h"
 
 namespace nmanager::chains {
 
 void ChainDigest::add_hash(std::uint64_t hash_of_rule) {
-  value_ = hash_bytes(
-      std::span(reinterpret_cast<const std::uint8_t*>(&hash_of_rule), sizeof hash_of_rule),
-      value_ + 1);
+  Hasher hasher(value_ + 1);
+  hasher.add(hash_of_rule);
+  value_ = hasher.value();
 }
 
 std::uint64_t digest_of(std::span<const Rule> chain) {

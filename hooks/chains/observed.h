@@ -6,9 +6,12 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "hooks/values/edit_script.h"
+#include "hooks/values/kube_chain.h"
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
 
@@ -27,16 +30,33 @@ struct HookRule {
     kOwnJump,         // plain jump to the hook's own chain
     kOwnJumpAltered,  // a jump or goto to the hook's own chain with matches or a comment: ours,
                       // edited
-    kKubeJump,        // jump or goto to a KUBE-* chain, whatever its matches
+    kStrayJump,       // to another chain of ours: one that was renamed, or of an older version
+    kKubeJump,        // jump or goto to a chain of kube-proxy's or kubelet's, whatever its matches
     kForeign,
   };
   Kind kind = Kind::kForeign;
   RuleRef ref = 0;
 };
 
+/// What a rule of a hook is, by the chain that it jumps or goes to (empty: none). `decode` gives it
+/// as a Rule, if it is one that we could write; it is asked only for a jump to `own`, the hook's
+/// own chain.
+template <class Decode>
+[[nodiscard]] HookRule::Kind kind_of_hook_rule(const ChainName& own, std::string_view jump_to,
+                                               Decode&& decode) {
+  using Kind = HookRule::Kind;
+  if (jump_to == own.str()) {
+    const std::optional<Rule> rule = decode();
+    const bool plain = rule && is_plain(*rule) && !std::get<Jump>(rule->target).go_to;
+    return plain ? Kind::kOwnJump : Kind::kOwnJumpAltered;
+  }
+  if (is_own_chain(jump_to)) return Kind::kStrayJump;
+  return is_kube_chain(jump_to) ? Kind::kKubeJump : Kind::kForeign;
+}
+
 struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
-  std::map<Hook, std::vector<HookRule>> hooks;  // every hook of this table that hook_chain() names;
+  std::map<Hook, std::vector<HookRule>> hooks;  // hooks_of() this table;
                                                 // a base chain that does not exist is an empty list
 
   /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as

@@ -9,16 +9,18 @@ namespace nmanager::chains {
 namespace {
 
 bool is_ours(const HookRule& rule) {
-  return rule.kind == HookRule::Kind::kOwnJump || rule.kind == HookRule::Kind::kOwnJumpAltered;
+  return rule.kind == HookRule::Kind::kOwnJump || rule.kind == HookRule::Kind::kOwnJumpAltered ||
+         rule.kind == HookRule::Kind::kStrayJump;
 }
 
 /// The place of our jump in one built-in chain, as it is.
 struct JumpPlace {
   std::vector<std::size_t> ours;    // every jump of ours, altered ones too
-  std::optional<std::size_t> good;  // a plain one before every KUBE-* jump
+  std::optional<std::size_t> good;  // a plain one before every jump of kube-proxy's
   std::optional<std::size_t> first_kube;
-  bool plain = false;  // there is a plain one somewhere
-  bool altered = false;
+  std::size_t plain = 0;  // those to the hook's own chain
+  std::size_t altered = 0;
+  std::size_t stray = 0;  // those to other chains of ours
 
   explicit JumpPlace(const std::vector<HookRule>& rules) {
     for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -27,8 +29,7 @@ struct JumpPlace {
       if (!is_ours(rules[i])) continue;
       ours.push_back(i);
       const bool is_plain_jump = kind == HookRule::Kind::kOwnJump;
-      plain = plain || is_plain_jump;
-      altered = altered || !is_plain_jump;
+      ++(is_plain_jump ? plain : kind == HookRule::Kind::kStrayJump ? stray : altered);
       if (is_plain_jump && !first_kube && !good) good = i;
     }
   }
@@ -37,10 +38,11 @@ struct JumpPlace {
 std::vector<Cause> causes_of(const JumpPlace& place, bool wanted) {
   if (!wanted) return {Cause::kJumpLeftOver};
   std::vector<Cause> causes;
-  if (place.ours.empty()) causes.push_back(Cause::kJumpMissing);
-  if (place.plain && !place.good) causes.push_back(Cause::kJumpDisplaced);
-  if (place.altered) causes.push_back(Cause::kJumpAltered);
-  if (place.ours.size() > 1) causes.push_back(Cause::kJumpDuplicated);
+  if (place.plain + place.altered == 0) causes.push_back(Cause::kJumpMissing);
+  if (place.plain > 0 && !place.good) causes.push_back(Cause::kJumpDisplaced);
+  if (place.altered > 0) causes.push_back(Cause::kJumpAltered);
+  if (place.stray > 0) causes.push_back(Cause::kJumpLeftOver);
+  if (place.plain + place.altered > 1) causes.push_back(Cause::kJumpDuplicated);
   return causes;
 }
 
@@ -75,9 +77,7 @@ HookEdit edit_hook(Table table, Hook hook, const std::vector<HookRule>& rules,
 
 void plan_hooks(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
   static const std::vector<HookRule> kNoRules;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
-    const auto chain = hook_chain(plan.id.table, hook);
-    if (!chain) continue;
+  for (const Hook hook : hooks_of(plan.id.table)) {
     const auto found = observed.hooks.find(hook);
     const auto& rules = found == observed.hooks.end() ? kNoRules : found->second;
     const bool wanted = std::ranges::find(desired.jumps, hook) != desired.jumps.end();

@@ -53,9 +53,10 @@ struct TablePlan {
 /// Pure. `leave` names own chains that cannot be deleted, since strangers jump to them: they are
 /// emptied, and no plan is made only to delete them.
 ///
-/// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first
-/// KUBE-* jump. One that stands so stays where it is. A new one goes before the first KUBE-* jump
-/// in nat, on top in filter; a displaced one goes before the first KUBE-* jump.
+/// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first jump
+/// to a chain of kube-proxy's (is_kube_chain()). One that stands so stays where it is. A new one
+/// goes before the first such jump in nat, on top in filter; a displaced one goes before the first
+/// such jump. Jumps of a hook to other chains of ours are removed.
 [[nodiscard]] TablePlan make_plan(TableId id, const DesiredTable& desired,
                                   const ObservedTable& observed,
                                   const std::set<ChainName>& leave = {});

@@ -1,5 +1,7 @@
 #include "hooks/chains/ports.h"
 
+#include <cstdint>
+
 namespace nmanager::chains {
 
 namespace {

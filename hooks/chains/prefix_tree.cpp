@@ -1,10 +1,12 @@
 #include "hooks/chains/prefix_tree.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "hooks/values/hash.h"
+#include "hooks/values/text.h"
 
 namespace nmanager::chains {
 
@@ -12,27 +14,18 @@ namespace {
 
 using Groups = std::span<AddressRules>;
 
-constexpr std::string_view kDigits = "0123456789ABCDEF";
-
-std::string hex_digits(std::uint64_t value, std::size_t count) {
-  std::string text(count, '0');
-  for (std::size_t i = count; i-- > 0; value >>= 4) text[i] = kDigits[value & 0xf];
-  return text;
-}
-
 /// The first `nibbles` half bytes of `address` as a chain name. A prefix too long for a name (IPv6
 /// beyond /60) is hashed; 'x' keeps the two kinds apart.
 ChainName child_name(std::string_view child_prefix, const Address& address, int nibbles) {
   const std::size_t room = ChainName::kMaxLength - child_prefix.size();
   std::string name(child_prefix);
   if (static_cast<std::size_t>(nibbles) <= room) {
-    for (int i = 0; i < nibbles; ++i) name += kDigits[address.nibble(i)];
+    for (int i = 0; i < nibbles; ++i) name += hexadecimal(address.nibble(i), 1, true);
   } else {
     const Prefix prefix(address, nibbles * 4);
-    const std::size_t digits = std::min<std::size_t>(room - 1, 16);
-    name +=
-        'x' + hex_digits(hash_bytes(prefix.address().bytes(), static_cast<std::uint64_t>(nibbles)),
-                         digits);
+    const auto hash = hash_bytes(prefix.address().bytes(), static_cast<std::uint64_t>(nibbles));
+    const std::string digits = hexadecimal(hash, 16, true);
+    name += 'x' + digits.substr(digits.size() - std::min(room - 1, digits.size()));
   }
   return ChainName(name);
 }

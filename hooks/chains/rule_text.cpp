@@ -1,16 +1,10 @@
 #include "hooks/chains/rule_text.h"
 
-#include <cstdio>
+#include "hooks/values/text.h"
 
 namespace nmanager::chains {
 
 namespace {
-
-std::string hex(std::uint32_t value) {
-  char buffer[16];
-  const int size = std::snprintf(buffer, sizeof buffer, "0x%x", value);
-  return {buffer, static_cast<std::size_t>(size)};
-}
 
 /// As xtables_save_string does: quoted unless plain, with backslash before quote and backslash.
 std::string quoted(const std::string& text) {
@@ -53,7 +47,7 @@ std::string target_text(const Target& target) {
     return " -j DNAT --to-destination " + to_string(dnat->to);
   }
   const auto& mark = std::get<SetMark>(target);
-  return " -j MARK --set-xmark " + hex(mark.value) + '/' + hex(mark.mask);
+  return " -j MARK --set-xmark 0x" + hexadecimal(mark.value) + "/0x" + hexadecimal(mark.mask);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "hooks/chains/sync.h"
 
-#include "hooks/chains/udp_change.h"
-
 #include <algorithm>
+#include <cstdint>
+
+#include "hooks/chains/udp_change.h"
+#include "hooks/intent/attempt.h"
 
 namespace nmanager::chains {
 
@@ -26,39 +28,24 @@ bool has_kube_jumps(const ObservedTable& observed) {
   });
 }
 
-/// One try; true: no further try is needed (report.verified or report.error tells how it ended).
-bool attempt(ChainBackend& backend, TableId id, const DesiredTable& desired,
+Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
              const std::set<ChainName>& leave, const SyncOptions& options,
              const ChainDigests* expected, SyncReport& report) {
   auto begun = expected == nullptr ? backend.begin(id) : backend.begin_expecting(id, *expected);
-  if (!begun) {
-    report.error = begun.error();
-    return true;
-  }
+  if (!begun) return unreadable(report, begun.error());
   Transaction& transaction = **begun;
   report.invalid_drops = count_drops(transaction.observed());
   report.kube_jumps = has_kube_jumps(transaction.observed());
   const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
-  if (plan.empty()) {
-    // After a failed commit this is the proof that it had come through all the same.
-    report.verified = true;
-    report.error.reset();
-    return true;
-  }
+  if (plan.empty()) return verified(report);
   report.findings = plan.findings;
   report.udp = udp_change(desired, transaction.observed(), plan);
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
   auto commit = transaction.commit(plan);
   report.committed = true;
-  if (!commit) {
-    report.error = commit.error();
-    const ErrorKind kind = commit.error().kind;
-    return kind == ErrorKind::kUnsupported || kind == ErrorKind::kDenied;
-  }
-  report.verified = true;
-  report.error.reset();
+  if (!commit) return refused(report, commit.error());
   report.still_referenced = std::move(commit->still_referenced);
-  return true;
+  return verified(report);
 }
 
 }  // namespace
@@ -67,14 +54,11 @@ SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& des
                       const std::set<ChainName>& leave, const SyncOptions& options,
                       const ChainDigests* expected) {
   SyncReport report;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = backend.now();
   const auto waited_before = backend.lock_waited();
-  bool done = false;
-  while (!done && report.attempts < options.max_attempts) {
-    ++report.attempts;
-    done = attempt(backend, id, desired, leave, options, expected, report);
-  }
-  report.duration = std::chrono::steady_clock::now() - start;
+  attempt(options, report,
+          [&] { return once(backend, id, desired, leave, options, expected, report); });
+  report.duration = backend.now() - start;
   if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;
 }

@@ -1,23 +1,25 @@
 #include "hooks/conntrack/forget_flows.h"
 
 #include <ifaddrs.h>
-#include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <set>
-#include <span>
 #include <string>
 #include <vector>
+
+#include "hooks/netlink/message.h"
+#include "hooks/netlink/socket.h"
 
 namespace nmanager::conntrack {
 
@@ -30,8 +32,6 @@ struct Deleter {
     Free(pointer);
   }
 };
-using Socket = std::unique_ptr<mnl_socket, Deleter<&mnl_socket_close>>;
-using Handle = std::unique_ptr<nfct_handle, Deleter<&nfct_close>>;
 using Entry = std::unique_ptr<nf_conntrack, Deleter<&nfct_destroy>>;
 
 // Bits of CTA_FILTER_ORIG_FLAGS: in no public header, but part of the kernel's interface
@@ -39,10 +39,12 @@ using Entry = std::unique_ptr<nf_conntrack, Deleter<&nfct_destroy>>;
 constexpr std::uint32_t kFilterDestination = 1U << 1;
 constexpr std::uint32_t kFilterProtocol = 1U << 3;
 
-Error conntrack_error(const char* what, int error) {
-  const ErrorKind kind = error == EPERM ? ErrorKind::kDenied : ErrorKind::kUnsupported;
-  return {kind,
-          std::string("conntrack entries of UDP flows: ") + what + ": " + std::strerror(error)};
+/// A kernel without ctnetlink answers EINVAL (nfnetlink.c, nfnetlink_rcv_msg), one without this
+/// family EOPNOTSUPP.
+Error conntrack_error(const Error& error) {
+  const bool refused = error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kAbsent;
+  return {refused ? ErrorKind::kUnsupported : error.kind,
+          "conntrack entries of UDP flows: " + error.message};
 }
 
 std::uint8_t netlink_family(Family family) {
@@ -104,100 +106,63 @@ struct Search {
   }
 };
 
-const nlattr* find_attribute(const nlattr* nest, int type) {
-  const nlattr* found = nullptr;
-  const auto* end =
-      static_cast<const char*>(mnl_attr_get_payload(nest)) + mnl_attr_get_payload_len(nest);
-  for (const auto* one = static_cast<const nlattr*>(mnl_attr_get_payload(nest));
-       mnl_attr_ok(one, static_cast<int>(end - reinterpret_cast<const char*>(one)));
-       one = mnl_attr_next(one)) {
-    if (mnl_attr_get_type(one) == type) found = one;
-  }
-  return found;
-}
-
 /// Whether the flow is to one of the external addresses: most are not, and a whole entry takes ten
 /// times as long to read.
-bool is_aimed(const nlmsghdr* message, const Search& search) {
-  const auto* tuple =
-      static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(message, sizeof(nfgenmsg)));
-  if (!mnl_attr_ok(tuple, static_cast<int>(mnl_nlmsg_get_payload_len(message))) ||
-      mnl_attr_get_type(tuple) != CTA_TUPLE_ORIG) {
-    return true;  // not as any kernel writes it: the whole entry will tell
-  }
-  const nlattr* const ip = find_attribute(tuple, CTA_TUPLE_IP);
+bool is_aimed(const nlmsghdr& message, const Search& search) {
+  const nlattr* const tuple = netlink::Attributes(message).find(CTA_TUPLE_ORIG);
+  if (tuple == nullptr) return false;
+  const nlattr* const ip = netlink::Attributes(*tuple).find(CTA_TUPLE_IP);
   if (ip == nullptr) return false;
   const bool v4 = search.family == Family::kIpv4;
-  const nlattr* const to = find_attribute(ip, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
-  if (to == nullptr) return false;
-  const std::span<const std::uint8_t> bytes(
-      static_cast<const std::uint8_t*>(mnl_attr_get_payload(to)), mnl_attr_get_payload_len(to));
-  return bytes.size() == (v4 ? 4U : 16U) && search.external.contains({search.family, bytes});
+  const auto to = netlink::Attributes(*ip).bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
+  return to.size() == (v4 ? 4U : 16U) && search.external.contains({search.family, to});
 }
 
-int on_message(const nlmsghdr* message, void* data) {
-  auto& search = *static_cast<Search*>(data);
-  if (!is_aimed(message, search)) return MNL_CB_OK;
+void take(const nlmsghdr& message, Search& search) {
+  if (!is_aimed(message, search)) return;
   Entry entry(nfct_new());
-  if (entry && nfct_nlmsg_parse(message, entry.get()) >= 0 && search.is_meant(entry.get())) {
+  if (entry && nfct_nlmsg_parse(&message, entry.get()) >= 0 && search.is_meant(entry.get())) {
     search.found.push_back(std::move(entry));
   }
-  return MNL_CB_OK;
 }
 
 /// Entries of UDP only, and to one IPv4 address when there is only one. By an IPv6 address Linux
 /// filters the wrong way round: it leaves out what is equal (ctnetlink_filter_match_tuple, 6.18).
-void put_filter(nlmsghdr* message, const std::set<Address>& external) {
+void put_filter(netlink::Message& message, const std::set<Address>& external) {
   const bool one = external.size() == 1 && external.begin()->family() == Family::kIpv4;
-  nlattr* const tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+  nlattr* const tuple = message.begin(CTA_TUPLE_ORIG);
   if (one) {
-    const auto bytes = external.begin()->bytes();
-    nlattr* const ip = mnl_attr_nest_start(message, CTA_TUPLE_IP);
-    mnl_attr_put(message, CTA_IP_V4_DST, bytes.size(), bytes.data());
-    mnl_attr_nest_end(message, ip);
+    nlattr* const ip = message.begin(CTA_TUPLE_IP);
+    message.bytes(CTA_IP_V4_DST, external.begin()->bytes());
+    message.end(ip);
   }
-  nlattr* const protocol = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
-  mnl_attr_put_u8(message, CTA_PROTO_NUM, IPPROTO_UDP);
-  mnl_attr_nest_end(message, protocol);
-  mnl_attr_nest_end(message, tuple);
-  nlattr* const filter = mnl_attr_nest_start(message, CTA_FILTER);
-  mnl_attr_put_u32(message, CTA_FILTER_ORIG_FLAGS,
-                   kFilterProtocol | (one ? kFilterDestination : 0));
-  mnl_attr_nest_end(message, filter);
+  nlattr* const protocol = message.begin(CTA_TUPLE_PROTO);
+  const std::uint8_t udp = IPPROTO_UDP;
+  message.bytes(CTA_PROTO_NUM, {&udp, 1});
+  message.end(protocol);
+  message.end(tuple);
+  nlattr* const filter = message.begin(CTA_FILTER);
+  const std::uint32_t flags = kFilterProtocol | (one ? kFilterDestination : 0);
+  message.bytes(CTA_FILTER_ORIG_FLAGS,
+                {reinterpret_cast<const std::uint8_t*>(&flags), sizeof flags});  // host order
+  message.end(filter);
 }
 
-Status dump(Search& search) {
-  const Socket socket(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    return conntrack_error("opening", errno);
-  }
-  // A dump answers at once; a lost answer must not hang us.
-  const timeval second{1, 0};
-  (void)::setsockopt(mnl_socket_get_fd(socket.get()), SOL_SOCKET, SO_RCVTIMEO, &second,
-                     sizeof second);
-  std::array<char, 64 * 1024> buffer{};
-  nlmsghdr* const request = mnl_nlmsg_put_header(buffer.data());
-  request->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
-  request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  request->nlmsg_seq = 1;
-  auto* const header =
-      static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(nfgenmsg)));
-  header->nfgen_family = netlink_family(search.family);
-  header->version = NFNETLINK_V0;
+constexpr int message_type(int type) {
+  return NFNL_SUBSYS_CTNETLINK << 8 | type;
+}
+
+Status dump(netlink::Netlink& netlink, Search& search) {
+  netlink::Message request(message_type(IPCTNL_MSG_CT_GET), netlink_family(search.family), 0);
   put_filter(request, search.external);
-  if (mnl_socket_sendto(socket.get(), request, request->nlmsg_len) < 0) {
-    return conntrack_error("asking", errno);
-  }
-  const unsigned port = mnl_socket_get_portid(socket.get());
-  while (true) {
-    const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    const int more = got < 0 ? -1
-                             : mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 1, port,
-                                          on_message, &search);
-    if (more < 0) return conntrack_error("reading", errno);
-    if (more == MNL_CB_STOP) return {};
-  }
+  return netlink.dump(request, [&](const nlmsghdr& message) { take(message, search); });
+}
+
+/// False: it has ended by itself.
+bool forget(netlink::Netlink& netlink, Family family, const nf_conntrack* entry) {
+  netlink::Message request(message_type(IPCTNL_MSG_CT_DELETE), netlink_family(family), NLM_F_ACK);
+  if (nfct_nlmsg_build(request.header(), entry) < 0) return false;
+  return netlink.ask(request, [](const nlmsghdr&) {}).ok();
 }
 
 }  // namespace
@@ -205,14 +170,10 @@ Status dump(Search& search) {
 Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change) {
   if (change.empty()) return std::size_t{0};
   Search search{family, change, external_addresses(change), local_addresses(family)};
-  if (const Status read = dump(search); !read) return read.error();
-  if (search.found.empty()) return std::size_t{0};
-  const Handle handle(nfct_open(CONNTRACK, 0));
-  if (!handle) return conntrack_error("opening", errno);
-  // One that cannot be deleted has ended by itself.
-  return static_cast<std::size_t>(std::ranges::count_if(search.found, [&](const Entry& entry) {
-    return nfct_query(handle.get(), NFCT_Q_DESTROY, entry.get()) == 0;
-  }));
+  netlink::Netlink netlink;
+  if (const Status read = dump(netlink, search); !read) return conntrack_error(read.error());
+  return static_cast<std::size_t>(std::ranges::count_if(
+      search.found, [&](const Entry& entry) { return forget(netlink, family, entry.get()); }));
 }
 
 }  // namespace nmanager::conntrack

@@ -1,5 +1,7 @@
 #include "hooks/detect/decide.h"
 
+#include "hooks/values/kube_chain.h"
+
 namespace nmanager::detect {
 
 namespace {
@@ -21,7 +23,7 @@ Variant other(Variant variant) {
 }
 
 std::string found_in(const VariantTraces& traces, Variant variant) {
-  std::string what = holds(traces.services) ? std::string(kServicesChain) : "";
+  std::string what = holds(traces.services) ? std::string(kKubeServices) : "";
   if (holds(traces.hint)) what += what.empty() ? "hint chains" : " and hint chains";
   return what + " in " + std::string(to_string(variant));
 }

@@ -15,15 +15,10 @@ enum class Variant : std::uint8_t { kNft, kLegacy };
 /// What kubelet and kube-proxy left in one variant's tables, of either family. Nothing: could not
 /// be told.
 struct VariantTraces {
-  std::optional<bool> hint;      // mangle holds one of kHintChains
+  std::optional<bool> hint;      // mangle holds one of kKubeHintChains
   std::optional<bool> services;  // nat holds KUBE-SERVICES
   bool operator==(const VariantTraces&) const = default;
 };
-
-/// Made by kubelet (the first two) and kube-proxy, which use them to notice a flush.
-inline constexpr std::string_view kHintChains[] = {"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY",
-                                                   "KUBE-PROXY-CANARY"};
-inline constexpr std::string_view kServicesChain = "KUBE-SERVICES";
 
 struct VariantEvidence {
   VariantTraces nft;

@@ -5,6 +5,7 @@
 #include "hooks/detect/legacy_traces.h"
 #include "hooks/netlink/objects.h"
 #include "hooks/netlink/socket.h"
+#include "hooks/values/kube_chain.h"
 
 namespace nmanager::detect {
 
@@ -37,8 +38,8 @@ void look_at_nft(netlink::Netlink& netlink, VariantEvidence& evidence) {
     evidence.nft_possible = generation.error().kind != ErrorKind::kUnsupported;
     return;
   }
-  note(any_chain(netlink, "mangle", kHintChains), evidence.nft.hint, evidence.problem);
-  const std::string_view services[] = {kServicesChain};
+  note(any_chain(netlink, "mangle", kKubeHintChains), evidence.nft.hint, evidence.problem);
+  const std::string_view services[] = {kKubeServices};
   note(any_chain(netlink, "nat", services), evidence.nft.services, evidence.problem);
 }
 
@@ -55,8 +56,9 @@ VariantLook::~VariantLook() = default;
 VariantEvidence VariantLook::gather() {
   VariantEvidence evidence;
   look_at_nft(memory_->netlink, evidence);
-  note(memory_->legacy.any_chain("mangle", kHintChains), evidence.legacy.hint, evidence.problem);
-  const std::string_view services[] = {kServicesChain};
+  note(memory_->legacy.any_chain("mangle", kKubeHintChains), evidence.legacy.hint,
+       evidence.problem);
+  const std::string_view services[] = {kKubeServices};
   note(memory_->legacy.any_chain("nat", services), evidence.legacy.services, evidence.problem);
   return evidence;
 }

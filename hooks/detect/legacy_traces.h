@@ -4,12 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "hooks/iptables_legacy/kernel.h"
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 
@@ -25,7 +26,7 @@ class LegacyTraces {
  private:
   /// What was found in a table of that shape.
   struct Seen {
-    std::vector<std::uint8_t> shape;  // the kernel's answer, compared as bytes
+    iptables_legacy::TableShape shape;
     bool found = false;
     std::chrono::steady_clock::time_point at;
     std::chrono::steady_clock::duration cost{};
@@ -34,7 +35,7 @@ class LegacyTraces {
   template <class F>
   Result<bool> look(std::string_view table, std::span<const std::string_view> chains);
 
-  std::map<std::pair<Family, std::string>, Seen, std::less<>> seen_;
+  std::map<std::pair<Family, std::string>, std::optional<Seen>> seen_;
 };
 
 }  // namespace nmanager::detect

@@ -37,8 +37,11 @@ struct SyncReport {
   std::vector<Finding> findings;         // what was wrong before the commit
   std::string plan_text;                 // what was written, for the log at level debug
   std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
-  std::optional<Error> error;            // set unless verified
-  std::chrono::nanoseconds duration{};   // all attempts, lock wait included
+  /// Strangers' objects among ours that the kernel would not let go, each named once. They do not
+  /// hold up our own.
+  std::vector<std::string> held;
+  std::optional<Error> error;                         // set unless verified
+  std::chrono::nanoseconds duration{};                // all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
   std::size_t rules = 0;            // of ours, in the backend's own terms

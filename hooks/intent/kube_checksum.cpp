@@ -1,5 +1,7 @@
 #include "hooks/intent/kube_checksum.h"
 
+#include <cstdint>
+
 #include "hooks/values/hash.h"
 
 namespace nmanager {

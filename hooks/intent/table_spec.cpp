@@ -1,6 +1,7 @@
 #include "hooks/intent/table_spec.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -11,20 +12,14 @@ namespace nmanager {
 
 namespace {
 
-/// Takes values in one after the other, each with its length.
+/// What a TableSpec is made of, lists with their length.
 class Digest {
  public:
-  void add(std::string_view text) {
-    add(static_cast<std::uint64_t>(text.size()));
-    value_ = hash_bytes(text, value_);
-  }
-  void add(std::uint64_t number) {
-    value_ = hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(&number), sizeof number),
-                        value_);
-  }
+  void add(std::string_view text) { hasher_.add(text); }
+  void add(std::uint64_t number) { hasher_.add(number); }
   void add(const Address& address) {
     add(static_cast<std::uint64_t>(address.family()));
-    value_ = hash_bytes(address.bytes(), value_);
+    hasher_.add(address.bytes());
   }
   void add(const Prefix& prefix) {
     add(prefix.address());
@@ -63,10 +58,10 @@ class Digest {
     add(external.addresses);
   }
 
-  [[nodiscard]] std::uint64_t value() const { return value_; }
+  [[nodiscard]] std::uint64_t value() const { return hasher_.value(); }
 
  private:
-  std::uint64_t value_ = 0;
+  Hasher hasher_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "hooks/iptables_legacy/lock_events.h"
 #include "hooks/iptables_legacy/transaction.h"
 #include "hooks/values/hash.h"
+#include "hooks/values/kube_chain.h"
 
 namespace nmanager::iptables_legacy {
 
@@ -59,7 +61,7 @@ KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
   for (const BlobChain& chain : blob.user_chains()) {
     if (!is_kube_chain(chain.name)) continue;
     any = true;
-    result.present = result.present || chain.name == "KUBE-SERVICES";
+    result.present = result.present || chain.name == kKubeServices;
     sum.add_chain(chain.name);
     blob.for_each_rule(chain, [&](Span entry, std::string_view jump_to) {
       sum.add_rule(chain.name, comparable<F>(entry, scratch), jump_to);
@@ -73,10 +75,13 @@ class LegacyBackend final : public chains::ChainBackend {
  public:
   explicit LegacyBackend(LegacyOptions options)
       : options_(std::move(options)),
-        lock_(options_.lock_file, options_.lock_wait),
+        lock_(options_.lock_file, options_.lock_wait, options_.stop_requested),
         lock_events_(options_.lock_file) {}
 
   [[nodiscard]] std::string_view name() const override { return "iptables-legacy"; }
+  [[nodiscard]] std::chrono::nanoseconds now() const override {
+    return std::chrono::steady_clock::now().time_since_epoch();
+  }
 
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id) override {
     return begin(id, nullptr);
@@ -85,6 +90,20 @@ class LegacyBackend final : public chains::ChainBackend {
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_expecting(
       TableId id, const chains::ChainDigests& expected) override {
     return begin(id, &expected);
+  }
+
+  [[nodiscard]] std::shared_ptr<void> hold(std::span<const Goal> goals) override {
+    struct Held {
+      explicit Held(XtablesLock& lock) : round(lock) {}
+      XtablesLock::Round round;
+      std::optional<XtablesLock::Guard> guard;
+    };
+    auto held = std::make_shared<Held>(lock_);
+    if (!std::ranges::any_of(goals, [&](const Goal& goal) { return may_begin(goal.id).ok(); })) {
+      return held;
+    }
+    if (auto guard = lock_.acquire()) held->guard.emplace(std::move(*guard));
+    return held;
   }
 
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
@@ -117,11 +136,7 @@ class LegacyBackend final : public chains::ChainBackend {
  private:
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(
       TableId id, const chains::ChainDigests* expected) {
-    if (!options_.create_tables) {
-      const auto exists = table_exists(id);
-      if (!exists) return exists.error();
-      if (!*exists) return absent(id);
-    }
+    if (const Status may = may_begin(id); !may) return may.error();
     auto socket = socket_of(id.family);
     if (!socket) return socket.error();
     auto guard = lock_.acquire();
@@ -130,9 +145,13 @@ class LegacyBackend final : public chains::ChainBackend {
                              expected);
   }
 
-  static Error absent(TableId id) {
-    return {ErrorKind::kAbsent,
-            "no " + to_string(id) + " table of iptables-legacy in this network namespace"};
+  [[nodiscard]] Status may_begin(TableId id) const {
+    if (options_.create_tables) return {};
+    const auto exists = table_exists(id);
+    if (!exists) return exists.error();
+    if (*exists) return {};
+    return Error{ErrorKind::kAbsent,
+                 "no " + to_string(id) + " table of iptables-legacy in this network namespace"};
   }
 
   /// Made at first use: a host without IPv6 has no such sockets.
@@ -149,7 +168,7 @@ class LegacyBackend final : public chains::ChainBackend {
   [[nodiscard]] Result<StampKey> stamp_key(Family family) {
     auto socket = socket_of(family);
     if (!socket) return socket.error();
-    const auto shape = (*socket)->shape(Table::kNat);
+    const auto shape = (*socket)->shape(to_string(Table::kNat));
     if (!shape) return shape.error();
     lock_cycles_ += lock_events_.take();
     return StampKey{shape->num_entries, shape->size, lock_cycles_};
@@ -159,7 +178,7 @@ class LegacyBackend final : public chains::ChainBackend {
   [[nodiscard]] Result<KubeChecksum> read_checksum(bool& any) {
     auto socket = socket_of(F::kFamily);
     if (!socket) return socket.error();
-    const auto copy = (*socket)->read(Table::kNat);
+    const auto copy = (*socket)->read(to_string(Table::kNat));
     if (!copy) return copy.error();
     const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
     if (!blob) return blob.error();

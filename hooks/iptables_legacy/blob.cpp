@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/blob.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "hooks/iptables_legacy/family.h"
 

@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/codec.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "hooks/iptables_legacy/entry.h"
@@ -94,11 +95,11 @@ class Encoder {
   /// A match and a target begin alike: size, name, revision.
   void write_extension(const xt::Extension& extension, const xt::Bytes& data) {
     xt_entry_match head{};
-    head.u.user.match_size = static_cast<std::uint16_t>(XT_ALIGN(sizeof head) + data.size());
+    head.u.user.match_size = static_cast<std::uint16_t>(xt::aligned(sizeof head) + data.size());
     std::ranges::copy(extension.name, head.u.user.name);
     head.u.user.revision = extension.revision;
     put(entry_.size, head);
-    std::ranges::copy(data, entry_.data.data() + entry_.size + XT_ALIGN(sizeof head));
+    std::ranges::copy(data, entry_.data.data() + entry_.size + xt::aligned(sizeof head));
     entry_.size += head.u.user.match_size;
   }
 
@@ -125,7 +126,7 @@ class Encoder {
   }
 
   void write_standard(std::string_view name) {
-    write_extension({name, 0, true}, xt::Bytes(XT_ALIGN(sizeof(int)), 0));
+    write_extension({name, 0, true}, xt::Bytes(xt::aligned(sizeof(int)), 0));
   }
   void write_target(const Drop&) { write_standard("DROP"); }
   void write_target(const Return&) { write_standard("RETURN"); }

@@ -50,8 +50,9 @@ class Editor {
   /// iptables-legacy command loses them. Those that are set explicitly stay, short of the packets
   /// between read and commit.
   void keep_policy_counters() {
-    for (const char* chain : {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}) {
-      if (F::builtin(chain, handle_) == 0) continue;
+    // The built-in chains come first.
+    for (const char* chain = F::first_chain(handle_);
+         chain != nullptr && F::builtin(chain, handle_) != 0; chain = F::next_chain(handle_)) {
       xt_counters counters{};
       const char* policy = F::get_policy(chain, &counters, handle_);
       if (policy != nullptr) F::set_policy(chain, policy, &counters, handle_);
@@ -69,14 +70,15 @@ class Editor {
     return done != 0 ? Status() : misfit(chain);
   }
 
-  /// The hooks are strangers' chains: nothing is removed there that is not a jump of ours.
+  /// The hooks are strangers' chains: nothing is removed there that does not jump to a chain of
+  /// ours.
   [[nodiscard]] Status check_jumps(const chains::HookEdit& edit, const std::string& chain) const {
     RuleRef place = 0;
     std::size_t found = 0;
     for (const auto* entry = F::first_rule(chain.c_str(), handle_); entry != nullptr;
          entry = F::next_rule(entry, handle_), ++place) {
       if (std::ranges::find(edit.remove, place) == edit.remove.end()) continue;
-      if (edit.jump_to.str() == F::get_target(entry, handle_)) ++found;
+      if (is_own_chain(F::get_target(entry, handle_))) ++found;
     }
     if (found == edit.remove.size()) return {};
     return Error{ErrorKind::kRetry, "iptables-legacy, " + to_string(id_) + ": chain " + chain +

@@ -1,5 +1,7 @@
 #include "hooks/iptables_legacy/entry_hash.h"
 
+#include <cstdint>
+
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/values/hash.h"
 

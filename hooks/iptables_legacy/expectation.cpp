@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/expectation.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <unordered_set>
 
 #include "hooks/values/hash.h"

@@ -32,7 +32,6 @@ struct Ipv4 {
   static constexpr int kMatchRevision = IPT_SO_GET_REVISION_MATCH;
   static constexpr int kTargetRevision = IPT_SO_GET_REVISION_TARGET;
   static constexpr const char* kNamesFile = "/proc/thread-self/net/ip_tables_names";
-  static constexpr const char* kModule = "ip_tables";
 
   static constexpr std::uint8_t kGoto = IPT_F_GOTO;
   static constexpr std::uint8_t kProtocolFlag = 0;  // only ip6_tables asks for a flag beside -p
@@ -73,7 +72,6 @@ struct Ipv6 {
   static constexpr int kMatchRevision = IP6T_SO_GET_REVISION_MATCH;
   static constexpr int kTargetRevision = IP6T_SO_GET_REVISION_TARGET;
   static constexpr const char* kNamesFile = "/proc/thread-self/net/ip6_tables_names";
-  static constexpr const char* kModule = "ip6_tables";
 
   static constexpr std::uint8_t kGoto = IP6T_F_GOTO;
   static constexpr std::uint8_t kProtocolFlag = IP6T_F_PROTO;

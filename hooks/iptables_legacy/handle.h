@@ -20,7 +20,7 @@ class Handle {
   [[nodiscard]] static Result<Handle> open(Table table) {
     const std::string name(to_string(table));
     xtc_handle* raw = F::init(name.c_str());
-    if (raw == nullptr) return kernel_error({F::kFamily, table}, "reading the rules", errno);
+    if (raw == nullptr) return kernel_error(TableId{F::kFamily, table}, "reading the rules", errno);
     return Handle(raw);
   }
 

@@ -20,9 +20,9 @@ namespace {
 constexpr int kReadAttempts = 20;
 
 template <class F>
-std::optional<TableShape> get_shape(int fd, Table table) {
+std::optional<TableShape> get_shape(int fd, std::string_view table) {
   typename F::Info info{};
-  std::ranges::copy(to_string(table), info.name);
+  std::ranges::copy(table, info.name);
   socklen_t size = sizeof info;
   if (getsockopt(fd, F::kLevel, F::kGetInfo, &info, &size) != 0) return std::nullopt;
   TableShape shape;
@@ -48,15 +48,15 @@ void* map_pages(std::size_t size, int protection) {
 }
 
 template <class F>
-void write_request(void* pages, Table table, const TableShape& shape) {
+void write_request(void* pages, std::string_view table, const TableShape& shape) {
   typename F::GetEntries request{};
-  std::ranges::copy(to_string(table), request.name);
+  std::ranges::copy(table, request.name);
   request.size = shape.size;
   std::memcpy(pages, &request, sizeof request);
 }
 
 template <class F>
-std::optional<TableCopy> get_entries(int fd, Table table, const TableShape& shape) {
+std::optional<TableCopy> get_entries(int fd, std::string_view table, const TableShape& shape) {
   using Head = typename F::GetEntries;
   const std::size_t size = sizeof(Head) + shape.size;
   void* pages = map_pages(size, PROT_READ | PROT_WRITE);
@@ -70,7 +70,7 @@ std::optional<TableCopy> get_entries(int fd, Table table, const TableShape& shap
 
 /// The whole range is reserved, so that nothing else can stand behind the pages there are.
 template <class F>
-std::optional<TableCopy> get_front(int fd, Table table, const TableShape& shape) {
+std::optional<TableCopy> get_front(int fd, std::string_view table, const TableShape& shape) {
   using Head = typename F::GetEntries;
   const std::size_t size = sizeof(Head) + shape.size;
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -86,32 +86,25 @@ std::optional<TableCopy> get_front(int fd, Table table, const TableShape& shape)
   return done == 0 || errno == EFAULT ? std::optional(std::move(copy)) : std::nullopt;
 }
 
-std::string missing_table(TableId id) {
-  return "the kernel has no " + to_string(id) + " table of iptables-legacy";
-}
-
 }  // namespace
 
-Error kernel_error(TableId id, const std::string& doing, int error) {
-  const std::string where = "iptables-legacy, " + to_string(id) + ": ";
-  const std::string why = doing + ": " + std::strerror(error);
+Error kernel_error(Family family, std::string_view table, const std::string& doing, int error) {
+  const std::string name = std::string(to_string(family)) + ' ' + std::string(table);
+  const std::string what = "iptables-legacy, " + name + ": " + doing + ": ";
   switch (error) {
     case EAGAIN:
-      return {ErrorKind::kRetry, where + doing + ": another program changed the table meanwhile"};
+      return {ErrorKind::kRetry, what + "another program changed the table meanwhile"};
     case EPERM:
     case EACCES:
-      return {ErrorKind::kDenied, where + why + " (CAP_NET_ADMIN and CAP_NET_RAW are needed)"};
+      return {ErrorKind::kDenied, what + "not permitted (CAP_NET_ADMIN is needed)"};
     case ENOENT:
     case ENOPROTOOPT:
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
-      return {ErrorKind::kUnsupported, where + doing + ": " + missing_table(id)};
-    case EINVAL:
-    case EOPNOTSUPP:
-    case EPROTOTYPE:
-      return {ErrorKind::kUnsupported, where + why};
+      return {ErrorKind::kUnsupported,
+              what + "the kernel has no " + name + " table of iptables-legacy"};
     default:
-      return {ErrorKind::kUnavailable, where + why};
+      return {ErrorKind::kUnavailable, what + std::strerror(error)};
   }
 }
 
@@ -127,9 +120,9 @@ TableCopy::~TableCopy() {
 }
 
 Result<TableSocket> TableSocket::open(Family family) {
-  const int fd = with_family(
-      family, []<class F>(F) { return socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW); });
-  if (fd >= 0) return TableSocket(family, fd);
+  sys::Fd fd(with_family(
+      family, []<class F>(F) { return socket(F::kDomain, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW); }));
+  if (fd.valid()) return TableSocket(family, std::move(fd));
   const std::string what(to_string(family));
   if (errno == EAFNOSUPPORT) {
     return Error{ErrorKind::kUnsupported, "iptables-legacy: the kernel has no " + what};
@@ -140,35 +133,30 @@ Result<TableSocket> TableSocket::open(Family family) {
                    (denied ? " (CAP_NET_RAW is needed)" : "")};
 }
 
-TableSocket::TableSocket(TableSocket&& other) noexcept
-    : family_(other.family_), fd_(std::exchange(other.fd_, -1)) {}
-
-TableSocket::~TableSocket() {
-  if (fd_ >= 0) close(fd_);
-}
-
-Result<TableShape> TableSocket::shape(Table table) const {
-  const auto shape = with_family(family_, [&]<class F>(F) { return get_shape<F>(fd_, table); });
+Result<TableShape> TableSocket::shape(std::string_view table) const {
+  const auto shape =
+      with_family(family_, [&]<class F>(F) { return get_shape<F>(fd_.get(), table); });
   if (shape) return *shape;
-  return kernel_error({family_, table}, "reading the size", errno);
+  return kernel_error(family_, table, "reading the size", errno);
 }
 
-Result<TableCopy> TableSocket::read(Table table) const {
+Result<TableCopy> TableSocket::read(std::string_view table) const {
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     auto before = shape(table);
     if (!before) return before.error();
     auto copy =
-        with_family(family_, [&]<class F>(F) { return get_entries<F>(fd_, table, *before); });
+        with_family(family_, [&]<class F>(F) { return get_entries<F>(fd_.get(), table, *before); });
     if (copy) return std::move(*copy);
     if (errno != EAGAIN) break;
   }
-  return kernel_error({family_, table}, "reading the rules", errno);
+  return kernel_error(family_, table, "reading the rules", errno);
 }
 
-Result<TableCopy> TableSocket::read_front(Table table, const TableShape& shape) const {
-  auto copy = with_family(family_, [&]<class F>(F) { return get_front<F>(fd_, table, shape); });
+Result<TableCopy> TableSocket::read_front(std::string_view table, const TableShape& shape) const {
+  auto copy =
+      with_family(family_, [&]<class F>(F) { return get_front<F>(fd_.get(), table, shape); });
   if (copy) return std::move(*copy);
-  return kernel_error({family_, table}, "reading the hooks", errno);
+  return kernel_error(family_, table, "reading the hooks", errno);
 }
 
 bool TableSocket::has(const xt::Extension& extension) const {
@@ -178,7 +166,7 @@ bool TableSocket::has(const xt::Extension& extension) const {
   socklen_t size = sizeof request;
   return with_family(family_, [&]<class F>(F) {
     const int option = extension.is_target ? F::kTargetRevision : F::kMatchRevision;
-    return getsockopt(fd_, F::kLevel, option, &request, &size) >= 0;
+    return getsockopt(fd_.get(), F::kLevel, option, &request, &size) >= 0;
   });
 }
 

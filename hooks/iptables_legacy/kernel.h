@@ -4,19 +4,31 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "hooks/iptables_legacy/entry.h"
 #include "hooks/iptables_legacy/shape.h"
+#include "hooks/sys/fd.h"
 #include "hooks/values/result.h"
 #include "hooks/xt/extensions.h"
 
 namespace nmanager::iptables_legacy {
 
-/// legacy_table_exists() with the reason when it cannot be told.
-[[nodiscard]] Result<bool> table_exists(TableId id);
+/// Whether the network namespace of the calling thread has the table. Looking by socket option
+/// would make it, so this asks /proc (ip_tables_names, ip6_tables_names) and creates nothing.
+/// kDenied, kUnavailable: it could not be read, which is no answer.
+[[nodiscard]] Result<bool> table_exists(Family family, std::string_view table);
+[[nodiscard]] inline Result<bool> table_exists(TableId id) {
+  return table_exists(id.family, to_string(id.table));
+}
 
 /// What `error` (an errno) means when the kernel refuses to show or to change a table.
-[[nodiscard]] Error kernel_error(TableId id, const std::string& doing, int error);
+[[nodiscard]] Error kernel_error(Family family, std::string_view table, const std::string& doing,
+                                 int error);
+[[nodiscard]] inline Error kernel_error(TableId id, const std::string& doing, int error) {
+  return kernel_error(id.family, to_string(id.table), doing, error);
+}
 
 /// A table's entries in pages of their own, given back at the end: a big table has 66 MB.
 class TableCopy {
@@ -46,25 +58,21 @@ class TableCopy {
 class TableSocket {
  public:
   [[nodiscard]] static Result<TableSocket> open(Family family);
-  TableSocket(TableSocket&& other) noexcept;
-  TableSocket& operator=(TableSocket&&) = delete;
-  ~TableSocket();
-
-  [[nodiscard]] Result<TableShape> shape(Table table) const;
+  [[nodiscard]] Result<TableShape> shape(std::string_view table) const;
   /// Atomic. kRetry when others resize the table faster than it can be read.
-  [[nodiscard]] Result<TableCopy> read(Table table) const;
+  [[nodiscard]] Result<TableCopy> read(std::string_view table) const;
   /// Only the first entries, up to the last policy: the kernel fills the pages there are, in order,
   /// and gives up at the first one missing. `shape` is that of now. Not to be relied on; the
   /// built-in chains come first in what libiptc writes.
-  [[nodiscard]] Result<TableCopy> read_front(Table table, const TableShape& shape) const;
+  [[nodiscard]] Result<TableCopy> read_front(std::string_view table, const TableShape& shape) const;
   /// Whether the kernel has, or can load, the match or target.
   [[nodiscard]] bool has(const xt::Extension& extension) const;
 
  private:
-  TableSocket(Family family, int fd) : family_(family), fd_(fd) {}
+  TableSocket(Family family, sys::Fd fd) : family_(family), fd_(std::move(fd)) {}
 
   Family family_;
-  int fd_;
+  sys::Fd fd_;
 };
 
 }  // namespace nmanager::iptables_legacy

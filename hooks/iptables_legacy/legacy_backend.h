@@ -1,9 +1,10 @@
-// The iptables-legacy variant behind hooks/backend/backend.h: the tables of ip_tables.ko and
+// The iptables-legacy variant behind hooks/intent/backend.h: the tables of ip_tables.ko and
 // ip6_tables.ko, read raw and written through libiptc, under the lock that every iptables-legacy
 // command takes.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,7 +25,10 @@ class SeenShapes;
 /// commit once as a change, which costs one look and does no other harm.
 struct LegacyOptions {
   std::string lock_file = lock_file_path();
+  /// Bound of one wait for the lock, of which a sync() of any number of goals has one.
   std::chrono::milliseconds lock_wait{5000};
+  /// Asked every few milliseconds while the lock is waited for; true ends the wait.
+  std::function<bool()> stop_requested;
   /// Whether begin() may make a table (and load its module) that the network namespace lacks.
   bool create_tables = false;
   std::shared_ptr<SeenShapes> seen = make_seen_shapes();
@@ -33,9 +37,5 @@ struct LegacyOptions {
 /// Backend and watch belong to one thread, and to the network namespace in which they are made.
 [[nodiscard]] std::unique_ptr<chains::ChainBackend> make_legacy_backend(LegacyOptions options);
 [[nodiscard]] std::unique_ptr<ChangeWatch> make_legacy_watch(LegacyOptions options);
-
-/// Whether the network namespace of the calling thread has the table. Looking by socket option
-/// would make it, so this asks /proc (ip_tables_names, ip6_tables_names) and creates nothing.
-[[nodiscard]] bool legacy_table_exists(TableId id);
 
 }  // namespace nmanager::iptables_legacy

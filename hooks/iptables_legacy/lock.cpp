@@ -46,18 +46,15 @@ std::string process_name(int pid) {
 
 }  // namespace
 
-XtablesLock::XtablesLock(std::string path, std::chrono::milliseconds wait)
-    : path_(std::move(path)), wait_(wait) {}
-
-XtablesLock::~XtablesLock() {
-  close();
-}
+XtablesLock::XtablesLock(std::string path, std::chrono::milliseconds wait,
+                         std::function<bool()> stop_requested)
+    : path_(std::move(path)), wait_(wait), stop_requested_(std::move(stop_requested)) {}
 
 Result<XtablesLock::Guard> XtablesLock::acquire() {
   if (guards_ == 0) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const Status locked = wait_for_lock();
-    waited_ += std::chrono::steady_clock::now() - start;
+    waited_ += Clock::now() - start;
     if (!locked) return locked.error();
   }
   ++guards_;
@@ -65,67 +62,74 @@ Result<XtablesLock::Guard> XtablesLock::acquire() {
 }
 
 Status XtablesLock::wait_for_lock() {
-  const auto deadline = std::chrono::steady_clock::now() + wait_;
+  const auto deadline = deadline_.value_or(Clock::now() + wait_);
   auto pause = kFirstPause;
   while (true) {
     const auto got = attempt();
     if (!got) return got.error();
-    if (*got == Attempt::kLocked) return {};
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= deadline) {
-      return Error{ErrorKind::kRetry, "lock " + path_ + " busy for longer than " +
-                                          std::to_string(wait_.count()) + " ms" + holder()};
+    const auto now = Clock::now();
+    if (*got == Attempt::kLocked) {
+      busy_since_.reset();
+      return {};
     }
-    std::this_thread::sleep_for(
-        std::min<std::chrono::steady_clock::duration>(pause, deadline - now));
+    if (!busy_since_) busy_since_ = now;
+    if (now >= deadline) {
+      return busy("waited for no longer than " + std::to_string(wait_.count()) + " ms");
+    }
+    if (stop_requested_ && stop_requested_()) return busy("not waited for: this process ends");
+    std::this_thread::sleep_for(std::min<Clock::duration>(pause, deadline - now));
     pause = std::min(pause * 2, kLongestPause);
   }
 }
 
 Result<XtablesLock::Attempt> XtablesLock::attempt() {
-  if (fd_ >= 0 && !is_current()) close();
-  if (fd_ < 0) {
+  if (fd_.valid() && !is_current()) fd_.reset();
+  if (!fd_.valid()) {
     if (const Status opened = open(); !opened) return opened.error();
   }
-  if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+  if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK || errno == EINTR) return Attempt::kBusy;
     return Error{ErrorKind::kUnavailable, "lock " + path_ + ": " + std::strerror(errno)};
   }
   if (is_current()) return Attempt::kLocked;
-  close();  // removed between open and flock: this lock keeps nobody out
+  fd_.reset();  // removed between open and flock: this lock keeps nobody out
   return Attempt::kBusy;
 }
 
 Status XtablesLock::open() {
-  // As xtables_lock() opens it: an existing file on a read-only file system will do.
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ >= 0) return {};
-  return Error{ErrorKind::kUnavailable,
+  // As xtables_lock() opens it: an existing file on a read-only file system will do. Not blocking,
+  // should it be a pipe.
+  fd_ = sys::Fd(::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600));
+  if (fd_.valid()) return {};
+  const bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
+  return Error{denied ? ErrorKind::kDenied : ErrorKind::kUnavailable,
                "lock file " + path_ + " cannot be opened: " + std::strerror(errno)};
 }
 
 bool XtablesLock::is_current() const {
   struct stat ours {};
   struct stat named {};
-  return fstat(fd_, &ours) == 0 && stat(path_.c_str(), &named) == 0 &&
+  return fstat(fd_.get(), &ours) == 0 && stat(path_.c_str(), &named) == 0 &&
          ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+Error XtablesLock::busy(const std::string& why) const {
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
+      Clock::now() - busy_since_.value_or(Clock::now()));
+  return {ErrorKind::kRetry, "lock " + path_ + " busy for " + std::to_string(age.count()) + " ms" +
+                                 holder() + "; " + why};
 }
 
 std::string XtablesLock::holder() const {
   struct stat ours {};
-  if (fd_ < 0 || fstat(fd_, &ours) != 0) return {};
+  if (!fd_.valid() || fstat(fd_.get(), &ours) != 0) return {};
   const int pid = find_holder(ours.st_ino);
-  if (pid == 0) return {};
+  if (pid == 0) return ", held by a process that cannot be seen from here";
   return ", held by process " + std::to_string(pid) + " (" + process_name(pid) + ')';
 }
 
-void XtablesLock::close() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
 void XtablesLock::release() {
-  if (--guards_ == 0) flock(fd_, LOCK_UN);
+  if (--guards_ == 0) flock(fd_.get(), LOCK_UN);
 }
 
 XtablesLock::Guard::Guard(Guard&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}

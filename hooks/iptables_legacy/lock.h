@@ -2,8 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <string>
 
+#include "hooks/sys/fd.h"
 #include "hooks/values/result.h"
 
 namespace nmanager::iptables_legacy {
@@ -14,10 +17,13 @@ namespace nmanager::iptables_legacy {
 /// old one for ever; mount its directory.)
 class XtablesLock {
  public:
-  XtablesLock(std::string path, std::chrono::milliseconds wait);
+  using Clock = std::chrono::steady_clock;
+
+  /// `stop_requested` (may be empty) is asked while waiting; true ends the wait.
+  XtablesLock(std::string path, std::chrono::milliseconds wait,
+              std::function<bool()> stop_requested = {});
   XtablesLock(const XtablesLock&) = delete;
   XtablesLock& operator=(const XtablesLock&) = delete;
-  ~XtablesLock();
 
   /// Held as long as the object lives. Several may be held at once; the last one unlocks.
   class Guard {
@@ -32,9 +38,24 @@ class XtablesLock {
     XtablesLock* lock_;
   };
 
-  /// kRetry when it stays busy beyond the bound (names the holder, if /proc/locks does);
-  /// kUnavailable when the file can neither be opened nor made.
+  /// kRetry when it stays busy beyond the bound (names the holder, if /proc/locks does, and tells
+  /// since when); kDenied, kUnavailable when the file can neither be opened nor made.
   [[nodiscard]] Result<Guard> acquire();
+
+  /// While it lives every acquire() has one and the same deadline: all that is done in a round has
+  /// one wait together.
+  class Round {
+   public:
+    explicit Round(XtablesLock& lock) : lock_(lock) {
+      lock_.deadline_ = Clock::now() + lock_.wait_;
+    }
+    Round(const Round&) = delete;
+    Round& operator=(const Round&) = delete;
+    ~Round() { lock_.deadline_.reset(); }
+
+   private:
+    XtablesLock& lock_;
+  };
 
   /// Time spent in acquire() so far, in vain or not.
   [[nodiscard]] std::chrono::nanoseconds waited() const { return waited_; }
@@ -46,14 +67,17 @@ class XtablesLock {
   [[nodiscard]] Result<Attempt> attempt();
   [[nodiscard]] Status open();
   [[nodiscard]] bool is_current() const;
+  [[nodiscard]] Error busy(const std::string& why) const;
   [[nodiscard]] std::string holder() const;
-  void close();
   void release();
 
   std::string path_;
   std::chrono::milliseconds wait_;
-  int fd_ = -1;
+  std::function<bool()> stop_requested_;
+  sys::Fd fd_;
   int guards_ = 0;
+  std::optional<Clock::time_point> deadline_;    // of the round
+  std::optional<Clock::time_point> busy_since_;  // as first met
   std::chrono::nanoseconds waited_{};
 };
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 
@@ -21,26 +22,22 @@ LockEvents::LockEvents(const std::string& path) : path_(path) {
   const std::filesystem::path split(path);
   directory_ = split.has_parent_path() ? split.parent_path().string() : ".";
   name_ = split.filename().string();
-  fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  fd_ = sys::Fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   watch_directory();
   watch_file();
 }
 
-LockEvents::~LockEvents() {
-  if (fd_ >= 0) close(fd_);
-}
-
 void LockEvents::watch_directory() {
-  if (fd_ < 0 || directory_watch_ >= 0) return;
-  directory_watch_ = inotify_add_watch(fd_, directory_.c_str(), kDirectoryEvents);
+  if (!fd_.valid() || directory_watch_ >= 0) return;
+  directory_watch_ = inotify_add_watch(fd_.get(), directory_.c_str(), kDirectoryEvents);
 }
 
 /// Sets the watch on the file that bears the name now; for the same inode it stays the same watch.
 void LockEvents::watch_file() {
-  if (fd_ < 0) return;
-  const int watch = inotify_add_watch(fd_, path_.c_str(), kFileEvents);
+  if (!fd_.valid()) return;
+  const int watch = inotify_add_watch(fd_.get(), path_.c_str(), kFileEvents);
   if (watch < 0 || watch == file_watch_) return;
-  if (file_watch_ >= 0) inotify_rm_watch(fd_, file_watch_);
+  if (file_watch_ >= 0) inotify_rm_watch(fd_.get(), file_watch_);
   file_watch_ = watch;
 }
 
@@ -48,7 +45,7 @@ std::uint64_t LockEvents::take() {
   std::uint64_t cycles = 0;
   alignas(inotify_event) std::array<char, 4096> buffer;
   for (;;) {
-    const ssize_t size = fd_ < 0 ? -1 : read(fd_, buffer.data(), buffer.size());
+    const ssize_t size = !fd_.valid() ? -1 : read(fd_.get(), buffer.data(), buffer.size());
     if (size <= 0) break;
     for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
       inotify_event event;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "hooks/sys/fd.h"
+
 namespace nmanager::iptables_legacy {
 
 /// Every iptables-legacy command opens the lock file and closes it when it is done; that close is
@@ -12,12 +14,9 @@ namespace nmanager::iptables_legacy {
 class LockEvents {
  public:
   explicit LockEvents(const std::string& path);
-  LockEvents(const LockEvents&) = delete;
-  LockEvents& operator=(const LockEvents&) = delete;
-  ~LockEvents();
 
   /// Readable when take() has something; -1 when the kernel gave no inotify instance.
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   /// Cycles since the last call, without blocking; a file made anew counts as one. Also sets up
   /// watches that could not be set before.
   std::uint64_t take();
@@ -29,7 +28,7 @@ class LockEvents {
   std::string path_;
   std::string directory_;
   std::string name_;
-  int fd_ = -1;
+  sys::Fd fd_;
   int directory_watch_ = -1;
   int file_watch_ = -1;
 };

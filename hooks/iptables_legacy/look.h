@@ -34,7 +34,7 @@ class BlobSource {
   template <class Visit>
   void own_chains(Visit&& visit) const {
     for (const BlobChain& chain : blob_.user_chains()) {
-      if (!ObservedBuilder::wants_chain(chain.name)) continue;
+      if (!is_own_chain(chain.name)) continue;
       visit(chain.name, [&](auto&& rule) { blob_.for_each_rule(chain, rule); });
     }
   }
@@ -60,7 +60,7 @@ class HandleSource {
     std::vector<std::string> own;  // first all names: looking at rules moves libiptc's iterator
     for (const char* name = F::first_chain(handle_); name != nullptr;
          name = F::next_chain(handle_)) {
-      if (ObservedBuilder::wants_chain(name)) own.emplace_back(name);
+      if (is_own_chain(name)) own.emplace_back(name);
     }
     for (const std::string& name : own) {
       visit(name, [&](auto&& rule) { each_rule(name, rule); });
@@ -104,7 +104,7 @@ class HookSignature {
 template <class F, class Source>
 [[nodiscard]] std::uint64_t signature_of(Table table, const Source& source) {
   HookSignature signature;
-  for (const Hook hook : ObservedBuilder::hooks(table)) {
+  for (const Hook hook : hooks_of(table)) {
     signature.open_hook();
     source.hook_rules(hook, [&](Span entry, std::string_view) { signature.add<F>(entry); });
   }
@@ -117,7 +117,7 @@ template <class F>
 [[nodiscard]] std::optional<std::uint64_t> signature_of_front(Table table, Span front,
                                                               const TableShape& shape) {
   HookSignature signature;
-  for (const Hook hook : ObservedBuilder::hooks(table)) {
+  for (const Hook hook : hooks_of(table)) {
     signature.open_hook();
     const std::size_t number = hook_number(hook);
     std::size_t at = shape.hook_entry[number];
@@ -137,7 +137,7 @@ template <class F, class Source>
                                          Expectation* expectation) {
   ObservedBuilder builder(id);
   const auto add = [&](Span entry, std::string_view jump_to) { builder.add_rule(entry, jump_to); };
-  for (const Hook hook : ObservedBuilder::hooks(id.table)) {
+  for (const Hook hook : hooks_of(id.table)) {
     builder.open_hook(hook);
     source.hook_rules(hook, add);
   }

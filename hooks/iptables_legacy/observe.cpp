@@ -1,6 +1,7 @@
 #include "hooks/iptables_legacy/observe.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"
@@ -20,19 +21,7 @@ std::uint64_t packets_of(Family family, Span entry) {
 }  // namespace
 
 ObservedBuilder::ObservedBuilder(TableId id) : id_(id) {
-  for (const Hook hook : hooks(id.table)) table_.hooks[hook];
-}
-
-std::vector<Hook> ObservedBuilder::hooks(Table table) {
-  std::vector<Hook> result;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
-    if (hook_chain(table, hook)) result.push_back(hook);
-  }
-  return result;
-}
-
-bool ObservedBuilder::wants_chain(std::string_view name) {
-  return is_own_chain(name) && name.size() <= ChainName::kMaxLength;
+  for (const Hook hook : hooks_of(id.table)) table_.hooks[hook];
 }
 
 void ObservedBuilder::open_hook(Hook hook) {
@@ -52,22 +41,14 @@ void ObservedBuilder::only_differences(std::set<ChainName> missing) {
 
 void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {
   if (hook_rules_ != nullptr) {
-    hook_rules_->push_back({classify(entry, jump_to), hook_rules_->size()});
+    const auto kind = chains::kind_of_hook_rule(
+        own_chain_, jump_to, [&] { return decode_rule(id_.family, entry, jump_to); });
+    hook_rules_->push_back({kind, hook_rules_->size()});
     return;
   }
   chains::ObservedChain& rules = chain_->second;
   rules.push_back(
       {decode_rule(id_.family, entry, jump_to), rules.size(), packets_of(id_.family, entry)});
-}
-
-chains::HookRule::Kind ObservedBuilder::classify(Span entry, std::string_view jump_to) const {
-  using Kind = chains::HookRule::Kind;
-  if (jump_to == own_chain_.str()) {
-    const auto rule = decode_rule(id_.family, entry, jump_to);
-    const bool plain = rule && is_plain(*rule) && !std::get<Jump>(rule->target).go_to;
-    return plain ? Kind::kOwnJump : Kind::kOwnJumpAltered;
-  }
-  return is_kube_chain(jump_to) ? Kind::kKubeJump : Kind::kForeign;
 }
 
 }  // namespace nmanager::iptables_legacy

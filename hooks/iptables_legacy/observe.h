@@ -19,14 +19,8 @@ class ObservedBuilder {
  public:
   explicit ObservedBuilder(TableId id);
 
-  /// The hooks of this table that carry a jump of ours.
-  [[nodiscard]] static std::vector<Hook> hooks(Table table);
-  /// Whether the rules of the chain are wanted. A chain with our prefix and a name longer than we
-  /// could write is not ours.
-  [[nodiscard]] static bool wants_chain(std::string_view name);
-
   void open_hook(Hook hook);
-  void open_chain(std::string_view name);  // precondition: wants_chain(name)
+  void open_chain(std::string_view name);  // precondition: is_own_chain(name)
   /// The chain opened last.
   [[nodiscard]] const chains::ObservedChain& chain() const { return chain_->second; }
   void drop_chain() { table_.chains.erase(chain_); }
@@ -39,8 +33,6 @@ class ObservedBuilder {
   [[nodiscard]] chains::ObservedTable take() { return std::move(table_); }
 
  private:
-  [[nodiscard]] chains::HookRule::Kind classify(Span entry, std::string_view jump_to) const;
-
   TableId id_;
   chains::ObservedTable table_;
   std::vector<chains::HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain

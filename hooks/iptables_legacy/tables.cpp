@@ -1,33 +1,34 @@
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
+#include <sstream>
 
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/legacy_backend.h"
+#include "hooks/sys/small_file.h"
 
 namespace nmanager::iptables_legacy {
 
-Result<bool> table_exists(TableId id) {
-  const char* path = with_family(id.family, []<class F>(F) { return F::kNamesFile; });
-  errno = 0;
-  std::ifstream names(path);
+namespace {
+
+/// Five tables have 29 characters; a kernel of the future may have more.
+constexpr std::size_t kMostNames = 4096;
+
+}  // namespace
+
+Result<bool> table_exists(Family family, std::string_view table) {
+  const char* path = with_family(family, []<class F>(F) { return F::kNamesFile; });
+  const auto names = sys::read_small_file(path, kMostNames);
+  // Without the module there is no file; an answer, not a failure.
+  if (!names && names.error().kind == ErrorKind::kAbsent) return false;
   if (!names) {
-    // Without the module there is no file; an answer, not a failure.
-    if (errno == ENOENT) return false;
-    const ErrorKind kind = errno == EACCES ? ErrorKind::kDenied : ErrorKind::kUnavailable;
-    return Error{kind, std::string(path) + ": " + std::strerror(errno)};
+    return Error{names.error().kind,
+                 "iptables-legacy tables could not be read: " + names.error().message};
   }
-  for (std::string line; std::getline(names, line);) {
-    if (line == to_string(id.table)) return true;
+  std::istringstream lines(*names);
+  for (std::string line; std::getline(lines, line);) {
+    if (line == table) return true;
   }
   return false;
-}
-
-bool legacy_table_exists(TableId id) {
-  const auto exists = table_exists(id);
-  return exists.ok() && *exists;
 }
 
 std::string lock_file_path() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <utility>
@@ -59,9 +60,8 @@ Error commit_error(const TableContext& context, const chains::TablePlan& plan, i
   if (!missing.empty()) {
     return {ErrorKind::kUnsupported, where + "the kernel lacks " + missing};
   }
-  const bool refused = error == ENOENT || error == EINVAL;
-  return {refused ? ErrorKind::kUnsupported : ErrorKind::kUnavailable,
-          where + "the kernel refused the rules: " + std::strerror(error)};
+  // All that the rules need is there: the refusal is no proof that this kernel cannot.
+  return {ErrorKind::kUnavailable, where + "the kernel refused the rules: " + std::strerror(error)};
 }
 
 template <class F>
@@ -87,7 +87,7 @@ class LegacyTransaction final : public chains::Transaction {
     auto edited = Editor<F>(context_.id, handle_->get()).apply(plan);
     if (!edited) return edited;
     if (F::commit(handle_->get()) == 0) return commit_error(context_, plan, errno);
-    const auto shape = context_.socket.shape(context_.id.table);
+    const auto shape = context_.socket.shape(to_string(context_.id.table));
     if (shape) remember({*shape, handle_signature()});
     return edited;
   }
@@ -108,7 +108,7 @@ class LegacyTransaction final : public chains::Transaction {
     if (handle_) return {};
     auto opened = Handle<F>::open(context_.id.table);
     if (!opened) return opened.error();
-    const auto shape = context_.socket.shape(context_.id.table);
+    const auto shape = context_.socket.shape(to_string(context_.id.table));
     if (!shape) return shape.error();
     if (*shape != shape_) return kernel_error(context_.id, "writing the rules", EAGAIN);
     handle_.emplace(std::move(*opened));
@@ -132,7 +132,7 @@ class Begin {
   }
 
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> run(XtablesLock::Guard lock) {
-    const auto shape = context_.socket.shape(table());
+    const auto shape = context_.socket.shape(to_string(table()));
     if (!shape) return shape.error();
     return hooks_are_settled(*shape) ? raw(std::move(lock)) : with_handle(std::move(lock), *shape);
   }
@@ -145,14 +145,14 @@ class Begin {
     const auto& settled = context_.memory.settled;
     if (!settled || !same_hooks(settled->shape, shape)) return false;
     if (shape.size <= kBigTable) return true;
-    const auto front = context_.socket.read_front(table(), shape);
+    const auto front = context_.socket.read_front(to_string(table()), shape);
     if (!front) return true;
     const auto signature = signature_of_front<F>(table(), front->entries(), shape);
     return !signature || *signature == settled->signature;
   }
 
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> raw(XtablesLock::Guard lock) {
-    const auto copy = context_.socket.read(table());
+    const auto copy = context_.socket.read(to_string(table()));
     if (!copy) return copy.error();
     const auto blob = BlobIndex<F>::build(copy->entries(), copy->shape());
     if (!blob) return blob.error();

@@ -1,6 +1,7 @@
 // One table of iptables-legacy under the lock: read, show, change.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 

@@ -62,14 +62,15 @@ class LegacyWatch final : public ChangeWatch {
 
   /// Nothing for a table that does not exist (it is not made), or cannot be asked now.
   [[nodiscard]] std::optional<TableShape> current(TableId id) {
-    if (!legacy_table_exists(id)) return std::nullopt;
+    const auto exists = table_exists(id);
+    if (!exists || !*exists) return std::nullopt;
     auto& socket = sockets_[static_cast<std::size_t>(id.family)];
     if (!socket) {
       auto opened = TableSocket::open(id.family);
       if (!opened) return std::nullopt;
       socket.emplace(std::move(*opened));
     }
-    const auto shape = socket->shape(id.table);
+    const auto shape = socket->shape(to_string(id.table));
     return shape ? std::optional(*shape) : std::nullopt;
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <cstring>
 
 #include "hooks/iptables_nft/codec.h"
@@ -30,9 +31,6 @@ class Cursor {
   }
   [[nodiscard]] std::uint32_t u32(std::uint16_t attribute) const {
     return nftnl_expr_get_u32(now_, attribute);
-  }
-  [[nodiscard]] std::uint64_t u64(std::uint16_t attribute) const {
-    return nftnl_expr_get_u64(now_, attribute);
   }
   [[nodiscard]] bool has(std::uint16_t attribute) const {
     return nftnl_expr_is_set(now_, attribute);

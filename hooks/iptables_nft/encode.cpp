@@ -2,6 +2,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -14,9 +15,9 @@ namespace nmanager::iptables_nft {
 
 namespace {
 
-class Encoder {
+class CompatEncoder {
  public:
-  explicit Encoder(Family family) : family_(family) {}
+  explicit CompatEncoder(Family family) : family_(family) {}
 
   void in_interface(const std::string& name) {
     list_.meta(NFT_META_IIFNAME, NFT_REG_1);
@@ -99,7 +100,7 @@ class Encoder {
 }  // namespace
 
 netlink::NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule) {
-  Encoder encoder(family);
+  CompatEncoder encoder(family);
   if (!rule.in_interface.empty()) encoder.in_interface(rule.in_interface);
   encoder.protocol(rule.protocol);
   if (rule.source) encoder.source(*rule.source);

@@ -8,26 +8,6 @@
 
 namespace nmanager::iptables_nft {
 
-namespace {
-
-chains::HookRule classify(TableId id, const ChainName& own, const nlmsghdr& message) {
-  chains::HookRule result;
-  result.ref = netlink::Attributes(message).be64(NFTA_RULE_HANDLE);
-  const std::string target = netlink::jump_target(message);
-  if (target == own.str()) {
-    Rule plain;
-    plain.target = Jump{own};
-    const chains::ObservedRule seen = decode_rule(id.family, message);
-    result.kind = seen.rule == plain ? chains::HookRule::Kind::kOwnJump
-                                     : chains::HookRule::Kind::kOwnJumpAltered;
-  } else if (is_kube_chain(target)) {
-    result.kind = chains::HookRule::Kind::kKubeJump;
-  }
-  return result;
-}
-
-}  // namespace
-
 Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId id,
                                              const ChainName& chain) {
   chains::ObservedChain result;
@@ -41,9 +21,12 @@ Result<chains::ObservedChain> read_own_chain(netlink::Netlink& netlink, TableId 
 Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, TableId id, Hook hook) {
   const ChainName own = *hook_chain(id.table, hook);
   std::vector<chains::HookRule> result;
-  const Status status = netlink::read_rules(
-      netlink, id, to_string(hook),
-      [&](const nlmsghdr& message) { result.push_back(classify(id, own, message)); });
+  const Status status =
+      netlink::read_rules(netlink, id, to_string(hook), [&](const nlmsghdr& message) {
+        const auto decode = [&] { return decode_rule(id.family, message).rule; };
+        result.push_back({chains::kind_of_hook_rule(own, netlink::jump_target(message), decode),
+                          netlink::Attributes(message).be64(NFTA_RULE_HANDLE)});
+      });
   if (!status) return status.error();
   return result;
 }
@@ -55,9 +38,8 @@ Result<std::vector<ChainName>> list_own_chains(netlink::Netlink& netlink, TableI
   const Status status = netlink.dump(request, [&](const nlmsghdr& message) {
     const netlink::Attributes attributes(message);
     const std::string_view name = attributes.text(NFTA_CHAIN_NAME);
-    if (attributes.text(NFTA_CHAIN_TABLE) != to_string(id.table) || !is_own_chain(name)) return;
-    // A longer name is none of ours: this program never writes one.
-    if (name.size() <= ChainName::kMaxLength) result.emplace_back(name);
+    if (attributes.text(NFTA_CHAIN_TABLE) != to_string(id.table)) return;
+    if (is_own_chain(name)) result.emplace_back(name);
   });
   if (!status) return status.error();
   return result;

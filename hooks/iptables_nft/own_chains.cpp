@@ -2,6 +2,7 @@
 #include "hooks/netlink/objects.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <unordered_map>
 #include <utility>

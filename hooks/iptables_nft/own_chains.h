@@ -37,6 +37,9 @@ class OwnChains {
   /// Lists, and reads the doubtful ones. On an error (kRetry: interrupted) what was read so far
   /// stays known.
   Status refresh(netlink::Netlink& netlink);
+  [[nodiscard]] bool knows(std::string_view name) const {
+    return digests_.contains(ChainName(name));
+  }
   [[nodiscard]] std::size_t size() const { return digests_.size(); }
   /// The chains that exist or may exist, sorted.
   [[nodiscard]] std::vector<ChainName> names() const;

@@ -3,6 +3,8 @@
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <cerrno>
+
 namespace nmanager::iptables_nft {
 
 Result<bool> knows_extension(netlink::Netlink& netlink, Family family,
@@ -12,15 +14,19 @@ Result<bool> knows_extension(netlink::Netlink& netlink, Family family,
   request.text(NFTA_COMPAT_NAME, extension.name)
       .be32(NFTA_COMPAT_REV, extension.revision)
       .be32(NFTA_COMPAT_TYPE, extension.is_target ? 1 : 0);
-  const Status status = netlink.ask(request, [](const nlmsghdr&) {});
-  if (status) return true;
-  switch (status.error().kind) {
-    case ErrorKind::kAbsent:
+  const auto code = netlink.answer_to(*request.header(), [](const nlmsghdr&) {});
+  if (!code) return code.error();
+  switch (*code) {
+    case 0:
+      return true;
+    case ENOENT:
+    case EPROTONOSUPPORT:  // not in that revision
       return false;
-    case ErrorKind::kUnsupported:  // EINVAL: nobody answers for this subsystem
+    case EINVAL:  // nobody answers for this subsystem
+    case EOPNOTSUPP:
       return Error{ErrorKind::kUnsupported, "kernel lacks nft_compat (CONFIG_NFT_COMPAT)"};
     default:
-      return status.error();
+      return netlink::netlink_error("asking for an xt extension", *code);
   }
 }
 
@@ -33,6 +39,7 @@ std::optional<Error> missing_extension(netlink::Netlink& netlink, Family family,
                                        const std::vector<xt::Extension>& extensions) {
   for (const xt::Extension& extension : extensions) {
     const Result<bool> known = knows_extension(netlink, family, extension);
+    if (!known && known.error().kind != ErrorKind::kUnsupported) return std::nullopt;
     if (!known) return known.error();
     if (!*known) return Error{ErrorKind::kUnsupported, lacks(extension)};
   }

@@ -12,6 +12,7 @@
 #include "hooks/iptables_nft/probe.h"
 #include "hooks/iptables_nft/write.h"
 #include "hooks/netlink/message.h"
+#include "hooks/netlink/refusal.h"
 
 namespace nmanager::iptables_nft {
 
@@ -46,26 +47,20 @@ std::vector<xt::Extension> extensions_of(const chains::TablePlan& plan) {
   return result;
 }
 
-/// Refusals that a missing module or a missing feature of the kernel can cause.
-bool may_be_unsupported(int code) {
-  return code == ENOENT || code == EINVAL || code == EOPNOTSUPP || code == EPROTONOSUPPORT ||
-         code == EAFNOSUPPORT;
-}
-
 }  // namespace
 
 Result<NftTransaction::Missing> NftTransaction::find_missing(const chains::TablePlan& plan) {
   Missing missing;
   const auto any_rule = [](const auto& entry) { return !entry.second.empty(); };
   if (observed_.chains.empty() && std::ranges::none_of(observed_.hooks, any_rule)) {
-    const auto table = netlink::table_exists(session_->netlink(), id_.family, to_string(id_.table));
+    const auto table = netlink::table_exists(cache_->netlink(), id_.family, to_string(id_.table));
     if (!table) return table.error();
     missing.table = !*table;
   }
   for (const chains::HookEdit& edit : plan.hooks) {
     const auto seen = observed_.hooks.find(edit.hook);
     if (!edit.insert || (seen != observed_.hooks.end() && !seen->second.empty())) continue;
-    const auto chain = netlink::chain_exists(session_->netlink(), id_.family, to_string(id_.table),
+    const auto chain = netlink::chain_exists(cache_->netlink(), id_.family, to_string(id_.table),
                                              to_string(edit.hook));
     if (!chain) return chain.error();
     if (!*chain) missing.base_chains.insert(edit.hook);
@@ -75,23 +70,23 @@ Result<NftTransaction::Missing> NftTransaction::find_missing(const chains::Table
 
 void NftTransaction::write_hooks(netlink::Batch& batch, const chains::TablePlan& plan,
                                  const Missing& missing) {
-  Writer writer(batch, id_);
+  ChainWriter writer(batch, id_);
   for (const Hook hook : missing.base_chains) writer.create_base_chain(hook);
   for (const chains::HookEdit& edit : plan.hooks) writer.edit_hook(edit);
 }
 
 void NftTransaction::write_chains(netlink::Batch& batch, const chains::TablePlan& plan,
                                   const std::set<ChainName>& keep) {
-  Writer writer(batch, id_);
+  ChainWriter writer(batch, id_);
   for (const chains::ChainEdit& edit : plan.edits) writer.edit_chain(edit);
   // Emptied first: they may jump to one another. An empty one is left alone, since a transaction
   // that does nothing makes no generation, and then the next one would be taken for ours.
   for (const ChainName& chain : plan.remove_chains) {
     const auto seen = observed_.chains.find(chain);
-    if (seen == observed_.chains.end() || !seen->second.empty()) writer.flush_chain(chain);
+    if (seen == observed_.chains.end() || !seen->second.empty()) writer.flush_chain(chain.str());
   }
   for (const ChainName& chain : plan.remove_chains) {
-    if (!keep.contains(chain)) writer.delete_chain(chain);
+    if (!keep.contains(chain)) writer.delete_chain(chain.str());
   }
 }
 
@@ -108,17 +103,17 @@ Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
   // Each round leaves out the deletions that were refused; there are finitely many.
   while (true) {
     netlink::Batch batch(generation_);
-    Writer writer(batch, id_);
+    ChainWriter writer(batch, id_);
     if (missing->table) writer.create_table();
     for (const chains::ChainEdit& edit : plan.edits) {
-      if (edit.create) writer.create_chain(edit.chain);
+      if (edit.create) writer.create_chain(edit.chain.str());
     }
     if (!hooks_done) write_hooks(batch, plan, *missing);
     write_chains(batch, plan, result.still_referenced);
     const std::size_t busy = result.still_referenced.size();
     const Status sent = send(batch, plan, result.still_referenced);
     if (sent) {
-      session_->chains(id_).committed(plan, observed_, result.still_referenced);
+      cache_->chains(id_).committed(plan, observed_, result.still_referenced);
       return result;
     }
     if (result.still_referenced.size() == busy) return sent.error();
@@ -129,11 +124,12 @@ Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan
                             std::set<ChainName>& busy) {
   if (batch.empty()) return {};
   batch.finish();
-  const auto errors = session_->netlink().send(batch);
+  const auto errors = cache_->netlink().send(batch);
   if (!errors) return errors.error();
   if (errors->empty()) {
     generation_ = netlink::next_generation(generation_);
-    session_->add_own(id_, generation_);
+    cache_->committed(generation_);
+    cache_->proven(id_, generation_);
     return {};
   }
   const netlink::BatchError* first_other = nullptr;
@@ -152,21 +148,13 @@ Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan
 Error NftTransaction::explain(const netlink::Batch& batch, const chains::TablePlan& plan,
                               const netlink::BatchError& error) {
   // Whatever the reason: what was thought to be known led to a commit that could not be.
-  if (error.code != ERESTART) session_->chains(id_).forget();
-  const std::string what =
-      to_string(id_) + " (nft), " + netlink::describe(batch.find(error.sequence));
-  if (error.code == ERESTART) {
-    return {ErrorKind::kRetry, what + ": somebody else committed in between"};
+  if (error.code != ERESTART) cache_->chains(id_).forget();
+  const std::string where = to_string(id_) + " (nft)";
+  if (error.code == ENOENT || error.code == EINVAL || error.code == EPROTONOSUPPORT) {
+    auto missing = missing_extension(cache_->netlink(), id_.family, extensions_of(plan));
+    if (missing) return {missing->kind, where + ": " + missing->message};
   }
-  if (may_be_unsupported(error.code)) {
-    auto missing = missing_extension(session_->netlink(), id_.family, extensions_of(plan));
-    if (missing) return {missing->kind, what + ": " + missing->message};
-  }
-  Error result = netlink::netlink_error(what, error.code);
-  // Nothing that was observed can be gone while the generation stood: the kernel lacks something
-  // (a chain type, an expression).
-  if (result.kind == ErrorKind::kAbsent) result.kind = ErrorKind::kUnsupported;
-  return result;
+  return netlink::refusal(cache_->netlink(), batch, error, where);
 }
 
 }  // namespace nmanager::iptables_nft

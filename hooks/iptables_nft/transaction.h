@@ -5,16 +5,16 @@
 #include <set>
 
 #include "hooks/chains/chain_backend.h"
-#include "hooks/iptables_nft/session.h"
+#include "hooks/iptables_nft/chain_cache.h"
 #include "hooks/netlink/batch.h"
 
 namespace nmanager::iptables_nft {
 
 class NftTransaction final : public chains::Transaction {
  public:
-  NftTransaction(std::shared_ptr<Session> session, TableId id, netlink::Generation generation,
+  NftTransaction(std::shared_ptr<ChainCache> cache, TableId id, netlink::Generation generation,
                  chains::ObservedTable observed)
-      : session_(std::move(session)),
+      : cache_(std::move(cache)),
         id_(id),
         generation_(generation),
         observed_(std::move(observed)) {}
@@ -37,7 +37,7 @@ class NftTransaction final : public chains::Transaction {
   [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan,
                               const netlink::BatchError& error);
 
-  std::shared_ptr<Session> session_;
+  std::shared_ptr<ChainCache> cache_;
   TableId id_;
   netlink::Generation generation_;
   chains::ObservedTable observed_;

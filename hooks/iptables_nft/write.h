@@ -5,30 +5,25 @@
 #include <string_view>
 
 #include "hooks/chains/plan.h"
-#include "hooks/netlink/batch.h"
+#include "hooks/netlink/table_writer.h"
 
 namespace nmanager::iptables_nft {
 
-/// Writes into one table, in the order of the calls.
-class Writer {
+/// Writes into one table as iptables-nft does, in the order of the calls.
+class ChainWriter : public netlink::TableWriter {
  public:
-  Writer(netlink::Batch& batch, TableId id) : batch_(batch), id_(id) {}
+  ChainWriter(netlink::Batch& batch, TableId id);
 
   void create_table();
   /// The built-in chain as iptables-nft makes it, policy ACCEPT; for one that does not exist.
   void create_base_chain(Hook hook);
-  void create_chain(const ChainName& chain);
-  void delete_chain(const ChainName& chain);
-  void flush_chain(const ChainName& chain);
   /// Before the rule `before`, else at the end.
   void insert_rule(std::string_view chain, const Rule& rule, std::optional<RuleRef> before);
-  void delete_rule(std::string_view chain, RuleRef rule);
 
   void edit_hook(const chains::HookEdit& edit);
   void edit_chain(const chains::ChainEdit& edit);
 
  private:
-  netlink::Batch& batch_;
   TableId id_;
 };
 

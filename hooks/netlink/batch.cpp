@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/uio.h>
 
+#include <cstdint>
 #include <cstring>
 
 namespace nmanager::netlink {
@@ -45,6 +46,10 @@ void Batch::finish() {
   Message end(0, AF_UNSPEC, 0);
   make_control(end, NFNL_MSG_BATCH_END);
   append(end);
+}
+
+void Batch::abandon() {
+  last_->nlmsg_flags |= NLM_F_ACK;
 }
 
 void Batch::append(Message& message) {

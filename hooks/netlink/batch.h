@@ -23,6 +23,9 @@ class Batch {
   std::uint32_t add(Message& message);
   /// Asks for an acknowledgement of the last message and closes the batch; to be called once.
   void finish();
+  /// As finish(), but the kernel only validates the messages and then drops them: without END
+  /// nothing is committed (nfnetlink.c, nfnetlink_rcv_batch).
+  void abandon();
 
   [[nodiscard]] bool empty() const { return messages_ == 0; }
   [[nodiscard]] Generation generation() const { return generation_; }

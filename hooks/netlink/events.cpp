@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include "hooks/netlink/message.h"
 
@@ -41,8 +42,8 @@ Events::Events(Netlink& netlink, const OwnGenerations& own, Handlers handlers)
     : netlink_(netlink), own_(own), handlers_(std::move(handlers)), buffer_(kReceiveRoom) {}
 
 Status Events::open() {
-  poll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
-  pending_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  poll_ = sys::Fd(::epoll_create1(EPOLL_CLOEXEC));
+  pending_ = sys::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!poll_.valid() || !pending_.valid()) return netlink_error("opening the event queue", errno);
   add_to_poll(poll_.get(), pending_.get());
   return open_socket();
@@ -50,7 +51,7 @@ Status Events::open() {
 
 Status Events::open_socket() {
   if (auto opened = netlink_.open(); !opened) return opened;
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
+  sys::Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
   if (!socket.valid()) return netlink_error("opening a netlink socket for events", errno);
   if (::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kQueueRoom, sizeof kQueueRoom) != 0) {
     static_cast<void>(

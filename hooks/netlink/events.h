@@ -64,9 +64,9 @@ class Events {
   Netlink& netlink_;
   const OwnGenerations& own_;
   Handlers handlers_;
-  UniqueFd socket_;
-  UniqueFd poll_;  // epoll over socket_ and pending_: one descriptor, whatever happens to socket_
-  UniqueFd pending_;
+  sys::Fd socket_;
+  sys::Fd poll_;  // epoll over socket_ and pending_: one descriptor, whatever happens to socket_
+  sys::Fd pending_;
   Generation heard_ = 0;
   std::uint32_t filtered_port_ = 0;
   std::vector<TableChange> changes_;

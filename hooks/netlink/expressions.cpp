@@ -3,6 +3,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <array>
+#include <cstdint>
 
 namespace nmanager::netlink {
 

@@ -1,6 +1,7 @@
 #include "hooks/netlink/generation.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace nmanager::netlink {
 

@@ -5,20 +5,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "hooks/intent/kube_checksum.h"
 #include "hooks/netlink/objects.h"
+#include "hooks/values/kube_chain.h"
 
 namespace nmanager::netlink {
 
 namespace {
 
-constexpr std::string_view kStampChain = "KUBE-MARK-MASQ";
-constexpr std::string_view kServicesChain = "KUBE-SERVICES";
-constexpr std::array<std::string_view, 4> kRewrittenChains{kServicesChain, "KUBE-NODEPORTS",
-                                                           "KUBE-POSTROUTING", kStampChain};
 /// A reading that a commit interrupts is done over so often.
 constexpr int kReads = 5;
 
@@ -37,7 +35,7 @@ void collect_bytes(const nlmsghdr& message, std::vector<std::uint8_t>& bytes) {
 Result<std::uint64_t> sum_chains(Netlink& netlink, TableId id) {
   ChecksumSum sum;
   std::vector<std::uint8_t> bytes;
-  for (const std::string_view chain : kRewrittenChains) {
+  for (const std::string_view chain : kKubeRewrittenChains) {
     const Status status = read_rules(netlink, id, chain, [&](const nlmsghdr& message) {
       collect_bytes(message, bytes);
       sum.add_rule(chain, bytes, jump_target(message));
@@ -54,7 +52,7 @@ Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family) {
   for (int read = 0; read < kReads; ++read) {
     stamp = 0;
     const Status status =
-        read_rules(netlink, {family, Table::kNat}, kStampChain, [&](const nlmsghdr& message) {
+        read_rules(netlink, {family, Table::kNat}, kKubeMarkMasq, [&](const nlmsghdr& message) {
           stamp = std::max(stamp, Attributes(message).be64(NFTA_RULE_HANDLE));
         });
     if (status) return stamp;
@@ -65,7 +63,7 @@ Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family) {
 
 Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
   const TableId id{family, Table::kNat};
-  auto present = chain_exists(netlink, family, to_string(id.table), kServicesChain);
+  auto present = chain_exists(netlink, family, to_string(id.table), kKubeServices);
   if (!present) return present.error();
   if (!*present) return KubeChecksum{};
   for (int read = 0; read < kReads; ++read) {
@@ -79,6 +77,21 @@ Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
     if (sum && *before == *after) return KubeChecksum{true, *sum};
   }
   return Error{ErrorKind::kRetry, "KUBE-* chains change faster than they can be read"};
+}
+
+Result<std::optional<bool>> has_kube_jumps(Netlink& netlink, TableId id) {
+  const auto kube = chain_exists(netlink, id.family, to_string(id.table), kKubeServices);
+  if (!kube) return kube.error();
+  if (!*kube) return std::optional<bool>();
+  for (const Hook hook : hooks_of(id.table)) {
+    bool found = false;
+    const Status status = read_rules(netlink, id, to_string(hook), [&](const nlmsghdr& message) {
+      found = found || is_kube_chain(jump_target(message));
+    });
+    if (!status) return status.error();
+    if (!found) return std::optional(false);
+  }
+  return std::optional(true);
 }
 
 }  // namespace nmanager::netlink

@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <endian.h>
+#include <cstdint>
 #include <cstring>
 #include <string>
 

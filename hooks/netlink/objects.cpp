@@ -1,5 +1,7 @@
 #include "hooks/netlink/objects.h"
 
+#include <cerrno>
+
 #include "hooks/netlink/message.h"
 
 namespace nmanager::netlink {
@@ -8,10 +10,12 @@ namespace {
 
 /// Does the object exist? The answer itself is of no interest.
 Result<bool> exists(Netlink& netlink, Message& request) {
-  const Status status = netlink.ask(request, [](const nlmsghdr&) {});
-  if (status) return true;
-  if (status.error().kind == ErrorKind::kAbsent) return false;
-  return status.error();
+  const auto code = netlink.answer_to(*request.header(), [](const nlmsghdr&) {});
+  if (!code) return code.error();
+  if (*code == 0 || *code == ENOENT) return *code == 0;
+  // A question can be wrong in no other way: nobody answers for nf_tables.
+  if (*code == EINVAL) return Error{ErrorKind::kUnsupported, "kernel lacks nf_tables"};
+  return netlink_error("asking nf_tables", *code);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 
@@ -44,25 +45,6 @@ int done_code(const nlmsghdr& message) {
 
 }  // namespace
 
-int UniqueFd::release() {
-  const int fd = fd_;
-  fd_ = -1;
-  return fd;
-}
-
-void UniqueFd::reset() {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
-UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
-  if (this != &other) {
-    reset();
-    fd_ = other.release();
-  }
-  return *this;
-}
-
 Error netlink_error(const std::string& what, int code) {
   ErrorKind kind = ErrorKind::kUnavailable;
   switch (code) {
@@ -81,7 +63,6 @@ Error netlink_error(const std::string& what, int code) {
       break;
     case EAFNOSUPPORT:
     case EOPNOTSUPP:
-    case EINVAL:
       kind = ErrorKind::kUnsupported;
       break;
     default:
@@ -90,9 +71,11 @@ Error netlink_error(const std::string& what, int code) {
   return {kind, what + ": " + std::strerror(code)};
 }
 
+Netlink::Netlink() : Netlink(NETLINK_NETFILTER) {}
+
 Status Netlink::open() {
   if (socket_.valid()) return {};
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  sys::Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol_));
   if (!socket.valid()) {
     const int code = errno;
     if (code == EPROTONOSUPPORT) {
@@ -155,7 +138,7 @@ Result<std::size_t> Netlink::receive(int flags) {
   return static_cast<std::size_t>(size);
 }
 
-Status Netlink::receive_answer(std::uint32_t sequence, bool dump, const Visitor& visit) {
+Result<int> Netlink::receive_answer(std::uint32_t sequence, bool dump, const Visitor& visit) {
   bool interrupted = false;
   std::optional<int> ended;
   while (!ended) {
@@ -174,36 +157,43 @@ Status Netlink::receive_answer(std::uint32_t sequence, bool dump, const Visitor&
       }
     });
   }
-  if (interrupted) {
-    ++counts_.interrupted_dumps;
-    return Error{ErrorKind::kRetry, "nf_tables changed while it was read"};
-  }
-  if (*ended != 0) return netlink_error("nf_tables request", *ended);
-  return {};
+  if (!interrupted) return *ended;
+  ++counts_.interrupted_dumps;
+  return Error{ErrorKind::kRetry, "what was read changed meanwhile"};
 }
 
-Status Netlink::dump(Message& request, const Visitor& visit) {
-  request.header()->nlmsg_flags |= NLM_F_DUMP;
-  if (auto sent = transmit(*request.header()); !sent) return sent;
-  return receive_answer(request.header()->nlmsg_seq, true, visit);
+Status Netlink::dump(nlmsghdr& request, const Visitor& visit) {
+  request.nlmsg_flags |= NLM_F_DUMP;
+  if (auto sent = transmit(request); !sent) return sent;
+  const auto code = receive_answer(request.nlmsg_seq, true, visit);
+  if (!code) return code.error();
+  return *code == 0 ? Status() : netlink_error("netlink dump", *code);
+}
+
+Result<int> Netlink::answer_to(nlmsghdr& request, const Visitor& visit) {
+  if (auto sent = transmit(request); !sent) return sent.error();
+  return receive_answer(request.nlmsg_seq, false, visit);
 }
 
 Status Netlink::ask(Message& request, const Visitor& visit) {
-  if (auto sent = transmit(*request.header()); !sent) return sent;
-  return receive_answer(request.header()->nlmsg_seq, false, visit);
+  const auto code = answer_to(*request.header(), visit);
+  if (!code) return code.error();
+  return *code == 0 ? Status() : netlink_error("netlink request", *code);
 }
 
 Result<Generation> Netlink::generation() {
   Message request(NFT_MSG_GETGEN, AF_UNSPEC, 0);
   Generation generation = 0;
-  const Status status = ask(request, [&](const nlmsghdr& message) {
+  const auto code = answer_to(*request.header(), [&](const nlmsghdr& message) {
     generation = Attributes(message).be32(NFTA_GEN_ID);
   });
-  if (status) return generation;
-  if (status.error().kind == ErrorKind::kUnsupported) {
+  if (!code) return code.error();
+  if (*code == 0) return generation;
+  // EINVAL: nobody answers for this subsystem (nfnetlink.c, nfnetlink_rcv_msg).
+  if (*code == EINVAL || *code == EOPNOTSUPP) {
     return Error{ErrorKind::kUnsupported, "kernel lacks nf_tables (CONFIG_NF_TABLES)"};
   }
-  return status.error();
+  return netlink_error("nf_tables", *code);
 }
 
 Result<std::vector<BatchError>> Netlink::send(Batch& batch) {

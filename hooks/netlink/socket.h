@@ -9,29 +9,12 @@
 
 #include "hooks/netlink/generation.h"
 #include "hooks/netlink/message.h"
+#include "hooks/sys/fd.h"
 #include "hooks/values/result.h"
 
 namespace nmanager::netlink {
 
 class Batch;
-
-/// A file descriptor with an owner.
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept;
-  ~UniqueFd() { reset(); }
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  int release();
-  void reset();
-
- private:
-  int fd_ = -1;
-};
 
 /// The kernel's refusal of one message of a batch.
 struct BatchError {
@@ -51,16 +34,21 @@ class Netlink {
  public:
   using Visitor = std::function<void(const nlmsghdr&)>;
 
-  Netlink() = default;
+  Netlink();                                               // of netfilter
+  explicit Netlink(int protocol) : protocol_(protocol) {}  // NETLINK_*
 
   /// All messages of a dump. kRetry: somebody committed while the kernel was dumping, what was
   /// visited is worthless.
-  Status dump(Message& request, const Visitor& visit);
-  /// One answer. kAbsent: ENOENT.
+  Status dump(nlmsghdr& request, const Visitor& visit);
+  Status dump(Message& request, const Visitor& visit) { return dump(*request.header(), visit); }
+  /// One answer, or an acknowledgement. kAbsent: ENOENT.
   Status ask(Message& request, const Visitor& visit);
+  /// As ask(); the errno of the answer, 0: it was no refusal.
+  [[nodiscard]] Result<int> answer_to(nlmsghdr& request, const Visitor& visit);
   [[nodiscard]] Result<Generation> generation();
 
-  /// Sends a whole batch; what the kernel refused, empty: it was applied. An error: unknown.
+  /// Sends a whole batch; what the kernel refused, empty: it was applied (or, after
+  /// Batch::abandon(), would have been). An error: unknown.
   [[nodiscard]] Result<std::vector<BatchError>> send(Batch& batch);
 
   /// This socket's address, which stands in the events that its batches cause; 0 while closed.
@@ -70,15 +58,14 @@ class Netlink {
   [[nodiscard]] const NetlinkCounts& counts() const { return counts_; }
 
  private:
-  enum class Next { kMore, kDone };
-
   Status transmit(nlmsghdr& message);
   Result<std::size_t> receive(int flags);
-  Status receive_answer(std::uint32_t sequence, bool dump, const Visitor& visit);
+  [[nodiscard]] Result<int> receive_answer(std::uint32_t sequence, bool dump, const Visitor& visit);
   /// Closes the socket when `code` says that it is of no use any more.
   Error failed(const char* what, int code);
 
-  UniqueFd socket_;
+  int protocol_;
+  sys::Fd socket_;
   std::uint32_t port_ = 0;
   std::uint32_t sequence_ = 0;
   std::unique_ptr<char[]> buffer_;

@@ -23,7 +23,7 @@ TableChange some_change() {
 
 class EventWatch final : public ChangeWatch {
  public:
-  explicit EventWatch(std::shared_ptr<WatchedSession> session) : session_(std::move(session)) {}
+  explicit EventWatch(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
   [[nodiscard]] int fd() const override { return session_->events()->fd(); }
   [[nodiscard]] milliseconds poll_interval() const override { return milliseconds(1000); }
@@ -44,13 +44,13 @@ class EventWatch final : public ChangeWatch {
   }
 
  private:
-  std::shared_ptr<WatchedSession> session_;
+  std::shared_ptr<Session> session_;
   steady_clock::time_point last_poll_ = steady_clock::now();
 };
 
 class PollWatch final : public ChangeWatch {
  public:
-  explicit PollWatch(std::shared_ptr<WatchedSession> session) : session_(std::move(session)) {
+  explicit PollWatch(std::shared_ptr<Session> session) : session_(std::move(session)) {
     if (const auto now = session_->netlink().generation()) seen_ = *now;
   }
 
@@ -72,13 +72,13 @@ class PollWatch final : public ChangeWatch {
   }
 
  private:
-  std::shared_ptr<WatchedSession> session_;
+  std::shared_ptr<Session> session_;
   Generation seen_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<WatchedSession> session) {
+std::unique_ptr<ChangeWatch> make_watch(std::shared_ptr<Session> session) {
   if (session->events() == nullptr) return std::make_unique<PollWatch>(std::move(session));
   return std::make_unique<EventWatch>(std::move(session));
 }

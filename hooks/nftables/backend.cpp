@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
-#include "hooks/iptables_nft/observe.h"
+#include "hooks/intent/attempt.h"
 #include "hooks/netlink/batch.h"
 #include "hooks/netlink/kube_chains.h"
 #include "hooks/netlink/objects.h"
+#include "hooks/netlink/refusal.h"
+#include "hooks/netlink/watch.h"
 #include "hooks/nftables/nftables_backend.h"
-#include "hooks/nftables/session.h"
+#include "hooks/nftables/table_cache.h"
 #include "hooks/nftables/text.h"
 #include "hooks/nftables/write.h"
 
@@ -19,14 +23,13 @@ namespace nmanager::nftables {
 
 namespace {
 
-/// Reads overtaken by commits of others before the caller is told.
-constexpr int kReads = 10;
+const std::string kWhere = "table inet nmanager";
 
 /// A part as wanted, and how its rules look when the kernel dumps them.
 struct Rendered {
   std::shared_ptr<const TableSpec> of;
   std::shared_ptr<const Ruleset> ruleset;
-  std::map<std::string, Rule> printed;
+  std::map<std::string, NativeRule> printed;
   std::size_t size = 0;
 };
 
@@ -43,7 +46,7 @@ std::uint64_t count_drops(const Observed& observed, TableId part) {
 
 class Nftables final : public Backend {
  public:
-  explicit Nftables(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  explicit Nftables(std::shared_ptr<TableCache> cache) : cache_(std::move(cache)) {}
 
   [[nodiscard]] std::string_view name() const override { return "nftables"; }
 
@@ -65,9 +68,9 @@ class Nftables final : public Backend {
 
   [[nodiscard]] PlanText plan_text(std::span<const Goal> goals) override {
     const Wanted wanted = render(goals);
-    const auto observed = read_until_consistent(wanted);
+    const auto observed = read(wanted);
     if (!observed) return {"", {observed.error().message}};
-    const std::string text = to_text(make_plan(wanted, observed->table));
+    const std::string text = to_text(make_plan(wanted, observed->content));
     return {text.empty() ? text : "# for nft -f\n" + text, {}};
   }
 
@@ -76,57 +79,42 @@ class Nftables final : public Backend {
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeStamp{1} : netlink::read_kube_stamp(session_->netlink(), family);
+    return *native ? KubeStamp{1} : netlink::read_kube_stamp(cache_->netlink(), family);
   }
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeChecksum{true, 1}
-                   : netlink::read_kube_checksum(session_->netlink(), family);
+    return *native ? KubeChecksum{true, 1} : netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
   void trim() override { rendered_.clear(); }
 
  private:
-  struct Reading {
-    netlink::Generation generation = 0;
-    Observed table;
-  };
-  enum class Attempt { kDone, kAgain };
-
   Result<bool> kube_table(Family family) {
-    return netlink::chain_exists(session_->netlink(), family, "kube-proxy", "services");
+    return netlink::chain_exists(cache_->netlink(), family, "kube-proxy", "services");
   }
 
-  /// As seen in iptables-nft's tables; nothing where kube-proxy has none there.
-  std::optional<bool> kube_jumps(TableId nat);
+  using Reading = netlink::Reading<Observed>;
+
   Wanted render(std::span<const Goal> goals);
   std::vector<SyncReport> sync_together(std::span<const Goal> goals, const SyncOptions& options);
-  Attempt attempt(const Wanted& wanted, const SyncOptions& options, Plan& plan, SyncReport& outcome,
-                  Observed& observed);
-  Result<Reading> read_until_consistent(const Wanted& wanted);
+  Attempt once(const Wanted& wanted, const SyncOptions& options, Plan& plan, SyncReport& outcome,
+               Observed& observed);
+  Result<Reading> read(const Wanted& wanted);
   Result<Observed> observe(const Wanted& wanted);
   [[nodiscard]] ObservedRule known_rule(const DumpedRule& rule, const Wanted& wanted) const;
-  Status commit(const Plan& plan, const Wanted& wanted, netlink::Generation generation);
+  [[nodiscard]] bool only_held(const Plan& plan) const;
+  Result<std::vector<Step>> evict(std::vector<Step> evictions, netlink::Generation& generation);
+  void note_held(const std::vector<Step>& held, SyncReport& outcome);
+  Status commit(const std::vector<Step>& steps, netlink::Generation& generation);
   void learn(const Plan& plan, const Wanted& wanted);
 
-  std::shared_ptr<Session> session_;
+  std::shared_ptr<TableCache> cache_;
   std::map<TableId, Rendered> rendered_;
+  // What was not to be evicted when the table was last read so often.
+  std::set<std::string> held_;
+  std::uint64_t held_as_of_ = 0;
 };
-
-std::optional<bool> Nftables::kube_jumps(TableId nat) {
-  const auto kube =
-      netlink::chain_exists(session_->netlink(), nat.family, to_string(nat.table), "KUBE-SERVICES");
-  if (!kube || !*kube) return std::nullopt;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kOutput}) {
-    const auto rules = iptables_nft::read_hook(session_->netlink(), nat, hook);
-    if (!rules) return std::nullopt;
-    const auto jump =
-        std::ranges::find(*rules, chains::HookRule::Kind::kKubeJump, &chains::HookRule::kind);
-    if (jump == rules->end()) return false;
-  }
-  return true;
-}
 
 Wanted Nftables::render(std::span<const Goal> goals) {
   Wanted wanted;
@@ -136,7 +124,8 @@ Wanted Nftables::render(std::span<const Goal> goals) {
       auto ruleset = std::make_shared<const Ruleset>(nftables::render(goal.id, *goal.spec));
       kept = {goal.spec, ruleset, {}, size_of(*ruleset)};
       for (const auto& chain : ruleset->chains) {
-        for (const Rule& rule : chain.second) kept.printed[print_expressions(*encode(rule))] = rule;
+        for (const NativeRule& rule : chain.second)
+          kept.printed[print_expressions(*encode(rule))] = rule;
       }
     }
     wanted[goal.id] = kept.ruleset;
@@ -151,88 +140,69 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
   Plan plan;
   SyncReport outcome;
   Observed observed;
-  Attempt next = Attempt::kAgain;
-  while (next == Attempt::kAgain && outcome.attempts < options.max_attempts) {
-    ++outcome.attempts;
-    next = attempt(wanted, options, plan, outcome, observed);
-  }
+  attempt(options, outcome, [&] { return once(wanted, options, plan, outcome, observed); });
   outcome.duration = std::chrono::steady_clock::now() - start;
   std::vector<SyncReport> reports;
   for (const Goal& goal : goals) {
     SyncReport report = outcome;
+    outcome.held.clear();  // told once
     const auto findings = plan.findings.find(goal.id);
     report.committed = outcome.committed && findings != plan.findings.end();
     if (report.committed) report.findings = findings->second;
     if (!report.committed) report.plan_text.clear();
     report.invalid_drops = count_drops(observed, goal.id);
     if (report.committed) report.udp = udp_change(goal.id, wanted, observed, plan);
-    if (goal.id.table == Table::kNat) report.kube_jumps = kube_jumps(goal.id);
+    if (goal.id.table == Table::kNat) {
+      const auto jumps = netlink::has_kube_jumps(cache_->netlink(), goal.id);
+      if (jumps) report.kube_jumps = *jumps;
+    }
     report.rules = rendered_[goal.id].size;
     reports.push_back(std::move(report));
   }
   return reports;
 }
 
-/// As sync_table() does it for tables of chains.
-Nftables::Attempt Nftables::attempt(const Wanted& wanted, const SyncOptions& options, Plan& plan,
-                                    SyncReport& outcome, Observed& observed) {
-  auto reading = read_until_consistent(wanted);
-  if (!reading) {
-    outcome.error = reading.error();
-    return Attempt::kDone;
-  }
-  observed = std::move(reading->table);
+Attempt Nftables::once(const Wanted& wanted, const SyncOptions& options, Plan& plan,
+                       SyncReport& outcome, Observed& observed) {
+  auto reading = read(wanted);
+  if (!reading) return unreadable(outcome, reading.error());
+  observed = std::move(reading->content);
   Plan next = make_plan(wanted, observed);
-  if (next.empty()) {
-    // After a failed commit this is the proof that it had come through all the same.
-    learn(next, wanted);
-    outcome.verified = true;
-    outcome.error.reset();
-    return Attempt::kDone;
+  if (next.empty() || only_held(next)) {
+    learn({}, wanted);
+    return verified(outcome);
   }
   plan = std::move(next);
   if (options.keep_plan_text) outcome.plan_text = to_text(plan);
   outcome.committed = true;
-  if (auto status = commit(plan, wanted, reading->generation); !status) {
-    outcome.error = status.error();
-    const ErrorKind kind = status.error().kind;
-    const bool final = kind == ErrorKind::kUnsupported || kind == ErrorKind::kDenied;
-    return final ? Attempt::kDone : Attempt::kAgain;
+  netlink::Generation generation = reading->generation;
+  auto held = evict(plan.evictions, generation);
+  if (!held) return refused(outcome, held.error());
+  if (auto status = commit(plan.steps, generation); !status) {
+    return refused(outcome, status.error());
   }
-  outcome.verified = true;
-  outcome.error.reset();
-  return Attempt::kDone;
+  // Rules that held them may be gone now.
+  if (!plan.steps.empty()) held = evict(std::move(*held), generation);
+  if (!held) return refused(outcome, held.error());
+  note_held(*held, outcome);
+  learn(plan, wanted);
+  return verified(outcome);
 }
 
-Result<Nftables::Reading> Nftables::read_until_consistent(const Wanted& wanted) {
-  Error last{ErrorKind::kRetry, {}};
-  for (int read = 0; read < kReads; ++read) {
-    const auto before = session_->netlink().generation();
-    if (!before) {
-      if (before.error().kind != ErrorKind::kRetry) return before.error();
-      last = before.error();
-      continue;
-    }
-    session_->catch_up(*before);
-    auto observed = observe(wanted);
-    if (!observed && observed.error().kind != ErrorKind::kRetry) return observed.error();
-    const auto after = session_->netlink().generation();
-    if (observed && after && *before == *after) {
-      session_->proven(*before);
-      return Reading{*before, std::move(*observed)};
-    }
-    session_->forget();  // it may be of two generations
-    last = observed ? Error{ErrorKind::kRetry, "it changes faster than it can be read"}
-                    : observed.error();
-  }
-  return Error{last.kind, "table inet nmanager: " + last.message};
+Result<Nftables::Reading> Nftables::read(const Wanted& wanted) {
+  auto reading = cache_->read_consistently(kWhere, [&](netlink::Generation now) {
+    cache_->doubt_since_proven(now);
+    return observe(wanted);
+  });
+  if (reading) cache_->proven(reading->generation);
+  return reading;
 }
 
 Result<Observed> Nftables::observe(const Wanted& wanted) {
   const bool counters = std::ranges::any_of(
       wanted, [](const auto& part) { return part.first.table == Table::kFilter; });
-  if (auto fresh = session_->refresh(counters); !fresh) return fresh.error();
-  const Structure& structure = session_->structure();
+  if (auto fresh = cache_->refresh(counters); !fresh) return fresh.error();
+  const Structure& structure = cache_->structure();
   Observed observed;
   observed.exists = structure.exists;
   if (!structure.exists) return observed;
@@ -253,12 +223,14 @@ Result<Observed> Nftables::observe(const Wanted& wanted) {
     chain.drops = dumped.drops;
     for (const DumpedRule& rule : dumped.rules) chain.rules.push_back(known_rule(rule, wanted));
   }
-  for (const auto& [name, as_made] : structure.sets) {
+  observed.others = structure.others;
+  for (const auto& [name, dumped] : structure.sets) {
     ObservedSet& set = observed.sets[name];
-    set.as_made = as_made;
+    set.as_made = dumped.as_made;
+    set.is_map = dumped.is_map;
     const auto id = set_of(name);
-    if (!id || !as_made || !wanted.contains(part_of(*id))) continue;
-    auto elements = session_->elements(*id);
+    if (!id || !dumped.as_made || !wanted.contains(part_of(*id))) continue;
+    auto elements = cache_->elements(*id);
     if (!elements) return elements.error();
     set.elements = elements->elements;
     set.strange = elements->strange;
@@ -278,56 +250,94 @@ ObservedRule Nftables::known_rule(const DumpedRule& rule, const Wanted& wanted) 
   return result;
 }
 
-Status Nftables::commit(const Plan& plan, const Wanted& wanted, netlink::Generation generation) {
+bool Nftables::only_held(const Plan& plan) const {
+  return plan.steps.empty() && held_as_of_ == cache_->structure_reads() &&
+         std::ranges::all_of(plan.evictions,
+                             [&](const Step& step) { return held_.contains(to_text(step)); });
+}
+
+/// The steps that the kernel refuses, which are left out; there are finitely many.
+Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
+                                          netlink::Generation& generation) {
+  std::vector<Step> held;
+  while (!evictions.empty()) {
+    netlink::Batch batch(generation);
+    StepWriter writer(batch);
+    std::vector<std::uint32_t> sequences;
+    for (const Step& step : evictions) {
+      writer.write(step);
+      sequences.push_back(batch.last_sequence());
+    }
+    batch.finish();
+    const auto errors = cache_->netlink().send(batch);
+    cache_->forget();
+    if (!errors) return errors.error();
+    if (errors->empty()) {
+      // What is left may do nothing (empty an empty map), and then it makes no generation.
+      const auto now = cache_->netlink().generation();
+      if (!now) return now.error();
+      if (*now == netlink::next_generation(generation)) cache_->committed(*now);
+      generation = *now;
+      break;
+    }
+    std::vector<Step> left;
+    for (std::size_t i = 0; i < evictions.size(); ++i) {
+      const auto error = std::ranges::find(*errors, sequences[i], &netlink::BatchError::sequence);
+      (error == errors->end() ? left : held).push_back(std::move(evictions[i]));
+    }
+    if (left.size() == sequences.size() || errors->front().code == EPERM) {
+      return netlink::refusal(cache_->netlink(), batch, errors->front(), kWhere);  // of the whole
+    }
+    evictions = std::move(left);
+  }
+  return held;
+}
+
+void Nftables::note_held(const std::vector<Step>& held, SyncReport& outcome) {
+  std::set<std::string> names;
+  for (const Step& step : held) names.insert(to_text(step));
+  for (const std::string& name : names) {
+    if (!held_.contains(name)) outcome.held.push_back(name);
+  }
+  held_ = std::move(names);
+  held_as_of_ = cache_->structure_reads() + 1;  // as it is read next
+}
+
+Status Nftables::commit(const std::vector<Step>& steps, netlink::Generation& generation) {
+  if (steps.empty()) return {};
   netlink::Batch batch(generation);
-  write(batch, plan);
+  StepWriter writer(batch);
+  for (const Step& step : steps) writer.write(step);
   batch.finish();
-  const auto errors = session_->netlink().send(batch);
+  const auto errors = cache_->netlink().send(batch);
   if (errors && errors->empty()) {
-    session_->committed(netlink::next_generation(generation));
-    learn(plan, wanted);
+    generation = netlink::next_generation(generation);
+    cache_->committed(generation);
+    cache_->proven(generation);
     return {};
   }
-  if (!errors) {
-    session_->forget();
-    return errors.error();
-  }
-  const netlink::BatchError& first = errors->front();
-  const std::string what = "table inet nmanager, " + netlink::describe(batch.find(first.sequence));
-  if (first.code == ERESTART) {
-    return Error{ErrorKind::kRetry, what + ": somebody else committed in between"};
-  }
-  session_->forget();
-  Error error = netlink::netlink_error(what, first.code);
-  // Nothing that was observed can be gone while the generation stood: the kernel lacks something.
-  if (error.kind == ErrorKind::kAbsent) error.kind = ErrorKind::kUnsupported;
-  if (error.kind == ErrorKind::kUnsupported) {
-    error.message += "; the kernel lacks a part of it (" + ingredients(batch.find(first.sequence)) +
-                     "; nftables of Linux 5.13 has all)";
-  }
-  return error;
+  cache_->forget();
+  if (!errors) return errors.error();
+  return netlink::refusal(cache_->netlink(), batch, errors->front(), kWhere);
 }
 
 /// After a commit, or after nothing had to be done.
 void Nftables::learn(const Plan& plan, const Wanted& wanted) {
-  if (!plan.empty()) session_->doubt_structure();
-  for (const SetPlan& set : plan.sets) {
-    if (set.id) session_->doubt(*set.id);
-  }
-  if (plan.delete_table || plan.replace_table) session_->forget();
+  if (!plan.empty()) cache_->doubt_structure();
+  if (plan.table == TableFate::kDeleted || plan.table == TableFate::kReplaced) cache_->forget();
   for (const auto& entry : wanted) {
-    for (const auto& [id, elements] : entry.second->sets) session_->know(id, elements);
+    for (const auto& [id, elements] : entry.second->sets) cache_->know(id, elements);
   }
 }
 
 }  // namespace
 
 Result<NftablesBackend> make_nftables_backend(NftablesOptions options) {
-  auto session = std::make_shared<nftables::Session>(options);
-  if (auto opened = session->open(); !opened) return opened.error();
+  auto cache = std::make_shared<TableCache>(options);
+  if (auto opened = cache->open(); !opened) return opened.error();
   NftablesBackend result;
-  result.watch = netlink::make_watch(session);
-  result.backend = std::make_unique<nftables::Nftables>(std::move(session));
+  result.watch = netlink::make_watch(cache);
+  result.backend = std::make_unique<Nftables>(std::move(cache));
   return result;
 }
 

@@ -21,7 +21,7 @@ namespace nmanager::nftables {
 [[nodiscard]] std::string comment_of(std::span<const std::uint8_t> user_data);
 
 /// The expressions of `rule` and its comment; table, chain and place are the caller's to set.
-[[nodiscard]] netlink::NftnlPtr<nftnl_rule> encode(const Rule& rule);
+[[nodiscard]] netlink::NftnlPtr<nftnl_rule> encode(const NativeRule& rule);
 
 /// What a rule does, as libnftnl prints it, counters at zero: equal for what encode() makes and for
 /// what the kernel dumps of it.
@@ -32,12 +32,10 @@ struct DumpedRule {
   RuleRef ref = 0;
   std::optional<TableId> part;  // as its comment says
   std::string expressions;      // print_expressions()
+  bool counts = false;
   std::uint64_t packets = 0;
 };
 [[nodiscard]] DumpedRule read_rule(const nlmsghdr& message);
-
-/// What a refused message asks of the kernel: "expressions meta, cmp, fib", "a chain of type nat".
-[[nodiscard]] std::string ingredients(const nlmsghdr* message);
 
 /// What a set has to be like; equal for what is made and for what the kernel dumps of it.
 struct SetShape {

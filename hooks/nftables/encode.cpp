@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -24,15 +25,15 @@ std::uint32_t register_at(std::size_t word) {
   return index % 4 == 0 ? NFT_REG_1 + index / 4 : NFT_REG32_00 + index;
 }
 
-class Encoder {
+class NativeEncoder {
  public:
-  explicit Encoder(Family family) : family_(family) {
+  explicit NativeEncoder(Family family) : family_(family) {
     const std::uint8_t number = family == Family::kIpv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
     list_.meta(NFT_META_NFPROTO, NFT_REG_1);
     list_.compare(NFT_CMP_EQ, &number, sizeof number);
   }
 
-  void matches(const Rule& rule) {
+  void matches(const NativeRule& rule) {
     if (!rule.in_interface.empty()) in_interface(rule.in_interface);
     if (rule.source) list_.prefix(*rule.source, netlink::source_offset(family_));
     if (rule.destination) list_.prefix(*rule.destination, netlink::destination_offset(family_));
@@ -169,8 +170,8 @@ std::string comment_of(std::span<const std::uint8_t> user_data) {
   return {};
 }
 
-netlink::NftnlPtr<nftnl_rule> encode(const Rule& rule) {
-  Encoder encoder(rule.part.family);
+netlink::NftnlPtr<nftnl_rule> encode(const NativeRule& rule) {
+  NativeEncoder encoder(rule.part.family);
   encoder.matches(rule);
   std::visit(encoder, rule.verdict);
   return encoder.take(to_string(rule.part));
@@ -207,34 +208,12 @@ DumpedRule read_rule(const nlmsghdr& message) {
       netlink::made_or_throw(nftnl_expr_iter_create(rule.get())));
   while (nftnl_expr* const expr = nftnl_expr_iter_next(walk.get())) {
     if (std::strcmp(nftnl_expr_get_str(expr, NFTNL_EXPR_NAME), "counter") == 0) {
+      result.counts = true;
       result.packets += nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);
     }
   }
   result.expressions = print_expressions(*rule);
   return result;
-}
-
-std::string ingredients(const nlmsghdr* message) {
-  if (message == nullptr) return "nf_tables";
-  const netlink::Attributes attributes(*message);
-  switch (message->nlmsg_type & 0xff) {
-    case NFT_MSG_NEWRULE: {
-      std::string names;
-      const nlattr* const list = attributes.find(NFTA_RULE_EXPRESSIONS);
-      if (list == nullptr) return "rules";
-      netlink::Attributes(*list).for_each([&](const nlattr& one) {
-        const std::string name(netlink::Attributes(one).text(NFTA_EXPR_NAME));
-        if (names.find(name) == std::string::npos) names += (names.empty() ? "" : ", ") + name;
-      });
-      return "expressions " + names;
-    }
-    case NFT_MSG_NEWCHAIN:
-      return "a chain of type " + std::string(attributes.text(NFTA_CHAIN_TYPE));
-    case NFT_MSG_NEWSET:
-      return "sets";
-    default:
-      return "family inet";
-  }
 }
 
 }  // namespace nmanager::nftables

@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "hooks/values/hook_number.h"
@@ -22,7 +23,7 @@ std::optional<BaseChain> read_base(const netlink::Attributes& chain) {
   const netlink::Attributes hook(*nest);
   const std::string_view type = chain.text(NFTA_CHAIN_TYPE);
   for (const Table table : {Table::kFilter, Table::kNat}) {
-    for (const Hook known : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+    for (const Hook known : kHooks) {
       if (hook.be32(NFTA_HOOK_HOOKNUM) != hook_number(known) || type != to_string(table)) continue;
       return BaseChain{known, table, static_cast<int>(hook.be32(NFTA_HOOK_PRIORITY))};
     }
@@ -49,6 +50,7 @@ Status read_chains(netlink::Netlink& netlink, Structure& structure) {
   return netlink.dump(request, [&](const nlmsghdr& message) {
     const netlink::Attributes attributes(message);
     if (attributes.text(NFTA_CHAIN_TABLE) != kTableName) return;
+    if ((attributes.be32(NFTA_CHAIN_FLAGS) & NFT_CHAIN_BINDING) != 0) return;  // part of a rule
     DumpedChain& chain = structure.chains[std::string(attributes.text(NFTA_CHAIN_NAME))];
     chain.base = read_base(attributes);
     chain.drops = chain.base && attributes.be32(NFTA_CHAIN_POLICY) == NF_DROP;
@@ -61,10 +63,34 @@ Status read_sets(netlink::Netlink& netlink, Structure& structure) {
   return netlink.dump(request, [&](const nlmsghdr& message) {
     const netlink::Attributes attributes(message);
     if (attributes.text(NFTA_SET_TABLE) != kTableName) return;
-    if ((attributes.be32(NFTA_SET_FLAGS) & NFT_SET_ANONYMOUS) != 0) return;  // part of a rule
+    const std::uint32_t flags = attributes.be32(NFTA_SET_FLAGS);
+    if ((flags & NFT_SET_ANONYMOUS) != 0) return;  // part of a rule
     const std::string name(attributes.text(NFTA_SET_NAME));
     const auto id = set_of(name);
-    structure.sets[name] = id && read_shape(attributes) == shape_of(*id);
+    const bool as_made = id && read_shape(attributes) == shape_of(*id);
+    structure.sets[name] = {as_made, (flags & NFT_SET_MAP) != 0};
+  });
+}
+
+Status read_objects(netlink::Netlink& netlink, Structure& structure) {
+  netlink::Message request(NFT_MSG_GETOBJ, NFPROTO_INET, 0);
+  request.text(NFTA_OBJ_TABLE, kTableName);
+  return netlink.dump(request, [&](const nlmsghdr& message) {
+    const netlink::Attributes attributes(message);
+    if (attributes.text(NFTA_OBJ_TABLE) != kTableName) return;
+    structure.others.push_back(
+        {attributes.be32(NFTA_OBJ_TYPE), std::string(attributes.text(NFTA_OBJ_NAME))});
+  });
+}
+
+Status read_flowtables(netlink::Netlink& netlink, Structure& structure) {
+  netlink::Message request(NFT_MSG_GETFLOWTABLE, NFPROTO_INET, 0);
+  request.text(NFTA_FLOWTABLE_TABLE, kTableName);
+  return netlink.dump(request, [&](const nlmsghdr& message) {
+    const netlink::Attributes attributes(message);
+    if (attributes.text(NFTA_FLOWTABLE_TABLE) != kTableName) return;
+    structure.others.push_back(
+        {OtherObject::kFlowtable, std::string(attributes.text(NFTA_FLOWTABLE_NAME))});
   });
 }
 
@@ -80,7 +106,9 @@ Result<Structure> read_structure(netlink::Netlink& netlink) {
     if (!rules) return rules.error();
     chain.rules = std::move(*rules);
   }
-  if (auto status = read_sets(netlink, structure); !status) return status.error();
+  for (const auto read : {read_sets, read_objects, read_flowtables}) {
+    if (auto status = read(netlink, structure); !status) return status.error();
+  }
   return structure;
 }
 

@@ -18,13 +18,20 @@ struct DumpedChain {
   std::vector<DumpedRule> rules;
 };
 
-/// Everything but the elements.
+struct DumpedSet {
+  bool as_made = false;  // as it has to be made
+  bool is_map = false;
+};
+
+/// Everything but the elements. Chains and sets that belong to a rule (anonymous ones) are not
+/// listed: they go with it.
 struct Structure {
   bool exists = false;
   bool dormant = false;
   std::string comment;  // the table's
   std::map<std::string, DumpedChain> chains;
-  std::map<std::string, bool> sets;  // name -> as it has to be made
+  std::map<std::string, DumpedSet> sets;
+  std::vector<OtherObject> others;
 };
 
 /// kRetry: interrupted by a commit. About 10 us for each chain and set.

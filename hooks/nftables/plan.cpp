@@ -17,25 +17,18 @@ class Planner {
 
   Plan make() {
     const bool starts_over = !observed_.exists || observed_.old_layout;
-    plan_.replace_table = observed_.exists && observed_.old_layout;
-    plan_.create_table = starts_over;
-    plan_.wake_table = observed_.exists && observed_.dormant && !starts_over;
-    if (plan_.replace_table || plan_.wake_table) find_everywhere(Cause::kTableAltered, kTableName);
     if (!starts_over) {
       seen_chains_ = &observed_.chains;
       seen_sets_ = &observed_.sets;
     }
+    plan_table(starts_over);
     plan_sets();
     plan_chains();
-    if (!something_stays_) {
-      plan_.delete_table = observed_.exists;
-      plan_.create_table = plan_.replace_table = plan_.wake_table = false;
-      plan_.chains.clear();
-      plan_.rules.clear();
-      plan_.sets.clear();
-      if (plan_.delete_table && plan_.findings.empty()) {
-        find_somewhere(Cause::kChainLeftOver, kTableName);  // an empty table
-      }
+    if (!starts_over) evict_others();
+    if (something_stays_) {
+      put_in_order();
+    } else {
+      plan_deletion();
     }
     for (auto& [part, findings] : plan_.findings) {
       std::ranges::sort(findings);
@@ -45,6 +38,8 @@ class Planner {
   }
 
  private:
+  using Edits = std::vector<EditStepOf<NativeRule>>;
+
   void find(TableId part, Cause cause, std::string_view where) {
     plan_.findings[part].push_back({cause, std::string(where)});
   }
@@ -56,55 +51,116 @@ class Planner {
     if (!wanted_.empty()) find(wanted_.begin()->first, cause, where);
   }
 
+  /// So that nothing refers to what is deleted, and to nothing that is not yet there.
+  void put_in_order() {
+    for (auto* steps : {&evicted_rules_, &evicted_flushes_, &evicted_sets_, &evicted_rest_}) {
+      std::ranges::move(*steps, std::back_inserter(plan_.evictions));
+    }
+    for (auto* steps : {&table_, &less_rules_, &flushes_, &less_, &sets_, &chains_, &rules_}) {
+      std::ranges::move(*steps, std::back_inserter(plan_.steps));
+    }
+  }
+
+  void plan_table(bool starts_over) {
+    if (starts_over) {
+      plan_.table = observed_.exists ? TableFate::kReplaced : TableFate::kMade;
+      if (observed_.exists) table_.push_back({Verb::kDelete, OwnTable{}});
+      table_.push_back({Verb::kAdd, OwnTable{}});
+    } else if (observed_.dormant) {
+      plan_.table = TableFate::kWoken;
+      table_.push_back({Verb::kAdd, OwnTable{true}});
+    }
+    if (observed_.exists && plan_.table != TableFate::kStays) {
+      find_everywhere(Cause::kTableAltered, kTableName);
+    }
+  }
+
+  void plan_deletion() {
+    plan_.table = TableFate::kStays;
+    if (!observed_.exists) return;
+    plan_.table = TableFate::kDeleted;
+    plan_.steps.push_back({Verb::kDelete, OwnTable{}});
+    if (plan_.findings.empty()) find_somewhere(Cause::kChainLeftOver, kTableName);  // an empty one
+  }
+
+  /// Rules of strangers' chains and maps are taken out first: they may jump to any chain.
+  void evict_chain(const std::string& name, const ObservedChain& seen) {
+    if (!seen.rules.empty()) evicted_flushes_.push_back({Verb::kFlush, ChainObject{name}});
+    evicted_rest_.push_back({Verb::kDelete, ChainObject{name}});
+  }
+
+  void evict_set(const std::string& name, const ObservedSet& seen) {
+    find_somewhere(Cause::kSetLeftOver, name);
+    // Linux before 6.4 lets go of the chains of a map's elements only when they are flushed.
+    if (seen.is_map) evicted_sets_.push_back({Verb::kFlush, SetObject{name, true}});
+    evicted_sets_.push_back({Verb::kDelete, SetObject{name, seen.is_map}});
+  }
+
+  void evict_others() {
+    for (const OtherObject& other : observed_.others) {
+      find_somewhere(Cause::kSetLeftOver, other.name);
+      evicted_rest_.push_back({Verb::kDelete, other});
+    }
+  }
+
   void plan_sets() {
     for (const auto& [part, ruleset] : wanted_) {
       for (const auto& [id, elements] : ruleset->sets) plan_set(part, id, elements);
     }
     for (const auto& [name, seen] : *seen_sets_) {
       const auto id = set_of(name);
-      const auto part = id ? wanted_.find(part_of(*id)) : wanted_.end();
-      if (id && part == wanted_.end()) {
-        something_stays_ = true;  // of a part that is left alone
+      if (!id) {
+        evict_set(name, seen);
         continue;
       }
-      if (id && part->second->sets.contains(*id)) continue;
-      if (id) {
+      const auto part = wanted_.find(part_of(*id));
+      if (part == wanted_.end()) {
+        something_stays_ = true;  // of a part that is left alone
+      } else if (!part->second->sets.contains(*id)) {
         find(part->first, Cause::kSetLeftOver, name);
-      } else {
-        find_somewhere(Cause::kSetLeftOver, name);
+        less_.push_back({Verb::kDelete, SetObject{name, seen.is_map}});
       }
-      plan_.sets.push_back({name, id, Make::kDelete, false, {}, {}});
     }
   }
 
   void plan_set(TableId part, const SetId& id, const SharedElements& elements) {
     something_stays_ = true;
-    SetPlan plan{name_of(id), id, Make::kStay, false, {}, {}};
-    const auto found = seen_sets_->find(plan.name);
+    const SetObject set{name_of(id), id.kind == SetKind::kCluster};
+    const auto found = seen_sets_->find(set.name);
     if (found == seen_sets_->end()) {
-      plan.make = Make::kCreate;
-      find(part, Cause::kSetMissing, plan.name);
+      find(part, Cause::kSetMissing, set.name);
     } else if (!found->second.as_made) {
-      plan.make = Make::kReplace;
       remade_.insert(part);
-      find(part, Cause::kSetAltered, plan.name);
+      find(part, Cause::kSetAltered, set.name);
+      less_.push_back({Verb::kDelete, SetObject{set.name, found->second.is_map}});
     } else if (found->second.strange) {
-      plan.flush = true;
-      find(part, Cause::kElementForeign, plan.name);
-    }
-    if (plan.make != Make::kStay || plan.flush) {
-      plan.add = *elements;
-      plan_.sets.push_back(std::move(plan));
+      find(part, Cause::kElementForeign, set.name);
+      less_.push_back({Verb::kFlush, set});
+      add_elements(Verb::kAdd, id, *elements);
+      return;
+    } else {
+      plan_elements(part, id, *elements, found->second.elements, elements);
       return;
     }
-    const SharedElements& stand = found->second.elements;
-    if (elements == stand) return;
-    std::ranges::set_difference(*elements, *stand, std::back_inserter(plan.add));
-    std::ranges::set_difference(*stand, *elements, std::back_inserter(plan.remove));
-    if (plan.add.empty() && plan.remove.empty()) return;
-    if (!plan.add.empty()) find(part, Cause::kElementMissing, plan.name);
-    if (!plan.remove.empty()) find(part, Cause::kElementForeign, plan.name);
-    plan_.sets.push_back(std::move(plan));
+    sets_.push_back({Verb::kAdd, set});
+    add_elements(Verb::kAdd, id, *elements);
+  }
+
+  void plan_elements(TableId part, const SetId& id, const Elements& wanted,
+                     const SharedElements& stand, const SharedElements& shared) {
+    if (shared == stand) return;
+    Elements more;
+    Elements less;
+    std::ranges::set_difference(wanted, *stand, std::back_inserter(more));
+    std::ranges::set_difference(*stand, wanted, std::back_inserter(less));
+    if (!more.empty()) find(part, Cause::kElementMissing, name_of(id));
+    if (!less.empty()) find(part, Cause::kElementForeign, name_of(id));
+    add_elements(Verb::kDelete, id, std::move(less));
+    add_elements(Verb::kAdd, id, std::move(more));
+  }
+
+  void add_elements(Verb verb, const SetId& id, Elements elements) {
+    if (!elements.empty()) sets_.push_back({verb, ElementsObject{id, std::move(elements)}});
   }
 
   void plan_chains() {
@@ -119,9 +175,9 @@ class Planner {
   [[nodiscard]] bool left_alone(const ObservedRule& seen) const {
     return seen.part && !wanted_.contains(*seen.part);
   }
-  [[nodiscard]] const std::vector<Rule>& rules_of(const Ruleset& part,
-                                                  const std::string& chain) const {
-    static const std::vector<Rule> kNone;
+  [[nodiscard]] const std::vector<NativeRule>& rules_of(const Ruleset& part,
+                                                        const std::string& chain) const {
+    static const std::vector<NativeRule> kNone;
     for (const auto& [name, rules] : part.chains) {
       if (name.str() == chain) return rules;
     }
@@ -140,23 +196,22 @@ class Planner {
       return;
     }
     something_stays_ = true;
-    const auto base = base_of(ChainName(name));
-    ChainPlan plan{name, Make::kStay, base};
-    if (seen == nullptr) {
-      plan.make = Make::kCreate;
-    } else if (wanted && (seen->base != base || seen->drops)) {
-      plan.make = Make::kReplace;
-    }
+    const auto base = base_of(name);
+    const bool replace = seen != nullptr && wanted && (seen->base != base || seen->drops);
+    const bool make = seen == nullptr || replace;
+    if (replace) remove_chain(name);
+    if (make) chains_.push_back({Verb::kAdd, ChainObject{name, base}});
     for (const auto& [part, ruleset] : wanted_) {
-      const std::vector<Rule>& rules = rules_of(*ruleset, name);
-      if (plan.make != Make::kStay && !rules.empty()) find(part, Cause::kChainMissing, name);
-      plan_rules(name, part, rules, plan.make == Make::kStay ? seen : nullptr);
+      const std::vector<NativeRule>& rules = rules_of(*ruleset, name);
+      if (make && !rules.empty()) find(part, Cause::kChainMissing, name);
+      plan_rules(name, part, rules, make ? nullptr : seen);
     }
-    if (plan.make == Make::kStay) {
-      remove_strangers(name, *seen);
-    } else {
-      plan_.chains.push_back(std::move(plan));
-    }
+    if (!make) evict_rules(name, *seen);
+  }
+
+  void remove_chain(const std::string& name) {
+    flushes_.push_back({Verb::kFlush, ChainObject{name}});
+    less_.push_back({Verb::kDelete, ChainObject{name}});
   }
 
   void delete_chain(const std::string& name, const ObservedChain& seen) {
@@ -167,32 +222,43 @@ class Planner {
       told = true;
     }
     if (!told) find_somewhere(Cause::kChainLeftOver, name);
-    plan_.chains.push_back({name, Make::kDelete, {}});
+    if (is_own_chain(name)) {
+      remove_chain(name);
+    } else {
+      evict_chain(name, seen);
+    }
   }
 
   /// The part's rules among those in the chain. Their order among other parts' rules is of no
   /// matter: no packet is of both families, and no chain has rules of both tables.
-  void plan_rules(const std::string& name, TableId part, const std::vector<Rule>& rules,
+  void plan_rules(const std::string& name, TableId part, const std::vector<NativeRule>& rules,
                   const ObservedChain* seen) {
     std::vector<ObservedRule> own;
     if (seen != nullptr) {
       std::ranges::copy_if(seen->rules, std::back_inserter(own),
                            [&](const ObservedRule& rule) { return rule.part == part; });
     }
-    if (remade_.contains(part)) {  // a rule holds the set that has to be made anew
+    if (remade_.contains(part)) {  // a rule holds the set that has to be made again
       for (ObservedRule& rule : own) rule.rule.reset();
     }
-    RuleEdits edits{name, diff_chain<Rule, ObservedRule>(rules, own)};
-    if (edits.steps.empty()) return;
+    const Edits edits = diff_chain<NativeRule, ObservedRule>(rules, own);
+    if (edits.empty()) return;
     if (seen != nullptr) find_causes(part, name, edits, own);
-    plan_.rules.push_back(std::move(edits));
+    const auto places = places_of(edits);
+    for (std::size_t i = 0; i < edits.size(); ++i) {
+      if (const auto* insert = std::get_if<InsertOf<NativeRule>>(&edits[i])) {
+        rules_.push_back({Verb::kAdd, RuleObject{name, places[i], insert->rule}});
+      } else if (const auto* remove = std::get_if<Remove>(&edits[i])) {
+        less_rules_.push_back({Verb::kDelete, RuleObject{name, remove->ref}});
+      }
+    }
   }
 
-  void find_causes(TableId part, const std::string& name, const RuleEdits& edits,
+  void find_causes(TableId part, const std::string& name, const Edits& edits,
                    const std::vector<ObservedRule>& own) {
     std::set<Cause> causes;
-    for (const auto& step : edits.steps) {
-      if (const auto* insert = std::get_if<InsertOf<Rule>>(&step)) {
+    for (const auto& step : edits) {
+      if (const auto* insert = std::get_if<InsertOf<NativeRule>>(&step)) {
         const bool moved = std::ranges::any_of(
             own, [&](const ObservedRule& rule) { return rule.rule == insert->rule; });
         causes.insert(moved ? Cause::kRuleOrder : Cause::kRuleMissing);
@@ -205,14 +271,12 @@ class Planner {
     for (const Cause cause : causes) find(part, cause, name);
   }
 
-  void remove_strangers(const std::string& name, const ObservedChain& seen) {
-    RuleEdits edits{name, {}};
+  void evict_rules(const std::string& name, const ObservedChain& seen) {
     for (const ObservedRule& rule : seen.rules) {
-      if (!rule.part) edits.steps.emplace_back(Remove{rule.ref});
+      if (rule.part) continue;
+      find_somewhere(Cause::kRuleForeign, name);
+      evicted_rules_.push_back({Verb::kDelete, RuleObject{name, rule.ref}});
     }
-    if (edits.steps.empty()) return;
-    find_somewhere(Cause::kRuleForeign, name);
-    plan_.rules.push_back(std::move(edits));
   }
 
   const Wanted& wanted_;
@@ -223,6 +287,9 @@ class Planner {
   const std::map<std::string, ObservedSet>* seen_sets_ = &no_sets_;
   std::set<TableId> remade_;
   bool something_stays_ = false;
+  std::vector<Step> evicted_rules_, evicted_flushes_, evicted_sets_, evicted_rest_;
+  // The last three add, after the others have made room.
+  std::vector<Step> table_, less_rules_, flushes_, less_, sets_, chains_, rules_;
   Plan plan_;
 };
 

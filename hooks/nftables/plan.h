@@ -6,19 +6,20 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "hooks/chains/observed.h"
-#include "hooks/chains/plan.h"
-#include "hooks/conntrack/stale_flows.h"
+#include "hooks/intent/finding.h"
+#include "hooks/intent/udp_change.h"
 #include "hooks/nftables/ruleset.h"
+#include "hooks/values/edit_script.h"
 
 namespace nmanager::nftables {
 
 struct ObservedRule {
-  std::optional<Rule> rule;     // nothing: none that is wanted
-  std::optional<TableId> part;  // as its comment says
-  RuleRef ref = 0;              // its handle
+  std::optional<NativeRule> rule;  // nothing: none that is wanted
+  std::optional<TableId> part;     // as its comment says
+  RuleRef ref = 0;                 // its handle
   std::uint64_t packets = 0;
 };
 
@@ -32,6 +33,14 @@ struct ObservedSet {
   bool as_made = true;   // key, data and flags are those of its name
   bool strange = false;  // holds elements that no Element can say, or that time out
   SharedElements elements = std::make_shared<const Elements>();  // the others, sorted
+  bool is_map = false;
+};
+
+/// A counter, quota, flowtable... of a stranger: we make none.
+struct OtherObject {
+  static constexpr std::uint32_t kFlowtable = ~std::uint32_t{0};
+  std::uint32_t type = 0;  // NFT_OBJECT_*, or kFlowtable
+  std::string name;
 };
 
 struct Observed {
@@ -40,59 +49,57 @@ struct Observed {
   bool old_layout = false;  // ours, of another version
   std::map<std::string, ObservedChain> chains;
   std::map<std::string, ObservedSet> sets;
+  std::vector<OtherObject> others;
 };
 
-enum class Make : std::uint8_t {
-  kStay,
-  kCreate,
-  kReplace,  // it stands, but is not as it has to be: made anew under its name
-  kDelete,
-};
+enum class Verb : std::uint8_t { kAdd, kFlush, kDelete };
 
-struct ChainPlan {
-  std::string chain;
-  Make make = Make::kStay;
-  std::optional<BaseChain> base;  // kCreate, kReplace
+// What a step is about.
+struct OwnTable {
+  bool exists = false;  // kAdd: it is only switched on again
 };
-
-/// Rules of one part in one chain, or a stranger's to be taken out. An Insert goes before the next
-/// kept rule of the same edits, else to the end of the chain.
-struct RuleEdits {
-  std::string chain;
-  std::vector<EditStepOf<Rule>> steps;
-};
-
-struct SetPlan {
+struct ChainObject {
   std::string name;
-  std::optional<SetId> id;  // nothing: a stranger's, to be deleted
-  Make make = Make::kStay;
-  bool flush = false;  // kStay: take every element out first
-  Elements add;
-  Elements remove;
+  std::optional<BaseChain> base{};  // kAdd
+};
+struct RuleObject {
+  std::string chain;
+  std::optional<RuleRef> ref;        // kDelete: this one; kAdd: before it, nothing: at the end
+  std::optional<NativeRule> rule{};  // kAdd
+};
+struct SetObject {
+  std::string name;
+  bool is_map = false;
+};
+struct ElementsObject {
+  SetId set;
+  Elements elements;
+};
+using Object =
+    std::variant<OwnTable, ChainObject, RuleObject, SetObject, ElementsObject, OtherObject>;
+
+struct Step {
+  Verb verb = Verb::kAdd;
+  Object object;
 };
 
-/// Order of execution: the table, deletions of rules, of sets and chains, of elements; then sets,
-/// elements, chains, rules.
+enum class TableFate : std::uint8_t { kStays, kMade, kReplaced, kWoken, kDeleted };
+
 struct Plan {
-  bool create_table = false;
-  bool replace_table = false;  // delete it, then create it
-  bool delete_table = false;   // nothing else is done then
-  bool wake_table = false;     // it is dormant
-  std::vector<ChainPlan> chains;
-  std::vector<RuleEdits> rules;
-  std::vector<SetPlan> sets;
+  /// What strangers put into the table. A transaction of its own, before the other one: when the
+  /// kernel refuses a part of it, that holds up nothing of ours.
+  std::vector<Step> evictions;
+  std::vector<Step> steps;  // one transaction, in this order
+  TableFate table = TableFate::kStays;
   std::map<TableId, std::vector<Finding>> findings;  // sorted, unique
 
-  [[nodiscard]] bool empty() const {
-    return !create_table && !replace_table && !delete_table && !wake_table && chains.empty() &&
-           rules.empty() && sets.empty();
-  }
+  [[nodiscard]] bool empty() const { return evictions.empty() && steps.empty(); }
 };
 
 using Wanted = std::map<TableId, std::shared_ptr<const Ruleset>>;  // never null
 
-/// Parts that `wanted` does not name are left as they stand. Chains and sets of nobody in our table
-/// are taken out. A table in which nothing would be left is deleted.
+/// Parts that `wanted` does not name are left as they stand. What strangers put into our table is
+/// taken out. A table in which nothing would be left is deleted.
 [[nodiscard]] Plan make_plan(const Wanted& wanted, const Observed& observed);
 
 /// What `plan`, made from the other two, changes for flows of UDP to external addresses of `part`.

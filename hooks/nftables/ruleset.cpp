@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "hooks/intent/sources.h"
 #include "hooks/nftables/text.h"
@@ -34,8 +35,8 @@ ChainName chain_of(std::string_view name) {
 }
 
 /// The jump from a base chain to the chain with the part's rules.
-Rule jump_from_base(TableId part, const ChainName& to) {
-  Rule rule;
+NativeRule jump_from_base(TableId part, const ChainName& to) {
+  NativeRule rule;
   rule.part = part;
   rule.state_invalid = part.table == Table::kFilter;
   rule.verdict = Jump{to};
@@ -51,8 +52,8 @@ class Renderer {
   void operator()(const DropInvalid& drop) {
     const ChainName inner = chain_of("NMANAGER_DROP_INVALID_INPUT");
     ruleset_.chains[*hook_chain(part_.table, Hook::kInput)] = {jump_from_base(part_, inner)};
-    std::vector<Rule>& rules = ruleset_.chains[inner];
-    const auto add = [&](Verdict verdict) -> Rule& {
+    std::vector<NativeRule>& rules = ruleset_.chains[inner];
+    const auto add = [&](Verdict verdict) -> NativeRule& {
       rules.push_back({});
       rules.back().part = part_;
       rules.back().verdict = std::move(verdict);
@@ -78,11 +79,11 @@ class Renderer {
           std::make_shared<const Elements>(std::move(elements));
     }
     if (settings.pod_cidr) {
-      Rule pods;
+      NativeRule pods;
       if (settings.pod_cidr->length() > 0) pods.source = settings.pod_cidr;
       add_half(Hook::kPrerouting, "NMANAGER_EX_CLUS_PREROUTING", pods, settings);
     }
-    Rule node;
+    NativeRule node;
     node.source_is_local = true;
     add_half(Hook::kOutput, "NMANAGER_EX_CLUS_OUTPUT", node, settings);
   }
@@ -90,7 +91,7 @@ class Renderer {
   Ruleset take() { return std::move(ruleset_); }
 
  private:
-  void add_half(Hook hook, std::string_view inner, Rule rule,
+  void add_half(Hook hook, std::string_view inner, NativeRule rule,
                 const ExternalClusterSettings& settings) {
     const ChainName chain = chain_of(inner);
     ruleset_.chains[*hook_chain(part_.table, hook)] = {jump_from_base(part_, chain)};
@@ -168,14 +169,14 @@ TableId part_of(const SetId& id) {
   return {id.family, Table::kNat};
 }
 
-std::uint64_t hash_of(const Rule& rule) {
+std::uint64_t hash_of(const NativeRule& rule) {
   return hash_bytes(to_text(rule));
 }
 
-std::optional<BaseChain> base_of(const ChainName& chain) {
+std::optional<BaseChain> base_of(std::string_view chain) {
   for (const Table table : {Table::kFilter, Table::kNat}) {
-    for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
-      if (hook_chain(table, hook) != chain) continue;
+    for (const Hook hook : hooks_of(table)) {
+      if (hook_chain(table, hook)->str() != chain) continue;
       return BaseChain{hook, table, table == Table::kFilter ? 0 : kBeforeKubeProxy};
     }
   }

@@ -72,7 +72,7 @@ struct Translate {
 using Verdict = std::variant<Drop, Return, Jump, Translate>;  // a Drop counts
 
 /// Matches are tried in this order; the family of `part` comes before them.
-struct Rule {
+struct NativeRule {
   TableId part;
   std::string in_interface;           // empty: any; a trailing '+' is a wildcard
   std::optional<Prefix> source;       // never a /0
@@ -83,23 +83,17 @@ struct Rule {
   std::optional<SetMark> mark;   // set before the verdict
   Verdict verdict;
 
-  bool operator==(const Rule&) const = default;
+  bool operator==(const NativeRule&) const = default;
 };
 /// Equal rules hash equal.
-[[nodiscard]] std::uint64_t hash_of(const Rule& rule);
+[[nodiscard]] std::uint64_t hash_of(const NativeRule& rule);
 
 /// What the chain of that name hooks into; nothing: it is only jumped to.
-struct BaseChain {
-  Hook hook = Hook::kInput;
-  Table type = Table::kFilter;  // chain type: filter or nat
-  int priority = 0;
-  bool operator==(const BaseChain&) const = default;
-};
-[[nodiscard]] std::optional<BaseChain> base_of(const ChainName& chain);
+[[nodiscard]] std::optional<BaseChain> base_of(std::string_view chain);
 
 /// One part, or several put together.
 struct Ruleset {
-  std::map<ChainName, std::vector<Rule>> chains;
+  std::map<ChainName, std::vector<NativeRule>> chains;
   std::map<SetId, SharedElements> sets;  // never null
 };
 

@@ -1,7 +1,10 @@
 #include "hooks/nftables/text.h"
 
-#include <cstdio>
+#include <algorithm>
+#include <array>
 #include <optional>
+
+#include "hooks/values/text.h"
 
 namespace nmanager::nftables {
 
@@ -33,12 +36,6 @@ std::string type_text(const SetId& id) {
   return text;
 }
 
-std::string hexadecimal(std::uint32_t number) {
-  char text[16];
-  std::snprintf(text, sizeof text, "0x%08x", number);
-  return text;
-}
-
 std::string quoted(const std::string& text) {
   return '"' + text + '"';
 }
@@ -60,85 +57,78 @@ struct VerdictText {
   }
 };
 
-std::string set_word(const std::optional<SetId>& id) {
-  return id && id->kind == SetKind::kCluster ? "map" : "set";
+std::string_view word_of(Verb verb) {
+  return verb == Verb::kAdd ? "add " : verb == Verb::kFlush ? "flush " : "delete ";
 }
 
-void add_elements(std::string& text, std::string_view verb, const SetId& id,
-                  const Elements& elements) {
-  if (elements.empty()) return;
-  text += std::string(verb) + " element " + kTable + " " + name_of(id) + " {\n";
-  for (const Element& element : elements) text += "  " + to_text(id, element) + ",\n";
-  text += "}\n";
+/// What nft calls the objects of NFT_OBJECT_*, which begin at 1.
+std::string_view word_of(const OtherObject& object) {
+  constexpr std::array<std::string_view, 10> kWords{
+      "counter", "quota",      "ct helper", "limit",          "connlimit",
+      "tunnel",  "ct timeout", "secmark",   "ct expectation", "synproxy"};
+  if (object.type == OtherObject::kFlowtable) return "flowtable";
+  return object.type - 1 < kWords.size() ? kWords[object.type - 1] : "object";
 }
 
-void add_removals(std::string& text, const Plan& plan) {
-  for (const RuleEdits& edits : plan.rules) {
-    for (const auto& step : edits.steps) {
-      if (const auto* remove = std::get_if<Remove>(&step)) {
-        text += "delete rule " + kTable + " " + edits.chain + " handle " +
-                std::to_string(remove->ref) + "\n";
-      }
+/// One step as a line of nft, or as several.
+class StepText {
+ public:
+  StepText(std::string& text, Verb verb) : text_(text), verb_(verb) {}
+
+  void operator()(const OwnTable& table) const {
+    text_ += std::string(word_of(verb_)) + "table " + kTable;
+    if (verb_ == Verb::kAdd && !table.exists) {
+      text_ += " { comment " + quoted(std::string(kTableComment)) + "; }";
     }
+    text_ += "\n";
   }
-  const auto gone = [](Make make) { return make == Make::kDelete || make == Make::kReplace; };
-  for (const ChainPlan& chain : plan.chains) {
-    if (gone(chain.make)) text += "flush chain " + kTable + " " + chain.chain + "\n";
-  }
-  for (const ChainPlan& chain : plan.chains) {
-    if (gone(chain.make)) text += "delete chain " + kTable + " " + chain.chain + "\n";
-  }
-  for (const SetPlan& set : plan.sets) {
-    if (gone(set.make)) text += "delete " + set_word(set.id) + " " + kTable + " " + set.name + "\n";
-    if (set.flush) text += "flush " + set_word(set.id) + " " + kTable + " " + set.name + "\n";
-  }
-}
-
-void add_sets(std::string& text, const Plan& plan) {
-  for (const SetPlan& set : plan.sets) {
-    if (!set.id || set.make == Make::kDelete) continue;
-    if (set.make != Make::kStay) {
-      text += "add " + set_word(set.id) + " " + kTable + " " + set.name + " { " +
-              type_text(*set.id) + " }\n";
-    }
-    add_elements(text, "delete", *set.id, set.remove);
-    add_elements(text, "add", *set.id, set.add);
-  }
-}
-
-void add_chains(std::string& text, const Plan& plan) {
-  for (const ChainPlan& chain : plan.chains) {
-    if (chain.make == Make::kDelete) continue;
-    text += "add chain " + kTable + " " + chain.chain;
+  void operator()(const ChainObject& chain) const {
+    begin("chain", chain.name);
     if (chain.base) {
-      text += " { type " + std::string(to_string(chain.base->type)) + " hook " +
-              (chain.base->hook == Hook::kPrerouting ? "prerouting"
-               : chain.base->hook == Hook::kInput    ? "input"
-                                                     : "output") +
-              " priority " + std::to_string(chain.base->priority) + "; policy accept; }";
+      std::string hook(to_string(chain.base->hook));
+      std::ranges::transform(hook, hook.begin(),
+                             [](char c) { return static_cast<char>(c | 0x20); });
+      text_ += " { type " + std::string(to_string(chain.base->type)) + " hook " + hook +
+               " priority " + std::to_string(chain.base->priority) + "; policy accept; }";
     }
-    text += "\n";
+    text_ += "\n";
   }
-}
+  void operator()(const RuleObject& rule) const {
+    const bool inserts = verb_ == Verb::kAdd && rule.ref;
+    text_ += inserts ? "insert " : word_of(verb_);
+    text_ += "rule " + kTable + " " + rule.chain;
+    if (rule.ref) text_ += " handle " + std::to_string(*rule.ref);
+    if (rule.rule) text_ += " " + to_text(*rule.rule);
+    text_ += "\n";
+  }
+  void operator()(const SetObject& set) const {
+    begin(set.is_map ? "map" : "set", set.name);
+    if (verb_ == Verb::kAdd) text_ += " { " + type_text(*set_of(set.name)) + " }";
+    text_ += "\n";
+  }
+  void operator()(const ElementsObject& some) const {
+    begin("element", name_of(some.set));
+    text_ += " {\n";
+    for (const Element& element : some.elements) text_ += "  " + to_text(some.set, element) + ",\n";
+    text_ += "}\n";
+  }
+  void operator()(const OtherObject& object) const {
+    begin(word_of(object), object.name);
+    text_ += "\n";
+  }
 
-void add_rules(std::string& text, const RuleEdits& edits) {
-  std::optional<RuleRef> before;
-  std::string added;
-  for (auto step = edits.steps.rbegin(); step != edits.steps.rend(); ++step) {
-    if (const auto* keep = std::get_if<Keep>(&*step)) before = keep->ref;
-    const auto* insert = std::get_if<InsertOf<Rule>>(&*step);
-    if (insert == nullptr) continue;
-    const std::string place =
-        before ? "insert rule " + kTable + " " + edits.chain + " handle " + std::to_string(*before)
-               : "add rule " + kTable + " " + edits.chain;
-    added.insert(0, place + " " + to_text(insert->rule) + "\n");
+ private:
+  void begin(std::string_view what, const std::string& name) const {
+    text_ += std::string(word_of(verb_)) + std::string(what) + " " + kTable + " " + name;
   }
-  text += added;
-}
+
+  std::string& text_;
+  Verb verb_;
+};
 
 }  // namespace
 
-std::string to_text(const Rule& rule) {
+std::string to_text(const NativeRule& rule) {
   const std::string of = ip(rule.part.family);
   std::string text =
       std::string("meta nfproto ") + (rule.part.family == Family::kIpv4 ? "ipv4 " : "ipv6 ");
@@ -153,8 +143,8 @@ std::string to_text(const Rule& rule) {
   if (rule.among) text += key_text(*rule.among) + " @" + name_of(*rule.among) + " ";
   if (rule.source_is_local) text += "fib saddr type local ";
   if (rule.mark) {
-    text += "meta mark set meta mark & " + hexadecimal(~rule.mark->mask) + " ^ " +
-            hexadecimal(rule.mark->value) + " ";
+    text += "meta mark set meta mark & 0x" + hexadecimal(~rule.mark->mask, 8) + " ^ 0x" +
+            hexadecimal(rule.mark->value, 8) + " ";
   }
   return text + std::visit(VerdictText{}, rule.verdict) + " comment " +
          quoted(to_string(rule.part));
@@ -171,19 +161,17 @@ std::string to_text(const SetId& id, const Element& element) {
   return text;
 }
 
-std::string to_text(const Plan& plan) {
-  if (plan.empty()) return {};
+std::string to_text(const Step& step) {
   std::string text;
-  if (plan.delete_table || plan.replace_table) text += "delete table " + kTable + "\n";
-  if (plan.delete_table) return text;
-  if (plan.create_table) {
-    text += "add table " + kTable + " { comment " + quoted(std::string(kTableComment)) + "; }\n";
+  std::visit(StepText(text, step.verb), step.object);
+  return text;
+}
+
+std::string to_text(const Plan& plan) {
+  std::string text;
+  for (const auto* steps : {&plan.evictions, &plan.steps}) {
+    for (const Step& step : *steps) text += to_text(step);
   }
-  if (plan.wake_table) text += "add table " + kTable + "\n";
-  add_removals(text, plan);
-  add_sets(text, plan);
-  add_chains(text, plan);
-  for (const RuleEdits& edits : plan.rules) add_rules(text, edits);
   return text;
 }
 

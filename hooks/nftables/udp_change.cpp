@@ -16,7 +16,7 @@ struct Halves {
 Halves halves_of(const Ruleset& ruleset) {
   Halves halves;
   for (const auto& [name, rules] : ruleset.chains) {
-    for (const Rule& rule : rules) {
+    for (const NativeRule& rule : rules) {
       if (!std::holds_alternative<Translate>(rule.verdict) || rule.source_is_local) continue;
       halves.pods = true;
       halves.pod_cidr = rule.source;
@@ -35,20 +35,20 @@ void add_element(const Element& element, const Halves& halves, UdpRules& rules) 
   }
 }
 
-bool translates(const std::string& chain) {
-  const auto base = base_of(ChainName(chain));
+bool translates(std::string_view chain) {
+  const auto base = base_of(chain);
   return (base && base->type == Table::kNat) || chain.starts_with("NMANAGER_EX_CLUS_");
 }
 
 /// Rules were missing or are new, so that none of the elements was obeyed as it is now.
 bool way_changes(const Plan& plan) {
-  return plan.create_table || plan.replace_table || plan.wake_table ||
-         std::ranges::any_of(plan.chains,
-                             [](const ChainPlan& chain) {
-                               return chain.make != Make::kDelete && translates(chain.chain);
-                             }) ||
-         std::ranges::any_of(plan.rules,
-                             [](const RuleEdits& edits) { return translates(edits.chain); });
+  if (plan.table != TableFate::kStays && plan.table != TableFate::kDeleted) return true;
+  const auto changes = [](const Step& step) {
+    if (const auto* rule = std::get_if<RuleObject>(&step.object)) return translates(rule->chain);
+    const auto* chain = std::get_if<ChainObject>(&step.object);
+    return chain != nullptr && step.verb == Verb::kAdd && translates(chain->name);
+  };
+  return std::ranges::any_of(plan.evictions, changes) || std::ranges::any_of(plan.steps, changes);
 }
 
 }  // namespace
@@ -68,12 +68,14 @@ UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observe
     const auto id = set_of(name);
     if (!id || part_of(*id) != part || id->kind != SetKind::kCluster) continue;
     const bool stays = ruleset->second->sets.contains(*id);
-    if (!stays || plan.delete_table) add_all(*set.elements, change.before);
+    if (!stays || plan.table == TableFate::kDeleted) add_all(*set.elements, change.before);
   }
-  for (const SetPlan& set : plan.sets) {
-    if (!set.id || part_of(*set.id) != part || set.id->kind != SetKind::kCluster) continue;
-    add_all(set.add, change.after);
-    add_all(set.remove, change.before);
+  for (const Step& step : plan.steps) {
+    const auto* some = std::get_if<ElementsObject>(&step.object);
+    if (some == nullptr || part_of(some->set) != part || some->set.kind != SetKind::kCluster) {
+      continue;
+    }
+    add_all(some->elements, step.verb == Verb::kAdd ? change.after : change.before);
   }
   if (way_changes(plan)) {
     for (const auto& [id, elements] : ruleset->second->sets) {

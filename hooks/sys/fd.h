@@ -24,12 +24,14 @@ class Fd {
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
 
- private:
   void reset() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
   }
+  /// Not closed by this object any more.
+  int release() { return std::exchange(fd_, -1); }
 
+ private:
   int fd_ = -1;
 };
 

@@ -7,23 +7,11 @@
 #include <cerrno>
 #include <system_error>
 
+#include "hooks/sys/fd.h"
+
 namespace nmanager::sys {
 
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error os_error(const std::string& path, int code) {
   const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::kAbsent
@@ -35,8 +23,8 @@ Error os_error(const std::string& path, int code) {
 }  // namespace
 
 Result<std::string> read_small_file(const std::string& path, std::size_t max_bytes) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) return os_error(path, errno);
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.valid()) return os_error(path, errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return os_error(path, errno);
   if (!S_ISREG(status.st_mode))

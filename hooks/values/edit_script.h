@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <variant>
@@ -90,6 +91,20 @@ template <class R, class Seen>
   }
   remove_until(observed.size());
   return steps;
+}
+
+/// For each step the kept rule that stands behind it, which an Insert goes before; nothing: the end
+/// of the chain.
+template <class R>
+[[nodiscard]] std::vector<std::optional<RuleRef>> places_of(
+    const std::vector<EditStepOf<R>>& steps) {
+  std::vector<std::optional<RuleRef>> places(steps.size());
+  std::optional<RuleRef> kept;
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    places[i] = kept;
+    if (const auto* keep = std::get_if<Keep>(&steps[i])) kept = keep->ref;
+  }
+  return places;
 }
 
 }  // namespace nmanager

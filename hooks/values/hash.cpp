@@ -1,5 +1,6 @@
 #include "hooks/values/hash.h"
 
+#include <cstdint>
 #include <cstring>
 
 namespace nmanager {

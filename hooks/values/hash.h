@@ -11,4 +11,22 @@ namespace nmanager {
 [[nodiscard]] std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed = 0);
 [[nodiscard]] std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed = 0);
 
+/// Takes values in one after the other, each text and list with its length: equal sequences of
+/// values have equal hashes, and moving a border between two of them makes another one.
+class Hasher {
+ public:
+  explicit Hasher(std::uint64_t seed = 0) : value_(seed) {}
+
+  void add(std::uint64_t number) {
+    value_ = hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(&number), sizeof number),
+                        value_);
+  }
+  void add(std::span<const std::uint8_t> bytes) { value_ = hash_bytes(bytes, value_); }
+  void add(std::string_view text) { value_ = hash_bytes(text, value_); }
+  [[nodiscard]] std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_;
+};
+
 }  // namespace nmanager

@@ -15,6 +15,8 @@ constexpr std::uint32_t hook_number(Hook hook) {
       return 0;  // NF_INET_PRE_ROUTING
     case Hook::kInput:
       return 1;  // NF_INET_LOCAL_IN
+    case Hook::kForward:
+      return 2;  // NF_INET_FORWARD
     case Hook::kOutput:
       break;
   }

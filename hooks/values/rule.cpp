@@ -1,42 +1,34 @@
 #include "hooks/values/rule.h"
 
+#include <cstdint>
+
 #include "hooks/values/hash.h"
 
 namespace nmanager {
 
 namespace {
 
-class Hasher {
- public:
-  void add(std::uint64_t value) {
-    state_ =
-        hash_bytes(std::span(reinterpret_cast<const std::uint8_t*>(&value), sizeof value), state_);
-  }
-  void add(std::string_view text) { state_ = hash_bytes(text, state_); }
-  void add(const Address& address) {
-    add(static_cast<std::uint64_t>(address.family()));
-    state_ = hash_bytes(address.bytes(), state_);
-  }
-  void add(const std::optional<Prefix>& prefix) {
-    add(prefix ? static_cast<std::uint64_t>(prefix->length()) + 1 : 0);
-    if (prefix) add(prefix->address());
-  }
-  void add(const Target& target) {
-    add(static_cast<std::uint64_t>(target.index()));
-    if (const auto* jump = std::get_if<Jump>(&target)) {
-      add(jump->chain.str());
-      add(std::uint64_t{jump->go_to});
-    } else if (const auto* dnat = std::get_if<Dnat>(&target)) {
-      add(dnat->to);
-    } else if (const auto* mark = std::get_if<SetMark>(&target)) {
-      add(std::uint64_t{mark->value} << 32 | mark->mask);
-    }
-  }
-  [[nodiscard]] std::uint64_t value() const { return state_; }
+void add(Hasher& hasher, const Address& address) {
+  hasher.add(static_cast<std::uint64_t>(address.family()));
+  hasher.add(address.bytes());
+}
 
- private:
-  std::uint64_t state_ = 0;
-};
+void add(Hasher& hasher, const std::optional<Prefix>& prefix) {
+  hasher.add(prefix ? static_cast<std::uint64_t>(prefix->length()) + 1 : 0);
+  if (prefix) add(hasher, prefix->address());
+}
+
+void add(Hasher& hasher, const Target& target) {
+  hasher.add(static_cast<std::uint64_t>(target.index()));
+  if (const auto* jump = std::get_if<Jump>(&target)) {
+    hasher.add(jump->chain.str());
+    hasher.add(std::uint64_t{jump->go_to});
+  } else if (const auto* dnat = std::get_if<Dnat>(&target)) {
+    add(hasher, dnat->to);
+  } else if (const auto* mark = std::get_if<SetMark>(&target)) {
+    hasher.add(std::uint64_t{mark->value} << 32 | mark->mask);
+  }
+}
 
 }  // namespace
 
@@ -62,8 +54,8 @@ bool is_plain(const Rule& rule) {
 
 std::uint64_t hash_of(const Rule& rule) {
   Hasher hasher;
-  hasher.add(rule.source);
-  hasher.add(rule.destination);
+  add(hasher, rule.source);
+  add(hasher, rule.destination);
   hasher.add(rule.in_interface);
   hasher.add(static_cast<std::uint64_t>(rule.protocol) | std::uint64_t{rule.source_is_local} << 8 |
              std::uint64_t{rule.state_invalid} << 9 |
@@ -72,7 +64,7 @@ std::uint64_t hash_of(const Rule& rule) {
     hasher.add(std::uint64_t{range.first} << 16 | range.last);
   }
   hasher.add(rule.comment);
-  hasher.add(rule.target);
+  add(hasher, rule.target);
   return hasher.value();
 }
 

@@ -1,5 +1,6 @@
 #include "hooks/values/table.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace nmanager {
@@ -14,6 +15,8 @@ std::string_view to_string(Hook hook) {
       return "PREROUTING";
     case Hook::kInput:
       return "INPUT";
+    case Hook::kForward:
+      return "FORWARD";
     case Hook::kOutput:
       return "OUTPUT";
   }
@@ -29,16 +32,19 @@ ChainName::ChainName(std::string_view name) : name_(name) {
 }
 
 bool is_own_chain(std::string_view name) {
-  return name.starts_with(kOwnChainPrefix);
+  return name.starts_with(kOwnChainPrefix) && name.size() <= ChainName::kMaxLength;
 }
 
-bool is_kube_chain(std::string_view name) {
-  return name.starts_with(kKubeChainPrefix);
+std::span<const Hook> hooks_of(Table table) {
+  static constexpr std::array kFilterHooks{Hook::kInput};
+  static constexpr std::array kNatHooks{Hook::kPrerouting, Hook::kOutput};
+  if (table == Table::kFilter) return kFilterHooks;
+  return kNatHooks;
 }
 
 std::optional<ChainName> hook_chain(Table table, Hook hook) {
-  const bool ours = table == Table::kFilter ? hook == Hook::kInput : hook != Hook::kInput;
-  if (!ours) return std::nullopt;
+  const auto hooks = hooks_of(table);
+  if (std::ranges::find(hooks, hook) == hooks.end()) return std::nullopt;
   return ChainName(std::string(kOwnChainPrefix) + std::string(to_string(hook)));
 }
 

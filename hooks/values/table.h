@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,9 @@ namespace nmanager {
 
 enum class Table : std::uint8_t { kFilter, kNat };
 
-/// The built-in chains that carry a jump of ours.
-enum class Hook : std::uint8_t { kPrerouting, kInput, kOutput };
+/// The built-in chains that rules of ours can be reached from, in the order a packet meets them.
+enum class Hook : std::uint8_t { kPrerouting, kInput, kForward, kOutput };
+inline constexpr std::array kHooks{Hook::kPrerouting, Hook::kInput, Hook::kForward, Hook::kOutput};
 
 struct TableId {
   Family family = Family::kIpv4;
@@ -27,8 +29,16 @@ inline constexpr std::array kTables{
     TableId{Family::kIpv4, Table::kFilter}, TableId{Family::kIpv4, Table::kNat},
     TableId{Family::kIpv6, Table::kFilter}, TableId{Family::kIpv6, Table::kNat}};
 
+/// What a chain of nf_tables hooks into, where packets are accepted unless a rule says otherwise.
+struct BaseChain {
+  Hook hook = Hook::kInput;
+  Table type = Table::kFilter;  // chain type: filter or nat
+  int priority = 0;
+  bool operator==(const BaseChain&) const = default;
+};
+
 [[nodiscard]] std::string_view to_string(Table table);  // "filter", "nat"
-[[nodiscard]] std::string_view to_string(Hook hook);    // "PREROUTING", "INPUT", "OUTPUT"
+[[nodiscard]] std::string_view to_string(Hook hook);    // "PREROUTING", "INPUT", ...
 [[nodiscard]] std::string to_string(TableId id);        // "IPv4 nat"
 
 /// A chain's name: 1..28 characters. The kernel has room for 31, libiptc cuts at 29 (libiptc.c,
@@ -49,16 +59,17 @@ class ChainName {
   std::string name_;
 };
 
-/// Every chain whose name starts so is ours to change and to delete.
+/// Every chain whose name starts so and is no longer than a ChainName is ours to change and to
+/// delete; this program never writes a longer one.
 inline constexpr std::string_view kOwnChainPrefix = "NMANAGER_";
-/// Every chain whose name starts so is kube-proxy's (or kubelet's); never changed by us.
-inline constexpr std::string_view kKubeChainPrefix = "KUBE-";
-
 [[nodiscard]] bool is_own_chain(std::string_view name);
-[[nodiscard]] bool is_kube_chain(std::string_view name);
 
-/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when we
-/// have no business there.
+/// The hooks of `table` that a rule family uses. The one list of them: whoever looks at hooks asks
+/// here.
+[[nodiscard]] std::span<const Hook> hooks_of(Table table);
+
+/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when the
+/// hook is none of hooks_of(table).
 [[nodiscard]] std::optional<ChainName> hook_chain(Table table, Hook hook);
 
 }  // namespace nmanager

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 
 namespace nmanager {
 
@@ -30,8 +31,7 @@ std::size_t utf8_length(std::string_view text) {
 }
 
 std::string hex_escape(unsigned char c) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  return std::string("\\u00") + kDigits[c >> 4] + kDigits[c & 0xf];
+  return "\\u" + hexadecimal(c, 4);
 }
 
 }  // namespace
@@ -101,6 +101,14 @@ std::string one_line(std::string_view text) {
     }
   }
   return result;
+}
+
+std::string hexadecimal(std::uint64_t number, std::size_t width, bool upper_case) {
+  const std::string_view digits = upper_case ? "0123456789ABCDEF" : "0123456789abcdef";
+  std::string text;
+  for (; number != 0 || text.size() < width; number >>= 4) text += digits[number & 0xf];
+  std::ranges::reverse(text);
+  return text;
 }
 
 }  // namespace nmanager

@@ -1,6 +1,8 @@
 // Text from outside made fit to be shown: the one place where that is done.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,5 +25,9 @@ namespace nmanager {
 
 /// Line breaks and other control characters escaped.
 [[nodiscard]] std::string one_line(std::string_view text);
+
+/// `number` with at least `width` digits and no prefix.
+[[nodiscard]] std::string hexadecimal(std::uint64_t number, std::size_t width = 1,
+                                      bool upper_case = false);
 
 }  // namespace nmanager

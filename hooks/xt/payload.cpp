@@ -13,6 +13,7 @@
 #include <linux/netfilter/xt_tcpudp.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -33,10 +34,12 @@ constexpr std::size_t kUsed<nf_nat_range2> = offsetof(nf_nat_range2, base_proto)
 template <>
 constexpr std::size_t kUsed<xt_udp> = offsetof(xt_udp, invflags) + sizeof(__u8);
 
+static_assert(aligned(1) == alignof(_xt_align));
+
 template <class T>
 Bytes padded(const T& info) {
   static_assert(kUsed<T> < sizeof(T) || std::has_unique_object_representations_v<T>);
-  Bytes bytes(XT_ALIGN(sizeof info), 0);
+  Bytes bytes(aligned(sizeof info), 0);
   std::memcpy(bytes.data(), &info, kUsed<T>);
   return bytes;
 }
@@ -44,7 +47,7 @@ Bytes padded(const T& info) {
 /// The structure at the front; nothing when there is less than that or more than its padding.
 template <class T>
 std::optional<T> unpadded(std::span<const std::uint8_t> bytes) {
-  if (bytes.size() < sizeof(T) || bytes.size() > XT_ALIGN(sizeof(T))) return std::nullopt;
+  if (bytes.size() < sizeof(T) || bytes.size() > aligned(sizeof(T))) return std::nullopt;
   T info;
   std::memcpy(&info, bytes.data(), sizeof info);
   return info;

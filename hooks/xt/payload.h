@@ -1,7 +1,8 @@
 // The payloads of the xt matches and targets that our rules use: what iptables' extensions of
-// 1.8.9 fill in, padded to XT_ALIGN.
+// 1.8.9 fill in, padded as x_tables wants them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -15,6 +16,16 @@
 namespace nmanager::xt {
 
 using Bytes = std::vector<std::uint8_t>;
+
+/// As XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the extension `typeof`: to the
+/// alignment of a 64-bit number in the kernel's structures (_xt_align).
+[[nodiscard]] constexpr std::size_t aligned(std::size_t size) {
+  struct Align {
+    std::uint64_t number;  // in a structure: i386 aligns it less there
+  };
+  constexpr std::size_t kAlign = alignof(Align);
+  return (size + kAlign - 1) / kAlign * kAlign;
+}
 
 [[nodiscard]] Bytes comment(std::string_view text);
 [[nodiscard]] Bytes source_is_local();

@@ -1,5 +1,7 @@
 #include "plugin/api/body_sink.h"
 
+#include <cstdint>
+
 namespace nmanager::api {
 
 namespace {

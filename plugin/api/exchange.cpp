@@ -1,5 +1,6 @@
 #include "plugin/api/exchange.h"
 
+#include <cstdint>
 #include <utility>
 
 namespace nmanager::api {

@@ -1,5 +1,6 @@
 #include "plugin/api/session.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "plugin/api/line_splitter.h"

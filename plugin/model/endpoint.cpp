@@ -1,6 +1,7 @@
 #include "plugin/model/endpoint.h"
 
 #include <charconv>
+#include <cstdint>
 #include <optional>
 
 #include "hooks/values/text.h"

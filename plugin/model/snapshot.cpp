@@ -1,6 +1,7 @@
 #include "plugin/model/snapshot.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <ctime>
 #include <numeric>

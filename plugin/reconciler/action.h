@@ -1,6 +1,7 @@
 // Everything that the reconciler can ask for; values only.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>

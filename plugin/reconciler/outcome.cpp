@@ -1,6 +1,7 @@
 #include "plugin/reconciler/outcome.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <iterator>
 #include <utility>

@@ -1,6 +1,7 @@
 #include "plugin/reconciler/publish.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"

@@ -1,6 +1,7 @@
 #include "plugin/services/decode.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "plugin/services/json.h"

@@ -1,6 +1,7 @@
 #include "plugin/services/store.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 #include <tuple>
 #include <utility>

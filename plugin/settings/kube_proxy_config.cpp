@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <array>
+#include <cstdint>
 #include <utility>
 
 #include "plugin/settings/parse.h"

@@ -1,5 +1,7 @@
 #include "test/api_server/api_server.h"
 
+#include <cstdint>
+
 #include <sys/socket.h>
 
 #include "test/api_server/shared.h"

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include <boost/asio/ip/address.hpp>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 

@@ -13,7 +13,6 @@
 
 namespace nmanager::bench {
 using namespace nmanager::chains;
-using namespace nmanager::conntrack;
 using namespace nmanager::netlink;
 using namespace nmanager::nftables;
 
@@ -42,12 +41,12 @@ nftables::Elements cluster_elements(ExternalCluster services) {
   return *nftables::render(kNat4, std::move(services)).sets.at(kCluster);
 }
 
-nftables::SetPlan change(const nftables::Elements& from, const nftables::Elements& to) {
-  nftables::SetPlan plan{
-      nftables::name_of(kCluster), kCluster, nftables::Make::kStay, false, {}, {}};
-  std::ranges::set_difference(to, from, std::back_inserter(plan.add));
-  std::ranges::set_difference(from, to, std::back_inserter(plan.remove));
-  return plan;
+std::vector<Step> change(const nftables::Elements& from, const nftables::Elements& to) {
+  ElementsObject more{kCluster, {}};
+  ElementsObject less{kCluster, {}};
+  std::ranges::set_difference(to, from, std::back_inserter(more.elements));
+  std::ranges::set_difference(from, to, std::back_inserter(less.elements));
+  return {{Verb::kDelete, less}, {Verb::kAdd, more}};
 }
 
 /// One Service gets another cluster address and its old one again: what the kernel takes for each.
@@ -56,17 +55,16 @@ std::vector<double> change_in_kernel(int services) {
   sync(*native.backend, goal_of(our_services(services)));
   const auto before = cluster_elements(our_services(services));
   const auto after = cluster_elements(our_services(services, true));
-  const nftables::SetPlan there = change(before, after);
-  const nftables::SetPlan back = change(after, before);
+  const std::vector<Step> there = change(before, after);
+  const std::vector<Step> back = change(after, before);
   Netlink netlink;
   std::vector<double> times;
   for (int round = 1; round < 200; ++round) {
-    nftables::Plan plan;
-    plan.sets = {round % 2 == 1 ? there : back};
     const auto generation = netlink.generation();
     if (!generation) throw std::runtime_error(generation.error().message);
     Batch batch(*generation);
-    nftables::write(batch, plan);
+    StepWriter writer(batch);
+    for (const Step& step : round % 2 == 1 ? there : back) writer.write(step);
     batch.finish();
     times.push_back(micros([&] {
       const auto errors = netlink.send(batch);

@@ -1,6 +1,7 @@
 #include "test/bench/tables.h"
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 

@@ -1,6 +1,7 @@
 #include "test/fake_kernel/fake_kernel.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 
 #include "hooks/chains/rule_text.h"
@@ -26,24 +27,21 @@ std::size_t references(const FakeTable& table, const std::string& target) {
   return count;
 }
 
-HookRule::Kind kind_of(const FakeRule& rule, const std::string& own) {
-  const std::string target = rule.jump_target();
-  if (target == own) {
+HookRule::Kind kind_of(const FakeRule& rule, const ChainName& own) {
+  return kind_of_hook_rule(own, rule.jump_target(), [&] {
     const auto* typed = std::get_if<Rule>(&rule.body);
-    const bool plain = typed != nullptr && is_plain(*typed) && !std::get<Jump>(typed->target).go_to;
-    return plain ? HookRule::Kind::kOwnJump : HookRule::Kind::kOwnJumpAltered;
-  }
-  return is_kube_chain(target) ? HookRule::Kind::kKubeJump : HookRule::Kind::kForeign;
+    return typed ? std::optional(*typed) : std::nullopt;
+  });
 }
 
 ObservedTable observe(TableId id, const FakeTable& table) {
   ObservedTable observed;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+  for (const Hook hook : kHooks) {
     const auto own = hook_chain(id.table, hook);
     if (!own) continue;
     auto& rules = observed.hooks[hook];
     for (const FakeRule& rule : table.at(std::string(to_string(hook))).rules) {
-      rules.push_back({kind_of(rule, own->str()), rule.handle});
+      rules.push_back({kind_of(rule, *own), rule.handle});
     }
   }
   for (const auto& [name, chain] : table) {
@@ -285,8 +283,10 @@ std::string FakeKernel::foreign_text(TableId id) const {
   for (const auto& [name, chain] : tables_.at(id)) {
     if (is_own_chain(name)) continue;
     text += ':' + name + ' ' + (chain.built_in ? chain.policy : "-") + '\n';
+    const bool is_hook = std::ranges::any_of(
+        hooks_of(id.table), [&](const Hook hook) { return to_string(hook) == name; });
     for (const FakeRule& rule : chain.rules) {
-      if (chain.built_in && rule.jump_target() == std::string(kOwnChainPrefix) + name) continue;
+      if (is_hook && is_own_chain(rule.jump_target())) continue;  // whichever chain of ours it is
       text += std::to_string(rule.handle) + " [" + std::to_string(rule.packets) + "] -A " + name +
               ' ' + rule.text() + '\n';
     }

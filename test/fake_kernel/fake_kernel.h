@@ -2,6 +2,7 @@
 // real one. It exists for faults that the real kernel cannot be made to show on demand.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <thread>
 

@@ -1,6 +1,8 @@
 // What follows after a list or a watch has ended.
 #include "plugin/api/schedule.h"
 
+#include <cstdint>
+
 #include <doctest/doctest.h>
 
 #include "plugin/api/line_splitter.h"

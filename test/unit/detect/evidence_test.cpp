@@ -1,6 +1,8 @@
 // Looking at the real kernel: what is found, and that nothing is made by looking.
 #include "hooks/detect/evidence.h"
 
+#include "test/support/capabilities.h"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -139,6 +141,28 @@ TEST_CASE("what came and went in legacy tables is noticed at the next look") {
   usleep(20'000);
   must("iptables-legacy -t nat -X KUBE-SERVICES");
   CHECK(look.gather().legacy == VariantTraces{false, false});
+}
+
+TEST_CASE("a legacy table that cannot be read is said to be unread, with what is missing") {
+  for (const auto& [capability, name] :
+       {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
+    const Sandbox sandbox;
+    if (!sandbox.usable()) return;
+    must("iptables-legacy -t nat -N KUBE-SERVICES");
+    bool ran = false;
+    in_thread_without(static_cast<unsigned>(capability), [&] {
+      VariantLook look;
+      const VariantEvidence evidence = look.gather();
+      CHECK_FALSE(evidence.legacy.services.has_value());
+      CHECK(evidence.legacy.hint == false);  // there is no mangle table: that can be told
+      CHECK(evidence.problem.find(name) != std::string::npos);
+      CHECK(evidence.nft_possible);
+      CHECK_FALSE(decide_variant(evidence, {}).certain);
+      CHECK(decide_variant(evidence, {}).reason.starts_with("could not be told: "));
+      ran = true;
+    });
+    CHECK(ran);
+  }
 }
 
 }  // namespace

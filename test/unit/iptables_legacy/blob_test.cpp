@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <cstring>
 #include <random>
 #include <string>
@@ -34,7 +35,7 @@ struct Raw {
 Raw raw_of(TableId id) {
   const auto socket = iptables_legacy::TableSocket::open(id.family);
   REQUIRE(socket.ok());
-  const auto copy = socket->read(id.table);
+  const auto copy = socket->read(to_string(id.table));
   REQUIRE(copy.ok());
   return {{copy->entries().begin(), copy->entries().end()}, copy->shape()};
 }
@@ -67,10 +68,11 @@ bool visit_all(TableId id, const Raw& raw) {
 void fill(TableId id) {
   restore(
       id,
-      ":NMANAGER_OUTPUT - [0:0]\n:KUBE-A - [0:0]\n:EMPTY - [0:0]\n-A OUTPUT -j NMANAGER_OUTPUT\n"
-      "-A OUTPUT -j KUBE-A\n-A NMANAGER_OUTPUT -p tcp -m tcp --dport 80 -m comment --comment "
-      "\"a b\" -j KUBE-A\n-A NMANAGER_OUTPUT -p udp -m multiport --dports 1,2:3 -j RETURN\n"
-      "-A NMANAGER_OUTPUT -m addrtype --src-type LOCAL -g EMPTY\n-A KUBE-A -j MARK --set-xmark "
+      ":NMANAGER_OUTPUT - [0:0]\n:KUBE-SVC-A - [0:0]\n:EMPTY - [0:0]\n-A OUTPUT -j "
+      "NMANAGER_OUTPUT\n"
+      "-A OUTPUT -j KUBE-SVC-A\n-A NMANAGER_OUTPUT -p tcp -m tcp --dport 80 -m comment --comment "
+      "\"a b\" -j KUBE-SVC-A\n-A NMANAGER_OUTPUT -p udp -m multiport --dports 1,2:3 -j RETURN\n"
+      "-A NMANAGER_OUTPUT -m addrtype --src-type LOCAL -g EMPTY\n-A KUBE-SVC-A -j MARK --set-xmark "
       "0x1/0x1\n-A NMANAGER_OUTPUT -m conntrack --ctstate INVALID -j RETURN\n");
 }
 
@@ -99,7 +101,8 @@ TEST_CASE("chains, rules and jumps of a real table are found") {
       REQUIRE(output.has_value());
       blob->for_each_rule(*output, print);
       CHECK(text ==
-            "EMPTY:\nKUBE-A: -\nNMANAGER_OUTPUT: KUBE-A - EMPTY -\nOUTPUT: NMANAGER_OUTPUT KUBE-A");
+            "EMPTY:\nKUBE-SVC-A: -\nNMANAGER_OUTPUT: KUBE-SVC-A - EMPTY -\nOUTPUT: NMANAGER_OUTPUT "
+            "KUBE-SVC-A");
       const bool has_prerouting = blob->hook_chain(hook_number(Hook::kPrerouting)).has_value();
       CHECK(has_prerouting == (id.table == Table::kNat));
       CHECK(!blob->hook_chain(iptables_legacy::kHookCount).has_value());

@@ -156,7 +156,7 @@ TEST_CASE("the stamp moves with each command of another, and rests otherwise") {
     stamp = stamp_of(*backend, family);
     CHECK(stamp_of(*backend, family) == stamp);
 
-    must(lockless(iptables(id) + " -N KUBE-X"));
+    must(lockless(iptables(id) + " -N KUBE-SVC-X"));
     CHECK(stamp_of(*backend, family) != stamp);
   }
 }

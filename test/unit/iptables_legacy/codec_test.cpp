@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -185,7 +186,7 @@ std::string shell_text(std::string text) {
 std::vector<std::vector<std::uint8_t>> entries_of(TableId id, const std::string& chain) {
   auto socket = TableSocket::open(id.family);
   REQUIRE(socket.ok());
-  const auto copy = socket->read(id.table);
+  const auto copy = socket->read(to_string(id.table));
   REQUIRE(copy.ok());
   std::vector<std::vector<std::uint8_t>> result;
   iptables_legacy::with_family(id.family, [&]<class F>(F) {

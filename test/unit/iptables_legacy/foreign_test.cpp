@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <iostream>
 #include <map>
@@ -70,7 +71,7 @@ std::vector<std::string> exotic_rules(Family family) {
 std::string table_of(TableId id, const std::vector<std::string>& exotic) {
   const bool filter = id.table == Table::kFilter;
   std::string text =
-      ":FOREIGN-A - [0:0]\n:FOREIGN-B - [0:0]\n:KUBE-A - [0:0]\n:aaa - [0:0]\n:zzz - [0:0]\n";
+      ":FOREIGN-A - [0:0]\n:FOREIGN-B - [0:0]\n:KUBE-SVC-A - [0:0]\n:aaa - [0:0]\n:zzz - [0:0]\n";
   text += filter ? ":INPUT DROP [11:1111]\n:FORWARD DROP [12:1212]\n:OUTPUT ACCEPT [13:1313]\n"
                  : ":PREROUTING ACCEPT [21:2121]\n:OUTPUT ACCEPT [22:2222]\n";
   for (const std::string& rule : exotic) text += "[17:1717] -A FOREIGN-A " + rule + '\n';
@@ -78,7 +79,7 @@ std::string table_of(TableId id, const std::vector<std::string>& exotic) {
                                         : std::vector<std::string>{"PREROUTING", "OUTPUT"}) {
     text += "[3:33] -A " + hook + " -m comment --comment first -j aaa\n";
     text += "[4:44] -A " + hook + " -j FOREIGN-B\n";
-    text += "[5:55] -A " + hook + " -j KUBE-A\n";
+    text += "[5:55] -A " + hook + " -j KUBE-SVC-A\n";
     text += "[6:66] -A " + hook + " -p tcp -j zzz\n";
   }
   return text;
@@ -100,7 +101,7 @@ template <class F>
 std::map<std::string, std::vector<std::string>> foreign_bytes(TableId id) {
   const auto socket = iptables_legacy::TableSocket::open(id.family);
   REQUIRE(socket.ok());
-  const auto copy = socket->read(id.table);
+  const auto copy = socket->read(to_string(id.table));
   REQUIRE(copy.ok());
   const auto blob = iptables_legacy::BlobIndex<F>::build(copy->entries(), copy->shape());
   REQUIRE(blob.ok());
@@ -136,7 +137,7 @@ auto foreign_bytes(TableId id) {
 
 DesiredTable desired_of(TableId id, std::uint16_t rules) {
   DesiredTable desired;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+  for (const Hook hook : kHooks) {
     const auto chain = hook_chain(id.table, hook);
     if (!chain) continue;
     desired.jumps.push_back(hook);

@@ -115,6 +115,80 @@ TEST_CASE("the wait for the lock is told apart from the work under it") {
   CHECK(*waited.lock_wait <= waited.duration);
 }
 
+TEST_CASE("several goals take the lock once, and wait for it once, whatever is tried again") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  LegacyOptions options = sandbox.options();
+  options.create_tables = true;
+  options.lock_wait = milliseconds(200);
+  const auto backend = make_legacy_backend(options);
+  const auto goals = no_rules_anywhere();
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  const auto reports = backend->sync(goals, {});
+  std::chrono::nanoseconds waited{};
+  for (const SyncReport& report : reports) {
+    REQUIRE(report.error.has_value());
+    CHECK(report.error->kind == ErrorKind::kRetry);
+    CHECK(report.error->message.find("held by process " + std::to_string(getpid())) !=
+          std::string::npos);
+    REQUIRE(report.lock_wait.has_value());
+    waited += *report.lock_wait;
+  }
+  CHECK(waited >= milliseconds(200));
+  CHECK(*reports.front().lock_wait >= milliseconds(200));
+  for (std::size_t i = 1; i < reports.size(); ++i) CHECK(*reports[i].lock_wait < milliseconds(200));
+  CHECK(backend->plan_text(goals).problems.size() == goals.size());
+  rival.unlock();
+  for (const SyncReport& report : backend->sync(goals, {})) CHECK(report.verified);
+  CHECK(rival.lock());  // nothing is held afterwards
+}
+
+TEST_CASE("the wait for the lock ends when the process shall end") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  LegacyOptions options = sandbox.options();
+  options.create_tables = true;
+  options.lock_wait = std::chrono::hours(1);
+  int asked = 0;
+  options.stop_requested = [&] { return ++asked > 3; };
+  const auto backend = make_legacy_backend(options);
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
+    REQUIRE(report.error.has_value());
+    CHECK(report.error->kind == ErrorKind::kRetry);
+    CHECK(report.error->message.find("this process ends") != std::string::npos);
+  }
+}
+
+TEST_CASE("how long it has been busy is told, over several waits") {
+  const Sandbox sandbox;
+  const Rival rival(sandbox.lock_file());
+  REQUIRE(rival.lock());
+  XtablesLock lock(sandbox.lock_file(), milliseconds(20));
+  const auto busy_for = [&] {
+    const std::string message = lock.acquire().error().message;
+    return std::stoi(message.substr(message.find("busy for ") + 9));
+  };
+  CHECK(busy_for() >= 20);
+  CHECK(busy_for() >= 40);
+  rival.unlock();
+  CHECK(lock.acquire().ok());
+}
+
+TEST_CASE("what is no file is no lock, and is not waited for") {
+  const Sandbox sandbox;
+  for (const std::string make : {"mkdir ", "mkfifo "}) {
+    const std::string path = sandbox.directory() + "/other";
+    must(make + path);
+    const auto guard = XtablesLock(path, std::chrono::hours(1)).acquire();
+    CHECK(guard.ok() == (make == "mkfifo "));  // flock() works on a pipe, for iptables as well
+    if (!guard) CHECK(guard.error().message.find("Is a directory") != std::string::npos);
+    std::filesystem::remove(path);
+  }
+}
+
 TEST_CASE("a lock that comes free within the bound is taken") {
   const Sandbox sandbox;
   const Rival rival(sandbox.lock_file());

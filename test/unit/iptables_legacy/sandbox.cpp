@@ -1,5 +1,7 @@
 #include "test/unit/iptables_legacy/sandbox.h"
 
+#include "hooks/chains/rule_text.h"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -46,13 +48,14 @@ std::string lockless(const std::string& command) {
 }
 
 std::string iptables(TableId id) {
-  return std::string(iptables_command(id.family)) + "-legacy -w 10 -t " +
+  return std::string(chains::iptables_command(id.family)) + "-legacy -w 10 -t " +
          std::string(to_string(id.table));
 }
 
 std::string save(TableId id, bool counters) {
-  const std::string text = must(std::string(iptables_command(id.family)) + "-legacy-save -t " +
-                                std::string(to_string(id.table)) + (counters ? " -c" : ""));
+  const std::string text =
+      must(std::string(chains::iptables_command(id.family)) + "-legacy-save -t " +
+           std::string(to_string(id.table)) + (counters ? " -c" : ""));
   std::istringstream lines(text);
   std::string result;
   for (std::string line; std::getline(lines, line);) {
@@ -62,7 +65,8 @@ std::string save(TableId id, bool counters) {
 }
 
 void restore(TableId id, const std::string& lines) {
-  must(std::string(iptables_command(id.family)) + "-legacy-restore -w 10 --noflush --counters",
+  must(std::string(chains::iptables_command(id.family)) +
+           "-legacy-restore -w 10 --noflush --counters",
        "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
 }
 

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
 #include "hooks/iptables_legacy/observe.h"
+#include "test/support/capabilities.h"
 #include "test/support/denial.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
@@ -45,7 +47,7 @@ DesiredTable chain_of(const std::vector<std::uint16_t>& ports) {
 /// The jumps of a table, each to its chain, which is empty.
 DesiredTable jumps_of(TableId id) {
   DesiredTable desired;
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+  for (const Hook hook : kHooks) {
     const auto chain = hook_chain(id.table, hook);
     if (!chain) continue;
     desired.jumps.push_back(hook);
@@ -73,6 +75,11 @@ bool equal(const ObservedTable& a, const ObservedTable& b) {
          std::ranges::equal(a.hooks, b.hooks, [&](const auto& x, const auto& y) {
            return x.first == y.first && std::ranges::equal(x.second, y.second, equal_hook);
          });
+}
+
+bool exists(TableId id) {
+  const auto answer = iptables_legacy::table_exists(id);
+  return answer.ok() && *answer;
 }
 
 }  // namespace
@@ -148,18 +155,18 @@ TEST_CASE("the jumps stand where the plan puts them, and nothing else of the hoo
   };
   const std::vector<Case> cases = {
       {"empty", {}, "+", "+"},
-      {"missing", {"-s 10.1.0.0/16 -j RETURN", "-j KUBE-A"}, "r+k", "+rk"},
-      {"in place", {"-s 10.1.0.0/16 -j RETURN", "-j OWN", "-j KUBE-A"}, "r+k", "r+k"},
-      {"displaced", {"-j KUBE-A", "-j OWN"}, "+k", "+k"},
+      {"missing", {"-s 10.1.0.0/16 -j RETURN", "-j KUBE-SVC-A"}, "r+k", "+rk"},
+      {"in place", {"-s 10.1.0.0/16 -j RETURN", "-j OWN", "-j KUBE-SVC-A"}, "r+k", "r+k"},
+      {"displaced", {"-j KUBE-SVC-A", "-j OWN"}, "+k", "+k"},
       {"displaced, others between",
-       {"-j KUBE-A", "-s 10.1.0.0/16 -j RETURN", "-j OWN", "-s 10.1.0.0/16 -j RETURN"},
+       {"-j KUBE-SVC-A", "-s 10.1.0.0/16 -j RETURN", "-j OWN", "-s 10.1.0.0/16 -j RETURN"},
        "+krr",
        "+krr"},
-      {"duplicated", {"-j OWN", "-j KUBE-A", "-j OWN", "-j OWN"}, "+k", "+k"},
-      {"with a comment", {"-m comment --comment x -j OWN", "-j KUBE-A"}, "+k", "+k"},
+      {"duplicated", {"-j OWN", "-j KUBE-SVC-A", "-j OWN", "-j OWN"}, "+k", "+k"},
+      {"with a comment", {"-m comment --comment x -j OWN", "-j KUBE-SVC-A"}, "+k", "+k"},
       {"goto", {"-g OWN"}, "+", "+"},
       {"no KUBE jump", {"-s 10.1.0.0/16 -j RETURN", "-j OWN"}, "r+", "r+"},
-      {"goto to KUBE", {"-g KUBE-A", "-j OWN"}, "+g", "+g"},
+      {"goto to KUBE", {"-g KUBE-SVC-A", "-j OWN"}, "+g", "+g"},
   };
   const auto backend = make_legacy_backend(sandbox.options());
   for (const TableId id : kTables) {
@@ -170,7 +177,7 @@ TEST_CASE("the jumps stand where the plan puts them, and nothing else of the hoo
       CAPTURE(to_string(id));
       CAPTURE(std::string(c.name));
       must(iptables(id) + " -F; " + iptables(id) + " -X");
-      std::string lines = ":" + own + " - [0:0]\n:KUBE-A - [0:0]\n";
+      std::string lines = ":" + own + " - [0:0]\n:KUBE-SVC-A - [0:0]\n";
       for (const std::string rule : c.before) {
         std::string text = rule;
         if (const auto at = text.find("OWN"); at != std::string::npos) text.replace(at, 3, own);
@@ -187,8 +194,8 @@ TEST_CASE("the jumps stand where the plan puts them, and nothing else of the hoo
       for (const char c_rule : std::string(filter ? c.filter : c.nat)) {
         expected += "-A " + hook + ' ';
         if (c_rule == '+') expected += "-j " + own;
-        if (c_rule == 'k') expected += "-j KUBE-A";
-        if (c_rule == 'g') expected += "-g KUBE-A";
+        if (c_rule == 'k') expected += "-j KUBE-SVC-A";
+        if (c_rule == 'g') expected += "-g KUBE-SVC-A";
         if (c_rule == 'r') expected += "-s " + source + " -j RETURN";
         expected += '\n';
       }
@@ -229,8 +236,10 @@ TEST_CASE("a table looks the same read raw and read through libiptc") {
   const std::vector<std::string> tables = {
       "",
       ":NMANAGER_EMPTY - [0:0]\n",
-      ":NMANAGER_A - [0:0]\n:KUBE-A - [0:0]\n[3:4] -A OUTPUT -j KUBE-A\n[5:6] -A NMANAGER_A -p tcp "
-      "-j RETURN\n[8:9] -A NMANAGER_A -p tcp\n-A NMANAGER_A -j ACCEPT\n-A NMANAGER_A -j KUBE-A\n",
+      ":NMANAGER_A - [0:0]\n:KUBE-SVC-A - [0:0]\n[3:4] -A OUTPUT -j KUBE-SVC-A\n[5:6] -A "
+      "NMANAGER_A -p tcp "
+      "-j RETURN\n[8:9] -A NMANAGER_A -p tcp\n-A NMANAGER_A -j ACCEPT\n-A NMANAGER_A -j "
+      "KUBE-SVC-A\n",
       ":NMANAGER_OUTPUT - [0:0]\n:NMANAGER_INPUT - [0:0]\n-A OUTPUT\n-A OUTPUT -j NMANAGER_OUTPUT\n"
       "-A OUTPUT -p udp -j NMANAGER_OUTPUT\n-A INPUT -j NMANAGER_INPUT\n"
       "-A NMANAGER_OUTPUT -m addrtype --dst-type LOCAL -j RETURN\n",
@@ -285,9 +294,9 @@ TEST_CASE("a rule that another wrote into a chain of ours is seen, but not as ou
 }
 
 TEST_CASE("a chain with our prefix and a name that we could not write is a stranger's") {
-  CHECK(iptables_legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(19, 'X')));
-  CHECK(!iptables_legacy::ObservedBuilder::wants_chain("NMANAGER_" + std::string(20, 'X')));
-  CHECK(!iptables_legacy::ObservedBuilder::wants_chain("KUBE-SERVICES"));
+  CHECK(is_own_chain("NMANAGER_" + std::string(19, 'X')));
+  CHECK(!is_own_chain("NMANAGER_" + std::string(20, 'X')));
+  CHECK(!is_own_chain("KUBE-SERVICES"));
 }
 
 TEST_CASE("a rival without the lock makes the commit try again, whichever way we read") {
@@ -343,7 +352,7 @@ TEST_CASE("a table that does not exist is absent, and stays so") {
     REQUIRE(!transaction.ok());
     CHECK(transaction.error().kind == ErrorKind::kAbsent);
     CHECK(transaction.error().message.find(to_string(id)) != std::string::npos);
-    CHECK(!legacy_table_exists(id));
+    CHECK(!exists(id));
     const auto stamp = backend->kube_stamp(id.family);
     REQUIRE(stamp.ok());
     CHECK(*stamp == 0);
@@ -352,17 +361,17 @@ TEST_CASE("a table that does not exist is absent, and stays so") {
     CHECK(*sum == KubeChecksum{});
   }
   (void)watch->drain();
-  for (const TableId id : kTables) CHECK(!legacy_table_exists(id));
+  for (const TableId id : kTables) CHECK(!exists(id));
   CHECK(must("cat /proc/net/ip_tables_names /proc/net/ip6_tables_names") == "");
 
   must(iptables(kNat4) + " -S");
-  CHECK(legacy_table_exists(kNat4));
-  CHECK(!legacy_table_exists(kFilter4));
+  CHECK(exists(kNat4));
+  CHECK(!exists(kFilter4));
   CHECK(backend->begin(kNat4).ok());
   CHECK(!backend->begin(kFilter4).ok());
   options.create_tables = true;
   CHECK(make_legacy_backend(options)->begin(kFilter4).ok());
-  CHECK(legacy_table_exists(kFilter4));
+  CHECK(exists(kFilter4));
 }
 
 TEST_CASE("what the kernel refuses is told by name") {
@@ -403,7 +412,7 @@ TEST_CASE("what the kernel refuses is told by name") {
        "the kernel lacks match \"comment\" revision 0"},
       {"other",
        {{Call::kSetsockopt, IPT_SO_SET_REPLACE, EINVAL}},
-       ErrorKind::kUnsupported,
+       ErrorKind::kUnavailable,
        "refused"},
   };
   for (const Case& c : cases) {
@@ -414,8 +423,8 @@ TEST_CASE("what the kernel refuses is told by name") {
     CHECK(error.message.find("IPv4 nat") != std::string::npos);
     CHECK(error.message.find(c.message) != std::string::npos);
   }
-  // The kernel's own word: DNAT belongs into nat.
-  CHECK(commit_dnat(kFilter4).kind == ErrorKind::kUnsupported);
+  // The kernel's own word: DNAT belongs into nat. That is EINVAL, which proves nothing.
+  CHECK(commit_dnat(kFilter4).kind == ErrorKind::kUnavailable);
 }
 
 TEST_CASE("what cannot be read is told by name") {
@@ -470,6 +479,29 @@ TEST_CASE("the kernel's extensions are asked for by revision") {
     CHECK(socket->has({"DNAT", 2, true}));
     CHECK(!socket->has({"DNAT", 9, true}));
     CHECK(!socket->has({"comment", 0, true}));
+  }
+}
+
+TEST_CASE("a table that stands and may not be touched is denied, with the capability, not absent") {
+  for (const auto& [capability, name] :
+       {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
+    const Sandbox sandbox;
+    if (!sandbox.usable()) return;
+    must(iptables(kNat4) + " -S");
+    LegacyOptions options = sandbox.options();
+    options.create_tables = false;
+    bool ran = false;
+    in_thread_without(static_cast<unsigned>(capability), [&] {
+      const auto backend = make_legacy_backend(options);
+      for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
+        REQUIRE(report.error.has_value());
+        if (report.error->kind == ErrorKind::kAbsent) continue;
+        CHECK(report.error->kind == ErrorKind::kDenied);
+        CHECK(report.error->message.find(name) != std::string::npos);
+        ran = true;
+      }
+    });
+    CHECK(ran);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <sstream>
 
 #include "hooks/chains/rule_text.h"
@@ -132,7 +133,7 @@ void write_rules(Netlink& netlink, TableId id, const std::vector<Rule>& rules) {
   const auto generation = netlink.generation();
   REQUIRE(generation.ok());
   Batch batch(*generation);
-  Writer writer(batch, id);
+  ChainWriter writer(batch, id);
   for (const Rule& rule : rules) writer.insert_rule("NMANAGER_OURS", rule, std::nullopt);
   batch.finish();
   const auto errors = netlink.send(batch);

@@ -11,6 +11,7 @@
 #include "hooks/netlink/objects.h"
 #include "hooks/chains/sync.h"
 #include "hooks/iptables_nft/codec.h"
+#include "hooks/netlink/objects.h"
 #include "test/unit/iptables_nft/rival.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
@@ -51,12 +52,12 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
   std::thread rival_thread([&] {
     Rival rival(kNat4);
     for (int round = 0; round < kRounds; ++round) {
-      rival.commit([&](Writer& writer) {
+      rival.commit([&](ChainWriter& writer) {
         const auto rules = handles(rival.netlink(), "PREROUTING");
         if (rules.empty()) return;
         writer.insert_rule("PREROUTING", jump_to("KUBE-SERVICES"), rules.front());
         writer.insert_rule("THEIRS", jump_to("KUBE-SERVICES"), std::nullopt);
-        if (round % 5 == 0) writer.flush_chain(ChainName("NMANAGER_CONTENT"));
+        if (round % 5 == 0) writer.flush_chain("NMANAGER_CONTENT");
       });
       ++added;
       std::this_thread::yield();
@@ -98,7 +99,7 @@ TEST_CASE("a dump that a commit interrupts says so, and is not believed") {
   // Each transaction adds the same number of rules: a torn read would show part of one.
   constexpr std::size_t kStep = 100;
   const auto grow = [&](Rival& rival) {
-    rival.commit([](Writer& w) {
+    rival.commit([](ChainWriter& w) {
       for (std::size_t i = 0; i < kStep; ++i) w.insert_rule("LONG", jump_to("OTHER"), std::nullopt);
     });
   };

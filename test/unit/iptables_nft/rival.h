@@ -18,7 +18,7 @@ class Rival {
   explicit Rival(TableId id) : id_(id) {}
 
   /// One transaction on the current generation, tried until it is applied; the number of tries.
-  int commit(const std::function<void(iptables_nft::Writer&)>& write) {
+  int commit(const std::function<void(iptables_nft::ChainWriter&)>& write) {
     for (int tries = 1;; ++tries) {
       const auto generation = netlink_.generation();
       REQUIRE(generation.ok());
@@ -29,9 +29,9 @@ class Rival {
 
   /// False: somebody was faster.
   bool attempt(netlink::Generation generation,
-               const std::function<void(iptables_nft::Writer&)>& write) {
+               const std::function<void(iptables_nft::ChainWriter&)>& write) {
     netlink::Batch batch(generation);
-    iptables_nft::Writer writer(batch, id_);
+    iptables_nft::ChainWriter writer(batch, id_);
     write(writer);
     batch.finish();
     const auto errors = netlink_.send(batch);

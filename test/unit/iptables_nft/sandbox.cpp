@@ -10,14 +10,15 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <sstream>
 
-#include "hooks/netlink/objects.h"
 #include "hooks/chains/rule_text.h"
 #include "hooks/iptables_nft/observe.h"
+#include "hooks/netlink/objects.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
@@ -25,11 +26,12 @@ using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 
 std::string iptables(TableId id) {
-  return std::string(iptables_command(id.family)) + "-nft -t " + std::string(to_string(id.table));
+  return std::string(chains::iptables_command(id.family)) + "-nft -t " +
+         std::string(to_string(id.table));
 }
 
 std::string save(TableId id, bool counters) {
-  const std::string text = must(std::string(iptables_command(id.family)) + "-nft-save -t " +
+  const std::string text = must(std::string(chains::iptables_command(id.family)) + "-nft-save -t " +
                                 std::string(to_string(id.table)) + (counters ? " -c" : ""));
   CHECK_MESSAGE(text.find("incompatible") == std::string::npos, text);
   std::istringstream lines(text);
@@ -41,7 +43,7 @@ std::string save(TableId id, bool counters) {
 }
 
 void restore(TableId id, const std::string& lines) {
-  must(std::string(iptables_command(id.family)) + "-nft-restore --noflush --counters",
+  must(std::string(chains::iptables_command(id.family)) + "-nft-restore --noflush --counters",
        "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
 }
 
@@ -104,7 +106,7 @@ DesiredTable desired(TableId id) {
   }
   const ChainName last("NMANAGER_CONTENT");
   table.chains[last] = {content};
-  for (const Hook hook : {Hook::kPrerouting, Hook::kInput, Hook::kOutput}) {
+  for (const Hook hook : kHooks) {
     const auto chain = hook_chain(id.table, hook);
     if (!chain) continue;
     table.jumps.push_back(hook);

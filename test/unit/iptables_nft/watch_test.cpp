@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "hooks/chains/sync.h"
-#include "hooks/iptables_nft/session.h"
+#include "hooks/iptables_nft/chain_cache.h"
 #include "test/unit/iptables_nft/rival.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
@@ -206,7 +206,7 @@ TEST_CASE("a renamed chain and, without events, a new one are found by the sweep
 TEST_CASE("of a bulk writer's messages only the end of the transaction comes through") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
-  Session session({});
+  ChainCache session({});
   REQUIRE(session.open().ok());
   Events& events = *session.events();
   must("iptables-nft-restore --noflush", "*nat\n:NMANAGER_CONTENT - [0:0]\nCOMMIT\n");
@@ -236,7 +236,7 @@ TEST_CASE("of a bulk writer's messages only the end of the transaction comes thr
 TEST_CASE("when the queue ran over, nothing is believed any more") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
-  Session session({});
+  ChainCache session({});
   REQUIRE(session.open().ok());
   const auto [nft, watch] = backend();
   const DesiredTable wanted = desired(kNat4);
@@ -247,14 +247,14 @@ TEST_CASE("when the queue ran over, nothing is believed any more") {
   REQUIRE(session.events()->counts().lost == 0);
 
   Rival rival(kNat4);
-  rival.commit([](Writer& writer) { writer.create_chain(ChainName("THEIRS")); });
+  rival.commit([](ChainWriter& writer) { writer.create_chain("THEIRS"); });
   for (int i = 0; i < 5000; ++i) {
-    rival.commit([](Writer& writer) {
-      writer.flush_chain(ChainName("THEIRS"));
+    rival.commit([](ChainWriter& writer) {
+      writer.flush_chain("THEIRS");
       writer.insert_rule("THEIRS", jump_to("NMANAGER_CONTENT"), std::nullopt);
     });
   }
-  rival.commit([](Writer& writer) { writer.flush_chain(ChainName("NMANAGER_CONTENT")); });
+  rival.commit([](ChainWriter& writer) { writer.flush_chain("NMANAGER_CONTENT"); });
   session.events()->receive();
   CHECK(session.events()->counts().lost > 0);  // the same has happened to the watch
   bool hint = false;

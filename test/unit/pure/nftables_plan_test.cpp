@@ -11,9 +11,6 @@
 #include "hooks/nftables/text.h"
 
 namespace nmanager::nftables {
-using namespace nmanager::chains;
-using namespace nmanager::conntrack;
-using namespace nmanager::nftables;
 namespace {
 
 using Random = std::mt19937;
@@ -67,23 +64,12 @@ class Model {
   Observed table;
 
   void apply(const Plan& plan) {
-    if (plan.delete_table || plan.replace_table) {
-      REQUIRE(table.exists);
-      table = {};
+    if (!plan.evictions.empty()) REQUIRE(table.exists);
+    for (const auto* steps : {&plan.evictions, &plan.steps}) {
+      for (const Step& step : *steps) {
+        std::visit([&](const auto& object) { change(step.verb, object); }, step.object);
+      }
     }
-    if (plan.delete_table) return;
-    if (plan.create_table) {
-      REQUIRE_FALSE(table.exists);
-      table.exists = true;
-    }
-    REQUIRE((plan.empty() || table.exists));
-    if (plan.wake_table) table.dormant = false;
-    remove(plan);
-    for (const SetPlan& set : plan.sets) change(set);
-    for (const ChainPlan& chain : plan.chains) {
-      if (chain.make != Make::kDelete) add(chain);
-    }
-    for (const RuleEdits& edits : plan.rules) insert(edits);
     check_references();
   }
 
@@ -109,7 +95,8 @@ class Model {
     table.dormant = one_in(random, 10);
     table.old_layout = one_in(random, 30);
     if (one_in(random, 6)) table.chains["stranger"].rules.push_back({{}, {}, ++next_, 0});
-    if (one_in(random, 6)) table.sets["stranger"];
+    if (one_in(random, 6)) table.sets["stranger"].is_map = true;
+    if (one_in(random, 6)) table.others.assign(1, {1, "stranger"});
     for (auto& [name, chain] : table.chains) {
       if (one_in(random, 4)) std::ranges::shuffle(chain.rules, random);
       if (one_in(random, 4) && !chain.rules.empty()) chain.rules.pop_back();
@@ -128,69 +115,77 @@ class Model {
   }
 
  private:
-  static bool stands_in(const Ruleset& ruleset, const Rule& rule) {
+  static bool stands_in(const Ruleset& ruleset, const NativeRule& rule) {
     return std::ranges::any_of(ruleset.chains, [&](const auto& chain) {
       return std::ranges::find(chain.second, rule) != chain.second.end();
     });
   }
 
-  void remove(const Plan& plan) {
-    for (const RuleEdits& edits : plan.rules) {
-      for (const auto& step : edits.steps) {
-        const auto* rule = std::get_if<Remove>(&step);
-        if (rule == nullptr) continue;
-        auto& rules = table.chains.at(edits.chain).rules;
-        const auto found = std::ranges::find(rules, rule->ref, &ObservedRule::ref);
-        REQUIRE(found != rules.end());
-        rules.erase(found);
-      }
-    }
-    for (const ChainPlan& chain : plan.chains) {
-      if (chain.make != Make::kCreate) REQUIRE(table.chains.erase(chain.chain) == 1);
-    }
-    for (const SetPlan& set : plan.sets) {
-      if (set.make == Make::kDelete || set.make == Make::kReplace) {
-        REQUIRE(table.sets.erase(set.name) == 1);
-      }
+  void change(Verb verb, const OwnTable& own) {
+    REQUIRE(table.exists == (own.exists || verb == Verb::kDelete));
+    if (!own.exists) table = {};
+    table.exists = verb == Verb::kAdd;
+    table.dormant = false;
+  }
+
+  void change(Verb verb, const ChainObject& chain) {
+    if (verb == Verb::kAdd) {
+      REQUIRE(table.chains.emplace(chain.name, ObservedChain{chain.base, false, {}}).second);
+    } else if (verb == Verb::kFlush) {
+      table.chains.at(chain.name).rules.clear();
+    } else {
+      REQUIRE(table.chains.at(chain.name).rules.empty());
+      table.chains.erase(chain.name);
     }
   }
 
-  void change(const SetPlan& plan) {
-    if (plan.make == Make::kDelete) return;
-    if (plan.make != Make::kStay) REQUIRE(table.sets.emplace(plan.name, ObservedSet{}).second);
-    ObservedSet& set = table.sets.at(plan.name);
-    Elements elements = plan.flush ? Elements{} : *set.elements;
-    for (const Element& element : plan.remove) {
-      const auto found = std::ranges::find(elements, element);
-      REQUIRE(found != elements.end());
-      elements.erase(found);
+  void change(Verb verb, const RuleObject& object) {
+    auto& rules = table.chains.at(object.chain).rules;
+    auto place = rules.end();
+    if (object.ref) {
+      place = std::ranges::find(rules, *object.ref, &ObservedRule::ref);
+      REQUIRE(place != rules.end());
     }
-    for (const Element& element : plan.add) {
-      REQUIRE(std::ranges::find(elements, element) == elements.end());
-      elements.push_back(element);
+    if (verb == Verb::kAdd) {
+      rules.insert(place, {object.rule, object.rule->part, ++next_, 0});
+    } else {
+      rules.erase(place);
+    }
+  }
+
+  void change(Verb verb, const SetObject& set) {
+    if (verb == Verb::kAdd) {
+      REQUIRE(table.sets.emplace(set.name, ObservedSet{}).second);
+      table.sets.at(set.name).is_map = set.is_map;
+    } else if (verb == Verb::kFlush) {
+      table.sets.at(set.name).elements = std::make_shared<const Elements>();
+      table.sets.at(set.name).strange = false;
+    } else {
+      REQUIRE(table.sets.erase(set.name) == 1);
+    }
+  }
+
+  void change(Verb verb, const ElementsObject& some) {
+    ObservedSet& set = table.sets.at(name_of(some.set));
+    Elements elements = *set.elements;
+    for (const Element& element : some.elements) {
+      const auto found = std::ranges::find(elements, element);
+      REQUIRE((found == elements.end()) == (verb == Verb::kAdd));
+      if (verb == Verb::kAdd) {
+        elements.push_back(element);
+      } else {
+        elements.erase(found);
+      }
     }
     std::ranges::sort(elements);
-    set = {true, false, std::make_shared<const Elements>(elements)};
+    set.elements = std::make_shared<const Elements>(elements);
   }
 
-  void add(const ChainPlan& plan) {
-    REQUIRE(table.chains.emplace(plan.chain, ObservedChain{plan.base, false, {}}).second);
-  }
-
-  void insert(const RuleEdits& edits) {
-    auto& rules = table.chains.at(edits.chain).rules;
-    for (std::size_t i = 0; i < edits.steps.size(); ++i) {
-      const auto* insert = std::get_if<InsertOf<Rule>>(&edits.steps[i]);
-      if (insert == nullptr) continue;
-      auto before = rules.end();
-      for (std::size_t next = i; next < edits.steps.size() && before == rules.end(); ++next) {
-        if (const auto* keep = std::get_if<Keep>(&edits.steps[next])) {
-          before = std::ranges::find(rules, keep->ref, &ObservedRule::ref);
-          REQUIRE(before != rules.end());
-        }
-      }
-      rules.insert(before, {insert->rule, insert->rule.part, ++next_, 0});
-    }
+  void change(Verb verb, const OtherObject& object) {
+    REQUIRE(verb == Verb::kDelete);
+    REQUIRE(std::erase_if(table.others, [&](const OtherObject& other) {
+              return other.name == object.name && other.type == object.type;
+            }) == 1);
   }
 
   /// What the kernel would refuse: a rule that names a chain or a set that is not there.
@@ -207,7 +202,7 @@ class Model {
   }
 
   RuleRef next_ = 0;
-  std::map<RuleRef, Rule> hidden_;
+  std::map<RuleRef, NativeRule> hidden_;
 };
 
 std::vector<RuleRef> refs_of(const Observed& table, const Wanted& left_out) {
@@ -233,7 +228,7 @@ TEST_CASE("native plan: apply(plan(wanted, observed)) is what is wanted, for ran
       model.forget_meaning(wanted);
       const bool chains_are_right = std::ranges::none_of(model.table.chains, [](const auto& chain) {
         return chain.first.starts_with("NMANAGER") &&
-               (chain.second.drops || chain.second.base != base_of(ChainName(chain.first)));
+               (chain.second.drops || chain.second.base != base_of(chain.first));
       });
       const auto left_alone = refs_of(model.table, wanted);
       const bool keeps = chains_are_right && !model.table.old_layout;
@@ -262,7 +257,7 @@ TEST_CASE(
   const Wanted wanted{{part, std::make_shared<const Ruleset>(render(part, spec))}};
   Model model;
   const Plan first = make_plan(wanted, model.table);
-  CHECK(first.create_table);
+  CHECK(first.table == TableFate::kMade);
   const UdpChange change = udp_change(part, wanted, model.table, first);
   CHECK(change.before.empty());
   CHECK(change.after.size() == 1);  // the node's half: there is no pod CIDR
@@ -273,7 +268,7 @@ TEST_CASE(
   CHECK(make_plan(wanted, model.table).empty());
   const Wanted nothing{{part, std::make_shared<const Ruleset>()}};
   const Plan last = make_plan(nothing, model.table);
-  CHECK(last.delete_table);
+  CHECK(last.table == TableFate::kDeleted);
   CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // whoever it was
 }
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <random>
 
@@ -113,6 +114,21 @@ TEST_CASE("placement: where a jump goes, and which one may stay") {
        {"OWN", "ALTERED", "KUBE"},
        {"OWN", "KUBE"},
        {"jump_duplicated", "jump_altered"}},
+      {"a jump to another chain of ours",
+       kNat4,
+       {"STRAY", "OWN", "KUBE"},
+       {"OWN", "KUBE"},
+       {"jump_left_over"}},
+      {"ours was renamed",
+       kNat4,
+       {"a", "STRAY", "KUBE"},
+       {"a", "OWN", "KUBE"},
+       {"jump_missing", "jump_left_over"}},
+      {"kube-router on top",
+       kFilter4,
+       {"KUBE-ROUTER-INPUT", "OWN", "KUBE"},
+       {"KUBE-ROUTER-INPUT", "OWN", "KUBE"},
+       {}},
       {"a goto is altered", kNat4, {"GOTO", "KUBE"}, {"OWN", "KUBE"}, {"jump_altered"}},
       {"filter on top", kFilter4, {"a", "KUBE"}, {"OWN", "a", "KUBE"}, {"jump_missing"}},
       {"filter displaced",
@@ -140,6 +156,11 @@ TEST_CASE("placement: where a jump goes, and which one may stay") {
       for (const std::string& rule : c.before) {
         if (rule == "OWN") {
           kernel.append(c.id, hook, jump(own.c_str()));
+        } else if (rule == "STRAY") {
+          kernel.add_chain(c.id, "NMANAGER_OLD");
+          kernel.append(c.id, hook, jump("NMANAGER_OLD"));
+        } else if (rule == "KUBE-ROUTER-INPUT") {
+          kernel.append(c.id, hook, "-j " + rule);
         } else if (rule == "GOTO") {
           kernel.append(c.id, hook, jump(own.c_str(), true));
         } else if (rule == "ALTERED") {

@@ -2,6 +2,7 @@
 // happens, nobody's change is lost, and once it is quiet ours is in place.
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <functional>
 #include <random>
 #include <string>

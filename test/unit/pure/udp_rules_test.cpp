@@ -1,5 +1,8 @@
 // Which UDP flows have to begin anew when a nat table changes.
 #include "hooks//conntrack/stale_flows.h"
+
+#include <cstdint>
+
 #include "hooks/chains/udp_change.h"
 
 #include <doctest/doctest.h>

@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "hooks/chains/rule_text.h"
 #include "hooks/values/hash.h"
+#include "hooks/values/kube_chain.h"
 #include "hooks/values/table.h"
 
 using namespace nmanager;
@@ -195,4 +197,48 @@ TEST_CASE("only the hooks we need have a chain of ours") {
   CHECK(hook_chain(Table::kNat, Hook::kPrerouting)->str() == "NMANAGER_PREROUTING");
   CHECK(hook_chain(Table::kNat, Hook::kOutput)->str() == "NMANAGER_OUTPUT");
   CHECK_FALSE(hook_chain(Table::kNat, Hook::kInput));
+  CHECK_FALSE(hook_chain(Table::kFilter, Hook::kForward));
+  for (const Table table : {Table::kFilter, Table::kNat}) {
+    for (const Hook hook : hooks_of(table)) {
+      CHECK(hook_chain(table, hook)->str() == "NMANAGER_" + std::string(to_string(hook)));
+    }
+  }
+}
+
+TEST_CASE("chains of kube-proxy and kubelet, and those of strangers that look like them") {
+  for (const std::string_view name : {"KUBE-SERVICES",
+                                      "KUBE-NODEPORTS",
+                                      "KUBE-POSTROUTING",
+                                      "KUBE-FORWARD",
+                                      "KUBE-FIREWALL",
+                                      "KUBE-PROXY-FIREWALL",
+                                      "KUBE-EXTERNAL-SERVICES",
+                                      "KUBE-MARK-MASQ",
+                                      "KUBE-MARK-DROP",
+                                      "KUBE-NODE-PORT",
+                                      "KUBE-LOAD-BALANCER",
+                                      "KUBE-SOURCE-RANGES-FIREWALL",
+                                      "KUBE-IPVS-FILTER",
+                                      "KUBE-IPVS-OUT-FILTER",
+                                      "KUBE-PROXY-CANARY",
+                                      "KUBE-KUBELET-CANARY",
+                                      "KUBE-IPTABLES-HINT",
+                                      "KUBE-SVC-TCOU7JCQXEZGVUNU",
+                                      "KUBE-SVL-TCOU7JCQXEZGVUNU",
+                                      "KUBE-SEP-IT2ZTR26TO4XFPTO",
+                                      "KUBE-FW-TCOU7JCQXEZGVUNU",
+                                      "KUBE-EXT-TCOU7JCQXEZGVUNU",
+                                      "KUBE-XLB-TCOU7JCQXEZGVUNU"}) {
+    CAPTURE(std::string(name));
+    CHECK(is_kube_chain(name));
+    CHECK_FALSE(is_own_chain(name));
+  }
+  for (const std::string_view name :
+       {"KUBE-ROUTER-INPUT", "KUBE-ROUTER-FORWARD", "KUBE-ROUTER-OUTPUT", "KUBE-ROUTER-SERVICES",
+        "KUBE-POD-FW-2GFVFWJFUPXSBE5C", "KUBE-NWPLCY-DEFAULT", "KUBE-NWPLCY-YHM4QK5ZLQ7PWCJ2",
+        "KUBE-SVC-", "KUBE-SVC-a", "KUBE-SERVICES-X", "KUBE-", "KUBE", "", "kube-services",
+        "KUBE-IPVS-IPS", "NMANAGER_INPUT", "X-KUBE-SERVICES"}) {
+    CAPTURE(std::string(name));
+    CHECK_FALSE(is_kube_chain(name));
+  }
 }

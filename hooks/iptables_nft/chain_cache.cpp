@@ -1,4 +1,4 @@
-#include "hooks/iptables_nft/session.h"
+#include "hooks/iptables_nft/chain_cache.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -39,61 +39,45 @@ int chain_attribute(const nlmsghdr& message) {
 
 }  // namespace
 
-Session::Session(NftOptions options) : options_(options) {
+ChainCache::ChainCache(NftOptions options)
+    : Session(options.poll_only, netlink::own_chain_filter), options_(options) {
   for (const TableId id : kTables) chains_.emplace(id, id);
 }
 
-Status Session::open() {
-  const auto generation = netlink_.generation();
-  if (!generation) return generation.error();
-  if (options_.poll_only) return {};
-  netlink::Events::Handlers handlers;
-  handlers.touched = [this](const nlmsghdr& message) { touched(message); };
-  handlers.filter = netlink::own_chain_filter;
-  handlers.lost = [this] { forget(); };
-  events_.emplace(netlink_, own_, std::move(handlers));
-  return events_->open();
-}
-
-void Session::touched(const nlmsghdr& message) {
+void ChainCache::touched(const nlmsghdr& message) {
   const int attribute = chain_attribute(message);
   if (attribute == 0) return;
   const netlink::Attributes attributes(message);
   const std::string_view chain = attributes.text(attribute);
   // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE are the same number.
   const auto table = table_of(message, attributes.text(NFTA_RULE_TABLE));
-  if (table && is_own_chain(chain)) chains(*table).doubt(chain);
+  if (!table || !is_own_chain(chain)) return;
+  OwnChains& known = chains(*table);
+  // Perhaps one of ours was renamed: the old name is gone then, and rules that jump to it have
+  // changed, which no event tells.
+  if (NFNL_MSG_TYPE(message.nlmsg_type) == NFT_MSG_NEWCHAIN && !known.knows(chain)) known.forget();
+  known.doubt(chain);
 }
 
-void Session::catch_up(TableId id, netlink::Generation generation) {
-  if (events_) {
-    if (!events_->caught_up(generation)) forget();
-    return;
-  }
+void ChainCache::doubt_since_proven(TableId id, netlink::Generation generation) {
+  if (events() != nullptr) return;
   const auto before = proven_.find(id);
-  if (before != proven_.end() && own_.all_own(before->second, generation)) return;
+  if (before != proven_.end() && own().all_own(before->second, generation)) return;
   if (chains(id).size() <= kReadAlways) chains(id).doubt_all();
   static_cast<void>(chains(id).list_again_in_time(std::chrono::steady_clock::now()));
 }
 
-void Session::add_own(TableId id, netlink::Generation generation) {
-  own_.add(generation);
-  proven(id, generation);
-  // Takes our own NEWGEN off the queue, so that it wakes nobody.
-  if (events_) events_->receive();
-}
-
-void Session::forget() {
+void ChainCache::forget() {
   for (auto& entry : chains_) entry.second.forget();
 }
 
-void Session::sweep_all() {
-  for (auto& entry : chains_) entry.second.sweep_all(!events_);
+void ChainCache::sweep_all() {
+  for (auto& entry : chains_) entry.second.sweep_all(events() == nullptr);
 }
 
-bool Session::sweep(std::size_t count) {
+bool ChainCache::sweep(std::size_t count) {
   bool found = false;
-  for (auto& entry : chains_) found = entry.second.sweep(netlink_, count) || found;
+  for (auto& entry : chains_) found = entry.second.sweep(netlink(), count) || found;
   return found;
 }
 

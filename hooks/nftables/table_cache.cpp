@@ -1,10 +1,12 @@
-#include "hooks/nftables/session.h"
+#include "hooks/nftables/table_cache.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
 namespace nmanager::nftables {
@@ -12,25 +14,15 @@ namespace nmanager::nftables {
 namespace {
 
 constexpr int kRest = 100;  // times its own duration
-const std::string kDropChain = "NMANAGER_DROP_INVALID_INPUT";
 
 }  // namespace
 
-Status Session::open() {
-  const auto generation = netlink_.generation();
-  if (!generation) return generation.error();
-  if (options_.poll_only) return {};
-  netlink::Events::Handlers handlers;
-  handlers.touched = [this](const nlmsghdr& message) { touched(message); };
-  handlers.lost = [this] { forget(); };
-  handlers.filter = [](std::uint32_t own_port, std::size_t messages) {
-    return netlink::table_filter(kTableName, own_port, messages);
-  };
-  events_.emplace(netlink_, own_, std::move(handlers));
-  return events_->open();
-}
+TableCache::TableCache(NftablesOptions options)
+    : Session(options.poll_only, [](std::uint32_t own_port, std::size_t messages) {
+        return netlink::table_filter(kTableName, own_port, messages);
+      }) {}
 
-void Session::touched(const nlmsghdr& message) {
+void TableCache::touched(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(nfgenmsg)) return;
   const auto* const generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message));
   const netlink::Attributes attributes(message);
@@ -58,15 +50,12 @@ void Session::touched(const nlmsghdr& message) {
   }
 }
 
-void Session::catch_up(netlink::Generation generation) {
-  if (events_) {
-    if (!events_->caught_up(generation)) forget();
-    return;
-  }
-  if (!proven_ || !own_.all_own(*proven_, generation)) doubt_structure();
+void TableCache::doubt_since_proven(netlink::Generation generation) {
+  if (events() != nullptr) return;
+  if (!proven_ || !own().all_own(*proven_, generation)) doubt_structure();
 }
 
-bool Session::sweep(std::size_t /*count*/) {
+bool TableCache::sweep(std::size_t /*count*/) {
   if (!sweep_due_ || Clock::now() - swept_at_ < kRest * sweep_cost_) return false;
   sweep_due_ = false;
   sweep_cost_ = {};
@@ -74,27 +63,30 @@ bool Session::sweep(std::size_t /*count*/) {
   return true;
 }
 
-Status Session::refresh(bool counters) {
+Status TableCache::refresh(bool counters) {
   if (structure_doubtful_) {
-    auto structure = read_structure(netlink_);
+    auto structure = read_structure(netlink());
     if (!structure) return structure.error();
     structure_ = std::move(*structure);
     structure_doubtful_ = false;
+    ++structure_reads_;
     return {};
   }
-  const auto chain = structure_.chains.find(kDropChain);
-  if (!counters || chain == structure_.chains.end()) return {};
-  auto rules = read_chain(netlink_, kDropChain);
-  if (!rules) return rules.error();
-  chain->second.rules = std::move(*rules);
+  if (!counters) return {};
+  for (auto& [name, chain] : structure_.chains) {
+    if (std::ranges::none_of(chain.rules, &DumpedRule::counts)) continue;
+    auto rules = read_chain(netlink(), name);
+    if (!rules) return rules.error();
+    chain.rules = std::move(*rules);
+  }
   return {};
 }
 
-Result<KnownElements> Session::elements(const SetId& id) {
+Result<KnownElements> TableCache::elements(const SetId& id) {
   const auto known = known_.find(id);
   if (known != known_.end()) return known->second;
   const auto start = Clock::now();
-  auto dumped = read_elements(netlink_, id);
+  auto dumped = read_elements(netlink(), id);
   if (!dumped) return dumped.error();
   swept_at_ = Clock::now();
   sweep_cost_ += swept_at_ - start;
@@ -104,14 +96,7 @@ Result<KnownElements> Session::elements(const SetId& id) {
   return fresh;
 }
 
-void Session::committed(netlink::Generation generation) {
-  own_.add(generation);
-  proven(generation);
-  // Takes our own NEWGEN off the queue, so that it wakes nobody.
-  if (events_) events_->receive();
-}
-
-void Session::forget() {
+void TableCache::forget() {
   doubt_structure();
   known_.clear();
 }

@@ -3,13 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 
-#include "hooks/netlink/events.h"
-#include "hooks/netlink/generation.h"
-#include "hooks/netlink/socket.h"
-#include "hooks/netlink/watch.h"
+#include "hooks/netlink/session.h"
 #include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/observe.h"
 
@@ -21,50 +19,39 @@ struct KnownElements {
 };
 
 /// The table as of one generation.
-class Session final : public netlink::WatchedSession {
+class TableCache final : public netlink::Session {
  public:
-  explicit Session(NftablesOptions options) : options_(options) {}
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  explicit TableCache(NftablesOptions options);
 
-  /// kUnsupported, kDenied: there is no working with this kernel.
-  Status open();
-
-  [[nodiscard]] netlink::Netlink& netlink() override { return netlink_; }
-  [[nodiscard]] netlink::Events* events() override { return events_ ? &*events_ : nullptr; }
-  [[nodiscard]] const netlink::OwnGenerations& own() const override { return own_; }
-
-  /// Takes in what others did up to `generation`: what they touched is doubtful afterwards.
-  void catch_up(netlink::Generation generation);
+  /// Where no event tells: takes what others may have done up to `generation` as doubtful.
+  void doubt_since_proven(netlink::Generation generation);
   /// Reads what is doubtful; the drop rules' counters are fresh when `counters`.
   Status refresh(bool counters);
   [[nodiscard]] const Structure& structure() const { return structure_; }
+  /// How often it was read: while this stays, nobody has touched it.
+  [[nodiscard]] std::uint64_t structure_reads() const { return structure_reads_; }
   /// The set stands as it has to be made.
   [[nodiscard]] Result<KnownElements> elements(const SetId& id);
 
   /// Everything was read as of that generation.
   void proven(netlink::Generation generation) { proven_ = generation; }
-  /// A commit of ours was applied.
-  void committed(netlink::Generation generation);
   void doubt_structure() { structure_doubtful_ = true; }
   void know(const SetId& id, SharedElements elements) { known_[id] = {std::move(elements), false}; }
   void doubt(const SetId& id) { known_.erase(id); }
-  void forget();
+  void forget() override;
 
-  void sweep_all() override { sweep_due_ = !events_; }
+  void sweep_all() override { sweep_due_ = events() == nullptr; }
   bool sweep(std::size_t count) override;
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  void touched(const nlmsghdr& message);
+  void touched(const nlmsghdr& message) override;
+  void overtaken() override { forget(); }
 
-  NftablesOptions options_;
-  netlink::Netlink netlink_;
-  netlink::OwnGenerations own_;
-  std::optional<netlink::Events> events_;
   std::optional<netlink::Generation> proven_;
   bool structure_doubtful_ = true;
+  std::uint64_t structure_reads_ = 0;
   Structure structure_;
   std::map<SetId, KnownElements> known_;
 

@@ -1,0 +1,182 @@
+// What strangers put into the table: it goes, and never holds up what is ours.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "hooks/netlink/socket.h"
+#include "hooks/nftables/write.h"
+#include "test/support/capabilities.h"
+#include "test/unit/nftables/sandbox.h"
+
+namespace nmanager::test {
+using namespace nmanager::nftables;
+
+namespace {
+
+Wishes some_wishes() {
+  Wishes wishes;
+  wishes.addresses = {external("192.0.2.1", "10.96.0.1"), external("2001:db8::1", "fd00:96::1")};
+  return wishes;
+}
+
+/// What strangers do, as commands of nft, each once alone.
+constexpr const char* kIntrusions[] = {
+    // A chain that belongs to its rule (NFT_CHAIN_BINDING).
+    "add rule inet nmanager NMANAGER_INPUT jump { counter; }",
+    "insert rule inet nmanager NMANAGER_DROP_INVALID_INPUT goto { ip saddr 192.0.2.7 accept; }",
+    "add rule inet nmanager NMANAGER_OUTPUT jump { counter; } comment \"IPv4 nat\"",
+    "add chain inet nmanager theirs { jump { counter; }; }",
+    // A map whose elements jump to a chain of ours, one that goes and one that stays.
+    "add map inet nmanager v { type ipv4_addr : verdict; elements = { 192.0.2.7 : jump "
+    "NMANAGER_DROP_INVALID_INPUT }; }",
+    "add chain inet nmanager NMANAGER_OLD; add map inet nmanager v { type ipv4_addr : verdict; "
+    "elements = { 192.0.2.7 : jump NMANAGER_OLD }; }; add rule inet nmanager NMANAGER_INPUT ip "
+    "saddr vmap @v",
+    "add chain inet nmanager NMANAGER_OLD; add rule inet nmanager NMANAGER_INPUT ip saddr vmap { "
+    "192.0.2.7 : jump NMANAGER_OLD }",
+    // Chains that hold one another and ours.
+    "add chain inet nmanager a; add chain inet nmanager b; add rule inet nmanager a jump b; add "
+    "rule "
+    "inet nmanager b jump NMANAGER_DROP_INVALID_INPUT; add rule inet nmanager NMANAGER_INPUT jump "
+    "a",
+    "add chain inet nmanager NMANAGER_OLD; add chain inet nmanager a; add rule inet nmanager a "
+    "jump "
+    "NMANAGER_OLD",
+    // Other objects, used and unused.
+    "add set inet nmanager s { type ipv4_addr; }; add rule inet nmanager NMANAGER_INPUT ip saddr "
+    "@s "
+    "drop",
+    "add counter inet nmanager c; add rule inet nmanager NMANAGER_INPUT counter name \"c\"",
+    "add quota inet nmanager q { over 1 mbytes; }",
+    "add chain inet nmanager a_chain_whose_name_is_longer_than_ours_may_be_at_all",
+};
+
+}  // namespace
+
+TEST_CASE("whatever strangers put into the table is taken out again, and ours put right") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto wanted = goals(some_wishes());
+  for (const char* intrusion : kIntrusions) {
+    for (const bool damaged : {false, true}) {
+      CAPTURE(std::string(intrusion));
+      CAPTURE(damaged);
+      const auto native = native_backend();
+      sync(*native.backend, wanted);
+      const auto table = content();
+      must("nft -f -", intrusion);
+      if (damaged)
+        must("nft 'delete element inet nmanager external_ipv4 { 192.0.2.1 . tcp . 80 }'");
+      const auto reports = native.backend->sync(wanted, {});
+      for (const SyncReport& report : reports) {
+        if (!report.verified) FAIL(report.error->message);
+        CHECK(report.held.empty());
+        CHECK(report.attempts == 1);
+      }
+      CHECK(content() == table);
+      CHECK_FALSE(sync(*native.backend, wanted).committed);
+      // A plan as text does the same, and so does a backend that has not heard of it.
+      must("nft -f -", intrusion);
+      const PlanText plan = native_backend().backend->plan_text(wanted);
+      must("nft -f -", plan.text);
+      CHECK(content() == table);
+      must("nft flush ruleset");
+    }
+  }
+}
+
+TEST_CASE("what cannot be taken out is named once, and does not hold up ours") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  const auto wanted = goals(some_wishes());
+  sync(*native.backend, wanted);
+  // The rule says that it is of IPv4 nat, which is not asked for below: it stays, and holds theirs.
+  must("nft -f -",
+       "add chain inet nmanager theirs; add rule inet nmanager NMANAGER_OUTPUT jump theirs comment "
+       "\"IPv4 nat\"; add set inet nmanager s { type ipv4_addr; }; flush chain inet nmanager "
+       "NMANAGER_INPUT");
+  const std::vector<Goal> filter{wanted.front()};
+  REQUIRE(filter.front().id == TableId{Family::kIpv4, Table::kFilter});
+  for (int i = 0; i < 3; ++i) {
+    const SyncReport report = native.backend->sync(filter, {}).front();
+    if (!report.verified) FAIL(report.error->message);
+    CHECK(report.held.size() == (i == 0 ? 1 : 0));
+    if (i == 0) CHECK(report.held.front().find("theirs") != std::string::npos);
+    if (i == 2) CHECK_FALSE(report.committed);
+    CHECK(listed().find("set s") == std::string::npos);
+    CHECK(listed().find("jump NMANAGER_DROP_INVALID_INPUT comment \"IPv4 filter\"") !=
+          std::string::npos);
+  }
+  CHECK(sync(*native.backend, wanted).committed);
+  CHECK(listed().find("theirs") == std::string::npos);
+}
+
+TEST_CASE(
+    "a table that somebody deletes and makes again all the time: at his end it is put right") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto native = native_backend();
+  const auto wanted = goals(some_wishes());
+  sync(*native.backend, wanted);
+  const auto table = content();
+  std::atomic<bool> ended = false;
+  std::atomic<int> rivals = 0;
+  std::thread rival([&] {
+    netlink::Netlink socket;
+    const auto commit = [&](std::initializer_list<Step> steps) {
+      netlink::Batch batch(0);  // on any generation
+      StepWriter writer(batch);
+      for (const Step& step : steps) writer.write(step);
+      batch.finish();
+      const auto errors = socket.send(batch);
+      if (errors && errors->empty()) ++rivals;
+    };
+    for (int i = 0; i < 3000; ++i) {
+      commit({{Verb::kDelete, OwnTable{}}});
+      commit({{Verb::kAdd, OwnTable{}},
+              {Verb::kAdd, SetObject{"external_ipv4"}},
+              {Verb::kAdd, ChainObject{"NMANAGER_INPUT", base_of("NMANAGER_INPUT")}}});
+      if (i % 4 == 0) std::this_thread::yield();
+    }
+    ended = true;
+  });
+  int verified = 0;
+  int repaired = 0;
+  int overtaken = 0;
+  while (!ended) {
+    for (const SyncReport& report : native.backend->sync(wanted, {})) {
+      ++(report.verified ? verified : overtaken);
+      repaired += report.committed && report.verified ? 1 : 0;
+      if (report.verified) continue;
+      INFO(report.error->message);
+      CHECK(report.error->kind == ErrorKind::kRetry);  // never "the kernel cannot", nor "absent"
+    }
+  }
+  rival.join();
+  MESSAGE(overtaken << " reports overtaken, " << verified << " verified, " << repaired
+                    << " repaired; commits of the rival: " << rivals.load());
+  CHECK(rivals > 1000);
+  CHECK(repaired > 0);
+  sync(*native.backend, wanted);
+  CHECK(content() == table);
+  CHECK_FALSE(sync(*native.backend, wanted).committed);
+}
+
+TEST_CASE("without the capability there is no native backend, and the capability is named") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  bool ran = false;
+  in_thread_without(CAP_NET_ADMIN, [&] {
+    const auto made = make_nftables_backend({});
+    REQUIRE_FALSE(made.ok());
+    CHECK(made.error().kind == ErrorKind::kDenied);
+    CHECK(made.error().message.find("CAP_NET_ADMIN") != std::string::npos);
+    ran = true;
+  });
+  CHECK(ran);
+}
+
+}  // namespace nmanager::test
