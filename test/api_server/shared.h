@@ -29,6 +29,7 @@ struct ApiServer::Shared {
   std::atomic<std::size_t> watches{0};
 
   std::mutex mutex;
+  std::condition_variable requested;
   // All protected by mutex.
   std::deque<Fault> faults;
   std::vector<SeenRequest> requests;
