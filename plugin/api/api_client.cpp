@@ -24,6 +24,7 @@ class Worker {
   Worker(const ApiAccess& access, const ApiClientOptions& options, ApiSink sink)
       : session_(access, options),
         node_session_(access, options),
+        pace_(options.pace),
         schedule_(std::random_device{}()),
         sink_(std::move(sink)) {
     state_.server = shown(access.server);
@@ -55,7 +56,9 @@ class Worker {
   void follow_schedule() {
     NextStep next = schedule_.first();
     while (next.what != What::kStop) {
-      if (!session_.sleep(next.delay)) return;
+      if (!session_.sleep(
+              std::chrono::duration_cast<std::chrono::milliseconds>(next.delay * pace_)))
+        return;
       const Ending ending = do_step(next);
       next = schedule_.after(next.what, ending);
       if (next.failed) tell_failure(ending, next);
@@ -145,6 +148,7 @@ class Worker {
 
   ApiSession session_;
   ApiSession node_session_;  // the first one's answer may be open
+  const double pace_;
   // Worker's thread.
   Schedule schedule_;
   ApiState state_;

@@ -17,6 +17,7 @@ struct ApiClientOptions {
   std::chrono::milliseconds list_silence{30'000};
   /// For one page altogether, however it trickles.
   std::chrono::milliseconds list_patience{120'000};
+  double pace = 1;  // every delay of the schedule is multiplied by it: for tests that cannot wait
   std::size_t max_list = std::size_t{512} << 20;  // bytes of one page
   /// The Node object to be asked for after each list, for a diagnosis; empty: none. That it may not
   /// be read, or is not there, is no error.

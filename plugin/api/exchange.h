@@ -20,6 +20,7 @@ struct ResponseHead {
   int status = 0;
   std::optional<std::chrono::seconds> retry_after;
   std::string location;  // of a redirect
+  bool chunked = false;
 };
 
 class Exchange {

@@ -52,17 +52,15 @@ client::http_client_config config_of(const Target& target, std::shared_ptr<TlsRe
   // A backstop only: an idle timer of the library for each piece. The exchange's reader has its
   // own.
   config.set_timeout(std::chrono::seconds(600));
-  // A body without chunks is passed on when this much of it is there: a watch's event at once.
-  config.set_chunksize(1);
+  config.set_chunksize(target.piece);
   config.set_max_redirects(0);              // the token would go with it
   config.set_validate_certificates(false);  // set_up_tls() does
   config.set_tlsext_sni_enabled(false);     // so too
   if (target.proxy) config.set_proxy(proxy_of(target));
-  // The configuration lives as long as any request, and with it the report.
   config.set_ssl_context_callback(
       [settings = target.tls, report = std::move(report)](boost::asio::ssl::context& context) {
         // The material was checked: a failure here leaves a context that verifies nothing.
-        if (!set_up_tls(context.native_handle(), settings, report.get())) {
+        if (!set_up_tls(context.native_handle(), settings, report)) {
           throw boost::system::system_error(
               boost::system::errc::make_error_code(boost::system::errc::invalid_argument),
               "TLS material");
@@ -84,18 +82,31 @@ class RestClient final : public HttpClient {
     RestClient::cancel();
     source_ = pplx::cancellation_token_source();  // one for each request: a long-lived one leaks
     report_->attach(exchange);
-    try {
-      send(path_and_query, token, exchange);
-    } catch (const std::exception& exception) {
-      exchange->on_end(error_of(exception, *report_));
-    }
+    on_library_thread([client = client_, request = request_for(path_and_query, token, exchange),
+                       exchange, report = report_, token = source_.get_token()]() mutable {
+      try {
+        send(client, request, token, exchange, report);
+      } catch (const std::exception& exception) {
+        exchange->on_end(error_of(exception, *report));
+      }
+    });
   }
 
-  void cancel() override { source_.cancel(); }
+  void cancel() override {
+    on_library_thread([source = source_] { source.cancel(); });
+  }
 
  private:
-  void send(const std::string& path_and_query, const std::string& token,
-            const std::shared_ptr<Exchange>& exchange) {
+  /// A connection of the library is safe on one thread only: closing it, which is what cancelling
+  /// comes to, while another thread is between two steps of reading from it, crashes in Asio. So
+  /// there is one thread, and everything is done on it.
+  template <class Work>
+  static void on_library_thread(Work work) {
+    boost::asio::post(crossplat::threadpool::shared_instance().service(), std::move(work));
+  }
+
+  web::http::http_request request_for(const std::string& path_and_query, const std::string& token,
+                                      const std::shared_ptr<Exchange>& exchange) const {
     web::http::http_request request(web::http::methods::GET);
     request.set_request_uri(web::uri(path_and_query));
     request.headers().add("Host", host_);
@@ -103,14 +114,21 @@ class RestClient final : public HttpClient {
     request.headers().add("Accept", "application/json");
     if (!token.empty()) request.headers().add("Authorization", "Bearer " + token);
     request.set_response_stream(body_sink(exchange));
-    client_.request(request, source_.get_token())
+    return request;
+  }
+
+  static void send(client::http_client& client, const web::http::http_request& request,
+                   const pplx::cancellation_token& token, const std::shared_ptr<Exchange>& exchange,
+                   const std::shared_ptr<TlsReport>& report) {
+    client.request(request, token)
         .then([exchange](web::http::http_response response) {
           const auto& headers = response.headers();
           exchange->on_head({response.status_code(), seconds_of(header(headers, "Retry-After")),
-                             header(headers, "Location")});
+                             header(headers, "Location"),
+                             equal_ignoring_case(header(headers, "Transfer-Encoding"), "chunked")});
           return response.content_ready();
         })
-        .then([exchange, report = report_](const pplx::task<web::http::http_response>& task) {
+        .then([exchange, report](const pplx::task<web::http::http_response>& task) {
           try {
             task.get();
             exchange->on_end(std::nullopt);
@@ -136,7 +154,7 @@ Status check_material(const TlsSettings& settings) {
 }  // namespace
 
 void start_http_library() {
-  crossplat::threadpool::initialize_with_threads(2);
+  crossplat::threadpool::initialize_with_threads(1);
 }
 
 Result<std::unique_ptr<HttpClient>> make_http_client(const Target& target) {

@@ -13,7 +13,8 @@
 
 namespace nmanager::api {
 
-/// First thing in main: the library would start 40 threads.
+/// First thing in main: the library would start 40 threads. It gets one, and is used on that one
+/// only.
 void start_http_library();
 
 class HttpClient {
@@ -31,9 +32,11 @@ class HttpClient {
 /// a deadline, one name after another, and never again for a connection that it keeps.
 struct Target {
   ServerUrl server;
-  Address address;                   // of the server, or of the proxy
-  std::optional<ServerUrl> proxy{};  // an HTTP proxy on the way
+  Address address;                 // of the server, or of the proxy
+  std::optional<ServerUrl> proxy;  // an HTTP proxy on the way
   TlsSettings tls;
+  /// A body without chunks is passed on in pieces of exactly this size, at 8 us each.
+  std::size_t piece = 1;
 };
 
 /// kBadInput: the URL or the TLS material cannot be used, the message says which.

@@ -122,11 +122,12 @@ std::optional<Ending> ApiSession::find_addresses() {
   return std::nullopt;
 }
 
-std::optional<Ending> ApiSession::make_client(TlsMaterial tls) {
+std::optional<Ending> ApiSession::make_client(TlsMaterial tls, std::size_t piece) {
   auto url = parse_server_url(access_.server);
   if (!url) return make(Kind::kUnreachable, url.error().message);
   const std::string name = access_.tls_server_name.empty() ? url->host : access_.tls_server_name;
-  Target target{std::move(*url), addresses_.front(), std::nullopt, {tls, name, access_.insecure}};
+  Target target{
+      std::move(*url), addresses_.front(), std::nullopt, {tls, name, access_.insecure}, piece};
   if (!proxy_.empty()) {
     auto via =
         parse_server_url(proxy_.find("://") == std::string::npos ? "http://" + proxy_ : proxy_);
@@ -139,6 +140,7 @@ std::optional<Ending> ApiSession::make_client(TlsMaterial tls) {
   if (!client) return make(Kind::kUnreachable, client.error().message);
   http_ = std::move(*client);
   tls_ = std::move(tls);
+  piece_ = piece;
   return std::nullopt;
 }
 
@@ -147,13 +149,16 @@ std::optional<Ending> ApiSession::make_client(TlsMaterial tls) {
 std::optional<Ending> ApiSession::begin(const std::string& path_and_query, milliseconds silence) {
   auto tls = read_tls_material(access_);
   if (!tls) return make(Kind::kUnreachable, tls.error().message);
-  if (!(*tls == tls_)) http_.reset();  // a client cannot change its material
+  // An event is passed on at once also where the body is not chunked; a list may wait for more.
+  constexpr std::size_t kListPiece = std::size_t{64} << 10;
+  const std::size_t piece = path_and_query.find("&watch=1") == std::string::npos ? kListPiece : 1;
+  if (!(*tls == tls_) || piece != piece_) http_.reset();  // a client cannot change these
   std::string token;
   if (auto ending = read_token(token)) return ending;
   while (true) {
     if (auto ending = find_addresses()) return ending;
     if (!http_) {
-      if (auto ending = make_client(*tls)) return ending;
+      if (auto ending = make_client(*tls, piece)) return ending;
     }
     auto ending = attempt(path_and_query, token, silence);
     if (!ending) return std::nullopt;
@@ -209,7 +214,11 @@ std::optional<Ending> ApiSession::refused(milliseconds silence) {
   if (!end) end = give_up(Ending{});
   if (end->kind == Kind::kStopped) return end;
   if (head.status >= 300 && head.status < 400) {
-    const auto to = parse_server_url(head.location);
+    const auto host = head.location.find("://");
+    const auto to = parse_server_url(
+        host == std::string::npos ? ""
+                                  : std::string_view(head.location)
+                                        .substr(0, head.location.find_first_of("/?#", host + 3)));
     return make(Kind::kRefused, "HTTP " + std::to_string(head.status) + ": a redirect" +
                                     (to ? " to " + authority_of(*to, true) : std::string()) +
                                     ", which is never followed");
@@ -373,9 +382,16 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
     const int status = exchange_ ? exchange_->head().status : 0;
     return status == 400 || status == 422 ? unsupported(std::move(*ending)) : *ending;
   }
+  if (!exchange_->head().chunked) {  // all that exists would come byte by byte
+    return unsupported(give_up(make(Kind::kUnsupported, "a streaming list without chunks")));
+  }
   std::size_t bad_ones = 0;
   bool progressed = false;
+  const auto latest = Clock::now() + options_.list_patience;
   while (true) {
+    if (Clock::now() > latest) {  // changes keep it from being silent
+      return unsupported(give_up(make(Kind::kUnsupported, "a streaming list without end")));
+    }
     auto next = next_event(options_.list_silence);
     if (auto* ending = std::get_if<Ending>(&next)) {
       // ERROR 500: its etcd is too old; 400 and 422 as above. A server that does not know the
@@ -393,7 +409,10 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
       ++bad_ones;
       undecodable(std::move(*bad));
     } else if (const auto* mark = std::get_if<services::WatchBookmark>(&event.body)) {
-      if (!mark->initial_events_end) continue;
+      if (!mark->initial_events_end) {  // comes before that one only where the parameter is not
+                                        // known
+        return unsupported(give_up(make(Kind::kUnsupported, "a bookmark that ends no list")));
+      }
       if (event.resource_version.empty()) {
         return give_up(make(Kind::kGarbled, "list of Services without a usable resourceVersion"));
       }

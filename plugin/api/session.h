@@ -62,7 +62,7 @@ class ApiSession {
                                 std::chrono::milliseconds silence);
   std::optional<Ending> refused(std::chrono::milliseconds silence);
   std::optional<Ending> find_addresses();
-  std::optional<Ending> make_client(TlsMaterial tls);
+  std::optional<Ending> make_client(TlsMaterial tls, std::size_t piece);
   std::optional<Ending> read_token(std::string& token);
 
   std::optional<NodePodCidrs> ask_node();
@@ -81,7 +81,8 @@ class ApiSession {
   const ApiClientOptions options_;
   const std::string proxy_;
   std::mt19937_64 random_;
-  TlsMaterial tls_;
+  TlsMaterial tls_;                   // of http_
+  std::size_t piece_ = 0;             // of http_
   std::unique_ptr<HttpClient> http_;  // for addresses_.front(); none after any fault
   std::vector<Address> addresses_;    // of the server or proxy, those that are left to be tried
   std::shared_ptr<Exchange> exchange_;

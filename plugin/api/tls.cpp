@@ -94,7 +94,7 @@ std::string refusal_in_words(X509_STORE_CTX* store, const std::string& name) {
 
 /// The settings of a context, found again by its callbacks.
 struct Hooked {
-  TlsReport* report = nullptr;
+  std::shared_ptr<TlsReport> report = {};
   std::string server_name;
   bool client_certificate = false;
 };
@@ -290,7 +290,8 @@ std::string TlsReport::problem() const {
   return problem_;
 }
 
-Status set_up_tls(SSL_CTX* context, const TlsSettings& settings, TlsReport* report) {
+Status set_up_tls(SSL_CTX* context, const TlsSettings& settings,
+                  std::shared_ptr<TlsReport> report) {
   ::SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   // What Go offers: forward secrecy; AES-CBC for old servers. The level refuses RSA keys below 2048
   // bits and SHA-1.
@@ -306,7 +307,7 @@ Status set_up_tls(SSL_CTX* context, const TlsSettings& settings, TlsReport* repo
   }
   if (report == nullptr) return {};
   auto hooks = std::make_unique<Hooked>();
-  *hooks = {report, settings.server_name, !settings.material.certificate.empty()};
+  *hooks = {std::move(report), settings.server_name, !settings.material.certificate.empty()};
   ::SSL_CTX_set_ex_data(context, hooked_index(), hooks.release());
   ::SSL_CTX_set_info_callback(context, &on_info);
   ::SSL_CTX_set_msg_callback(context, &on_message);

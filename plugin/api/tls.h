@@ -49,8 +49,9 @@ struct TlsSettings {
   bool insecure = false;
 };
 
-/// Sets up `context`, which must not outlive `report`. kBadInput: the material cannot be used; the
-/// message says which part.
-[[nodiscard]] Status set_up_tls(SSL_CTX* context, const TlsSettings& settings, TlsReport* report);
+/// Sets up `context`, which keeps `report` (if any) as long as it exists. kBadInput: the material
+/// cannot be used; the message says which part.
+[[nodiscard]] Status set_up_tls(SSL_CTX* context, const TlsSettings& settings,
+                                std::shared_ptr<TlsReport> report);
 
 }  // namespace nmanager::api

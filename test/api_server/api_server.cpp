@@ -97,6 +97,11 @@ void ApiServer::set_nodes(std::string json) {
   shared_->nodes = std::move(json);
 }
 
+void ApiServer::set_nodes_status(int status) {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->nodes_status = status;
+}
+
 void ApiServer::set_token(std::string token) {
   const std::lock_guard lock(shared_->mutex);
   shared_->token = std::move(token);

@@ -103,6 +103,8 @@ class ApiServer {
   void set_token(std::string token);
   /// What a list of Nodes is answered with; empty: 404.
   void set_nodes(std::string json);
+  /// Every list of Nodes is refused.
+  void set_nodes_status(int status);
   /// Ends every open watch as the server does at its time-out.
   void end_watches();
   /// Closes (or resets) every connection.

@@ -163,13 +163,17 @@ class Connection {
   bool answer(const Request& request) {
     std::string token;
     std::string nodes;
+    int nodes_status = 200;
     {
       const std::lock_guard lock(shared_.mutex);
       token = shared_.token;
       nodes = shared_.nodes;
+      nodes_status = shared_.nodes_status;
     }
     if (!token.empty() && request.seen.authorization != "Bearer " + token) {
       send_whole(401, "", status_object(401, "Unauthorized", "Unauthorized"));
+    } else if (nodes_status != 200 && request.seen.target.starts_with("/api/v1/nodes?")) {
+      send_whole(nodes_status, "", status_object(nodes_status, "Forbidden", "nodes is forbidden"));
     } else if (!nodes.empty() && request.seen.target.starts_with("/api/v1/nodes?")) {
       send_whole(200, "", nodes);
     } else if (!request.seen.target.starts_with("/api/v1/services?") &&

@@ -37,6 +37,7 @@ struct ApiServer::Shared {
   std::vector<std::thread> threads;
   std::string token;
   std::string nodes;
+  int nodes_status = 200;
 };
 
 /// Serves one connection until it ends or the server stops. Never throws.

@@ -188,9 +188,9 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
       {"list closed", {Kind::kClose, On::kList}, "", 1},
       {"list reset", {Kind::kReset, On::kList}, "", 1},
       {"list silent", {Kind::kSilence, On::kList}, "no answer", 1},
-      {"list garbage", {Kind::kStatus, On::kList, 200, "", "garbage"}, "", 1},
-      {"list of something else", {Kind::kStatus, On::kList, 200, "", "[1,2]"}, "", 1},
-      {"list empty", {Kind::kStatus, On::kList, 200, "", ""}, "", 1},
+      {"list garbage", {Kind::kStatus, On::kPlain, 200, "", "garbage"}, "", 1},
+      {"list of something else", {Kind::kStatus, On::kPlain, 200, "", "[1,2]"}, "", 1},
+      {"list empty", {Kind::kStatus, On::kPlain, 200, "", ""}, "", 1},
       {"list no HTTP", {Kind::kRaw, On::kList, 0, "", "SSH-2.0-x\r\n\r\n"}, "", 1},
       {"list cut", {Kind::kStream, On::kList, 0, "", R"({"kind":"ServiceL)", Then::kClose}, "", 1},
       {"list stalls", {Kind::kStream, On::kList, 0, "", "{", Then::kSilence}, "no answer", 1},
@@ -229,7 +229,7 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
     // Without streaming lists there is a request that is the watch.
     ApiServer server(
         {.bookmarks = std::chrono::milliseconds(50),
-         .streaming = c.fault.on == On::kWatch ? Streaming::kUnprocessable : Streaming::kYes});
+         .streaming = c.fault.on == On::kList ? Streaming::kYes : Streaming::kUnprocessable});
     fill(server.services(), 3);
     server.fail_next(c.fault);
     Follower follower;
