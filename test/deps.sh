@@ -6,7 +6,7 @@ packages=(
   # build
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libcpprest-dev libspdlog-dev doctest-dev libboost-dev libyaml-cpp-dev libcli11-dev
-  prometheus-cpp-dev rapidjson-dev libssl-dev libip4tc-dev libip6tc-dev libiptc-dev
+  prometheus-cpp-dev libsimdjson-dev nlohmann-json3-dev libssl-dev libip4tc-dev libip6tc-dev libiptc-dev
   libmnl-dev libnftnl-dev libnetfilter-conntrack-dev
   # scenarios: what an administrator and kube-proxy use
   iptables nftables ipset conntrack nfacct iproute2 procps python3 openssl curl

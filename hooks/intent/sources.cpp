@@ -1,20 +1,18 @@
 #include "hooks/intent/sources.h"
 
 #include <algorithm>
-#include <set>
 
 namespace nmanager {
 
 std::vector<Prefix> outermost(std::span<const Prefix> prefixes, Family family) {
-  std::set<Prefix> all;
+  std::vector<Prefix> all;
   for (const Prefix& prefix : prefixes) {
-    if (prefix.family() == family) all.insert(prefix);
+    if (prefix.family() == family) all.push_back(prefix);
   }
+  std::ranges::sort(all);  // by address, then length: a block stands before all that it contains
   std::vector<Prefix> result;
   for (const Prefix& prefix : all) {
-    const bool covered = std::ranges::any_of(
-        all, [&](const Prefix& other) { return other != prefix && other.contains(prefix); });
-    if (!covered) result.push_back(prefix);
+    if (result.empty() || !result.back().contains(prefix)) result.push_back(prefix);
   }
   return result;
 }

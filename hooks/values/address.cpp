@@ -9,6 +9,7 @@ namespace nmanager {
 namespace {
 
 std::optional<int> parse_number(std::string_view text, int base, int max) {
+  if (text.starts_with('-')) return std::nullopt;  // from_chars takes "-0"
   int value = 0;
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, value, base);
@@ -16,13 +17,15 @@ std::optional<int> parse_number(std::string_view text, int base, int max) {
   return value;
 }
 
+enum class Zeros : bool { kRefused, kAllowed };  // before a decimal number
+
 /// Four decimal numbers; fills bytes[0..3].
-bool parse_dotted(std::string_view text, std::span<std::uint8_t> bytes) {
+bool parse_dotted(std::string_view text, std::span<std::uint8_t> bytes, Zeros zeros) {
   for (std::size_t i = 0; i < 4; ++i) {
     const std::size_t dot = i < 3 ? text.find('.') : text.size();
     if (dot == std::string_view::npos || dot == 0) return false;
     const std::string_view part = text.substr(0, dot);
-    if (part.size() > 1 && part.front() == '0') return false;
+    if (zeros == Zeros::kRefused && part.size() > 1 && part.front() == '0') return false;
     const auto value = parse_number(part, 10, 255);
     if (!value) return false;
     bytes[i] = static_cast<std::uint8_t>(*value);
@@ -32,13 +35,14 @@ bool parse_dotted(std::string_view text, std::span<std::uint8_t> bytes) {
 }
 
 /// Groups of one side of "::"; returns the bytes written, or nothing. A dotted quad may stand last.
-std::optional<std::size_t> parse_groups(std::string_view text, std::span<std::uint8_t> bytes) {
+std::optional<std::size_t> parse_groups(std::string_view text, std::span<std::uint8_t> bytes,
+                                        Zeros zeros) {
   std::size_t used = 0;
   while (!text.empty()) {
     const std::size_t colon = text.find(':');
     const std::string_view part = text.substr(0, colon);
     if (colon == std::string_view::npos && part.find('.') != std::string_view::npos) {
-      if (used + 4 > bytes.size() || !parse_dotted(part, bytes.subspan(used, 4)))
+      if (used + 4 > bytes.size() || !parse_dotted(part, bytes.subspan(used, 4), zeros))
         return std::nullopt;
       return used + 4;
     }
@@ -54,14 +58,14 @@ std::optional<std::size_t> parse_groups(std::string_view text, std::span<std::ui
   return used;
 }
 
-bool parse_ipv6(std::string_view text, std::span<std::uint8_t, 16> bytes) {
+bool parse_ipv6(std::string_view text, std::span<std::uint8_t, 16> bytes, Zeros zeros) {
   const std::size_t gap = text.find("::");
-  if (gap == std::string_view::npos) return parse_groups(text, bytes) == 16;
+  if (gap == std::string_view::npos) return parse_groups(text, bytes, zeros) == 16;
   const std::string_view left = text.substr(0, gap);
   const std::string_view right = text.substr(gap + 2);
   std::array<std::uint8_t, 16> tail{};
-  const auto head_size = parse_groups(left, bytes);
-  const auto tail_size = parse_groups(right, tail);
+  const auto head_size = parse_groups(left, bytes, zeros);
+  const auto tail_size = parse_groups(right, tail, zeros);
   // "::" stands for at least one group of zeros (RFC 4291, 2.2).
   if (!head_size || !tail_size || *head_size + *tail_size > 14) return false;
   if (left.find('.') != std::string_view::npos) return false;
@@ -101,16 +105,47 @@ Address::Address(Family family, std::span<const std::uint8_t> bytes) : family_(f
   std::copy_n(bytes.begin(), std::min(want, bytes.size()), bytes_.begin());
 }
 
-std::optional<Address> Address::parse(std::string_view text) {
-  Address result;
+namespace {
+
+std::optional<Address> parse_address(std::string_view text, Zeros zeros) {
+  std::array<std::uint8_t, 16> bytes{};
   if (text.find(':') == std::string_view::npos) {
-    result.family_ = Family::kIpv4;
-    if (!parse_dotted(text, std::span(result.bytes_).first<4>())) return std::nullopt;
-    return result;
+    if (!parse_dotted(text, std::span(bytes).first<4>(), zeros)) return std::nullopt;
+    return Address(Family::kIpv4, bytes);
   }
-  result.family_ = Family::kIpv6;
-  if (!parse_ipv6(text, result.bytes_)) return std::nullopt;
-  return result;
+  if (!parse_ipv6(text, bytes, zeros)) return std::nullopt;
+  return Address(Family::kIpv6, bytes);
+}
+
+std::optional<Prefix> parse_prefix(std::string_view text, Zeros zeros) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto address = parse_address(text.substr(0, slash), zeros);
+  if (!address) return std::nullopt;
+  const std::string_view digits = text.substr(slash + 1);
+  if (zeros == Zeros::kRefused && digits.size() > 1 && digits.front() == '0') return std::nullopt;
+  const auto length = parse_number(digits, 10, address_bits(address->family()));
+  if (!length) return std::nullopt;
+  return Prefix(*address, *length);
+}
+
+bool is_mapped(std::span<const std::uint8_t> bytes) {
+  return std::all_of(bytes.begin(), bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
+         bytes[10] == 0xff && bytes[11] == 0xff;
+}
+
+}  // namespace
+
+std::optional<Address> Address::parse(std::string_view text) {
+  return parse_address(text, Zeros::kRefused);
+}
+
+std::optional<Address> Address::parse_sloppy(std::string_view text) {
+  const auto address = parse_address(text, Zeros::kAllowed);
+  if (!address || address->family() == Family::kIpv4 || !is_mapped(address->bytes())) {
+    return address;
+  }
+  return Address(Family::kIpv4, address->bytes().subspan(12));
 }
 
 std::span<const std::uint8_t> Address::bytes() const {
@@ -188,15 +223,15 @@ Prefix Prefix::host(const Address& address) {
 }
 
 std::optional<Prefix> Prefix::parse(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
-  const auto address = Address::parse(text.substr(0, slash));
-  if (!address) return std::nullopt;
-  const std::string_view digits = text.substr(slash + 1);
-  if (digits.size() > 1 && digits.front() == '0') return std::nullopt;
-  const auto length = parse_number(digits, 10, address_bits(address->family()));
-  if (!length) return std::nullopt;
-  return Prefix(*address, *length);
+  return parse_prefix(text, Zeros::kRefused);
+}
+
+std::optional<Prefix> Prefix::parse_sloppy(std::string_view text) {
+  const auto prefix = parse_prefix(text, Zeros::kAllowed);
+  if (!prefix || prefix->family() == Family::kIpv4 || !is_mapped(prefix->address().bytes())) {
+    return prefix;
+  }
+  return std::nullopt;
 }
 
 bool Prefix::contains(const Address& address) const {

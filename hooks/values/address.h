@@ -32,6 +32,9 @@ class Address {
 
   /// Strict text form (RFC 4291 / dotted quad without leading zeros); no zone, no port, no prefix.
   [[nodiscard]] static std::optional<Address> parse(std::string_view text);
+  /// As Kubernetes reads addresses of Services that are stored already (ParseIPSloppy of
+  /// k8s.io/utils/net): leading zeros are decimal, and ::ffff:192.0.2.1 is the IPv4 address.
+  [[nodiscard]] static std::optional<Address> parse_sloppy(std::string_view text);
 
   [[nodiscard]] Family family() const { return family_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const;
@@ -62,6 +65,9 @@ class Prefix {
 
   /// "10.0.0.0/8"; host bits may be set and are cleared. A bare address is not a prefix.
   [[nodiscard]] static std::optional<Prefix> parse(std::string_view text);
+  /// As Kubernetes reads blocks of Services (ParseCIDRSloppy): leading zeros are decimal. A block
+  /// of mapped IPv4 addresses is refused: there is no family in which it would mean something.
+  [[nodiscard]] static std::optional<Prefix> parse_sloppy(std::string_view text);
 
   [[nodiscard]] Family family() const { return address_.family(); }
   [[nodiscard]] const Address& address() const { return address_; }

@@ -1,10 +1,13 @@
 // Where the API server is and how to prove who we are; a value. Secrets never go into messages.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hooks/values/result.h"
+#include "plugin/model/endpoint.h"
 
 namespace nmanager::api {
 
@@ -21,7 +24,7 @@ struct PemSource {
 };
 
 struct ApiAccess {
-  std::string server;           // https://host:port, without a trailing slash
+  std::string server;           // https://host:port, without a trailing slash, user or password
   PemSource ca;                 // none: the system's CAs
   bool insecure = false;        // the server's certificate is not verified
   std::string tls_server_name;  // empty: the host of `server`
@@ -29,8 +32,24 @@ struct ApiAccess {
   std::string token;            // used without token_file
   PemSource client_certificate;
   PemSource client_key;
+  std::string proxy_url;  // of the kubeconfig; empty: see proxy_of()
   bool operator==(const ApiAccess&) const = default;
 };
+
+/// The value of a variable of the environment; empty: not set.
+using Environment = std::function<std::string(const char*)>;
+
+/// The HTTP proxy on the way to the server, as Go's ProxyFromEnvironment has it: `proxy_url`, else
+/// HTTPS_PROXY or HTTP_PROXY unless NO_PROXY names the host; never for a loopback address. Empty:
+/// none.
+[[nodiscard]] std::string proxy_of(const ApiAccess& access, const Environment& environment);
+
+/// What the operator should hear once, one line each: what weakens the connection.
+[[nodiscard]] std::vector<std::string> warnings_of(const ApiAccess& access,
+                                                   const std::string& proxy);
+
+/// Where the server is as far as its URL says so by address; a name is not looked up.
+[[nodiscard]] std::vector<Endpoint> server_endpoints(const ApiAccess& access);
 
 /// The whole file, at most 1 MiB.
 [[nodiscard]] Result<std::string> read_credential_file(const std::string& path);

@@ -2,82 +2,122 @@
 
 #include <malloc.h>
 
+#include <condition_variable>
 #include <thread>
 #include <utility>
 
+#include "plugin/api/server_url.h"
 #include "plugin/api/session.h"
 
 namespace nmanager::api {
 
 namespace {
 
-class ApiClient final : public ServiceSource {
+std::string shown(const std::string& server) {
+  const auto url = parse_server_url(server);
+  return url ? to_string(*url) : std::string("(no usable URL)");
+}
+
+/// What the client's thread owns; it may outlive the client for the moment that its end takes.
+class Worker {
  public:
-  ApiClient(const ApiAccess& access, ApiClientOptions options)
-      : session_(access, std::move(options)), schedule_(std::random_device{}()) {
-    state_.server = access.server;
+  Worker(const ApiAccess& access, const ApiClientOptions& options, ApiSink sink)
+      : session_(access, options),
+        node_session_(access, options),
+        pace_(options.pace),
+        schedule_(std::random_device{}()),
+        sink_(std::move(sink)) {
+    state_.server = shown(access.server);
+    state_.warnings = warnings_of(access, session_.proxy());
   }
 
-  ~ApiClient() override {
+  void run() {
+    follow_schedule();
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  /// Any thread. Nothing is posted after this; waits for the thread's end up to `patience`.
+  void stop(std::chrono::milliseconds patience) {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
     session_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  void start(ApiSink sink) override {
-    sink_ = std::move(sink);
-    thread_ = std::thread([this] { run(); });
+    node_session_.stop();
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [&] { return ended_; });
   }
 
  private:
-  void run() {
-    NextStep next{NextStep::What::kList, {}, false};
-    while (next.what != NextStep::What::kStop) {
-      if (!session_.sleep(next.delay)) return;
-      const bool listing = next.what == NextStep::What::kList;
-      const Ending ending = listing ? list() : watch();
-      next = listing ? schedule_.after_list(ending) : schedule_.after_watch(ending);
-      tell_ending(ending, next);
+  using What = NextStep::What;
+
+  void follow_schedule() {
+    NextStep next = schedule_.first();
+    while (next.what != What::kStop) {
+      if (!session_.sleep(
+              std::chrono::duration_cast<std::chrono::milliseconds>(next.delay * pace_)))
+        return;
+      const Ending ending = do_step(next);
+      next = schedule_.after(next.what, ending);
+      if (next.failed) tell_failure(ending, next);
     }
   }
 
-  Ending list() {
+  Ending do_step(const NextStep& step) {
+    if (is_list(step.what)) return list(step);
+    const auto take = [this](services::WatchEvent event) { this->take(std::move(event)); };
+    if (step.what == What::kFollow) {
+      tell_success();
+      return session_.follow(resource_version_, take);
+    }
+    ++state_.watches;
+    return session_.watch(
+        resource_version_, [this] { tell_success(); }, take);
+  }
+
+  Ending list(const NextStep& step) {
     tell(ApiState::Phase::kListing);
     ServicesListed listed;
-    const Ending ending = session_.list(listed, [this](services::Undecodable bad) {
-      sink_(ServiceUndecodable{std::move(bad.key), std::move(bad.reason)});
+    Ending ending = session_.list(step, listed, [this](services::Undecodable bad) {
+      post(ServiceUndecodable{std::move(bad.key), std::move(bad.reason)});
     });
-    if (ending.kind == Ending::Kind::kDone) {
-      if (state_.lists++ > 0) ++state_.relists;
-      resource_version_ = listed.resource_version;
-      state_.last_error.clear();
-      sink_(std::move(listed));
-      ::malloc_trim(0);  // pages of megabytes were parsed
-      if (auto node = session_.node()) sink_(std::move(*node));
+    if (ending.kind != Ending::Kind::kDone) return ending;
+    if (state_.lists++ > 0) ++state_.relists;
+    if (step.what == What::kStreamList) {
+      ++state_.streamed_lists;
+      ++state_.watches;
     }
+    resource_version_ = listed.resource_version;
+    state_.last_error.clear();
+    heard();
+    post(std::move(listed));
+    ::malloc_trim(0);  // what the list was read with
+    if (auto node = node_session_.node()) post(std::move(*node));
     return ending;
   }
 
-  Ending watch() {
-    ++state_.watches;
-    return session_.watch(
-        resource_version_, [this] { tell_success(); },
-        [this](services::WatchEvent event) { take(std::move(event)); });
-  }
-
   void take(services::WatchEvent event) {
+    heard();
     if (auto* changed = std::get_if<services::WatchAddedOrModified>(&event.body)) {
       ++state_.events;
-      sink_(ServiceChanged{std::move(changed->service)});
+      post(ServiceChanged{std::move(changed->service)});
     } else if (auto* deleted = std::get_if<services::WatchDeleted>(&event.body)) {
       ++state_.events;
-      sink_(ServiceDeleted{std::move(deleted->key)});
+      post(ServiceDeleted{std::move(deleted->key)});
     } else if (auto* bad = std::get_if<services::Undecodable>(&event.body)) {
       ++state_.events;
-      sink_(ServiceUndecodable{std::move(bad->key), std::move(bad->reason)});
+      post(ServiceUndecodable{std::move(bad->key), std::move(bad->reason)});
     } else {
       ++state_.bookmarks;
     }
     tell(ApiState::Phase::kWatching);
+  }
+
+  void heard() {
+    state_.last_word = std::chrono::system_clock::now();
+    state_.last_word_at = std::chrono::steady_clock::now();
   }
 
   void tell_success() {
@@ -88,25 +128,59 @@ class ApiClient final : public ServiceSource {
   void tell(ApiState::Phase phase) {
     state_.phase = phase;
     state_.retry_in = {};
-    sink_(state_);
+    post(state_);
   }
 
-  void tell_ending(const Ending& ending, const NextStep& next) {
-    if (!next.failed) return;
+  void tell_failure(const Ending& ending, const NextStep& next) {
     ++state_.errors;
+    ++state_.errors_by_kind[std::string(name_of(ending.kind))];
     state_.phase = ApiState::Phase::kBackingOff;
     state_.last_error = ending.message;
     state_.last_error_kind = error_kind(ending.kind);
     state_.retry_in = next.delay;
-    sink_(state_);
+    post(state_);
+  }
+
+  void post(ApiEvent event) {
+    const std::lock_guard lock(mutex_);
+    if (!stopped_) sink_(std::move(event));
   }
 
   ApiSession session_;
+  ApiSession node_session_;  // the first one's answer may be open
+  const double pace_;
+  // Worker's thread.
   Schedule schedule_;
-  ApiSink sink_;
   ApiState state_;
   std::string resource_version_;
-  std::thread thread_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // All protected by mutex_.
+  ApiSink sink_;
+  bool stopped_ = false;
+  bool ended_ = false;
+};
+
+class ApiClient final : public ServiceSource {
+ public:
+  ApiClient(ApiAccess access, ApiClientOptions options)
+      : access_(std::move(access)), options_(std::move(options)) {}
+
+  ~ApiClient() override {
+    constexpr std::chrono::milliseconds kPatience{90};
+    if (worker_) worker_->stop(kPatience);
+  }
+
+  void start(ApiSink sink) override {
+    worker_ = std::make_shared<Worker>(access_, options_, std::move(sink));
+    std::thread([worker = worker_] { worker->run(); }).detach();
+  }
+
+ private:
+  ApiAccess access_;
+  ApiClientOptions options_;
+  std::shared_ptr<Worker> worker_;
 };
 
 }  // namespace
@@ -117,10 +191,20 @@ std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClien
 
 Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions options) {
   ApiSession session(access, std::move(options));
-  ServicesListed listed;
-  const Ending ending = session.list(listed, [](const services::Undecodable&) {});
-  if (ending.kind == Ending::Kind::kDone) return listed;
-  return Error{error_kind(ending.kind), access.server + ": " + ending.message};
+  const auto ignore = [](const services::Undecodable&) {};
+  Ending ending;
+  for (const auto what : {NextStep::What::kCachedList, NextStep::What::kPagedList}) {
+    ServicesListed listed;
+    NextStep step{what};
+    step.page_size = Schedule::kPageSize;
+    ending = session.list(step, listed, ignore);
+    if (ending.kind == Ending::Kind::kDone) return listed;
+    if (error_kind(ending.kind) == ErrorKind::kDenied ||
+        ending.kind == Ending::Kind::kUnreachable) {
+      break;
+    }
+  }
+  return Error{error_kind(ending.kind), shown(access.server) + ": " + ending.message};
 }
 
 }  // namespace nmanager::api

@@ -11,11 +11,14 @@
 namespace nmanager::api {
 
 struct ApiClientOptions {
-  int page_size = 500;
   std::chrono::seconds watch_timeout{480};  // asked of the server; jittered by up to as much again
   /// The server sends a bookmark a minute; longer silence means the connection is dead.
   std::chrono::milliseconds watch_silence{90'000};
   std::chrono::milliseconds list_silence{30'000};
+  /// For one page altogether, however it trickles.
+  std::chrono::milliseconds list_patience{120'000};
+  double pace = 1;  // every delay of the schedule is multiplied by it: for tests that cannot wait
+  std::size_t max_list = std::size_t{512} << 20;  // bytes of one page
   /// The Node object to be asked for after each list, for a diagnosis; empty: none. That it may not
   /// be read, or is not there, is no error.
   std::string node_name;

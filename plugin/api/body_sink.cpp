@@ -36,11 +36,12 @@ class SinkBuffer final
 
  protected:
   pplx::task<int_type> _putc(std::uint8_t byte) override {
-    const bool taken = exchange_->on_data({&byte, 1});
-    return pplx::task_from_result<int_type>(taken ? byte : Traits::eof());
+    return put({&byte, 1}).then([byte](std::size_t taken) -> int_type {
+      return taken == 1 ? byte : Traits::eof();
+    });
   }
   pplx::task<std::size_t> _putn(const std::uint8_t* data, std::size_t count) override {
-    return pplx::task_from_result(exchange_->on_data({data, count}) ? count : 0);
+    return put({data, count});
   }
   pplx::task<int_type> _bumpc() override { return nothing(); }
   int_type _sbumpc() override { return Traits::eof(); }
@@ -57,6 +58,15 @@ class SinkBuffer final
   void _commit(std::size_t) override {}
 
  private:
+  /// Complete when the library may read more: so that a reader that is slow, or slower than the
+  /// network, bounds what is held.
+  pplx::task<std::size_t> put(std::span<const std::uint8_t> data) {
+    const pplx::task_completion_event<std::size_t> done;
+    exchange_->on_data(
+        data, [done, size = data.size()](bool go_on) { done.set(go_on ? size : std::size_t{0}); });
+    return pplx::create_task(done);
+  }
+
   static pplx::task<int_type> nothing() { return pplx::task_from_result<int_type>(Traits::eof()); }
 
   std::shared_ptr<Exchange> exchange_;

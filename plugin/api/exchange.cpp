@@ -1,22 +1,50 @@
 #include "plugin/api/exchange.h"
 
-#include <cstdint>
+#include <algorithm>
 #include <utility>
 
 namespace nmanager::api {
 
-void Exchange::on_head(ResponseHead head) {
+void Exchange::on_connected() {
   const std::lock_guard lock(mutex_);
-  head_ = head;
+  connected_ = true;
+}
+
+void Exchange::on_received(std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  held_ += count;
+  const bool body = body_begun_ || head_;
+  if (ended_ || held_ <= (body ? kMaxChunk : kMaxHead)) return;
+  ended_ = too_much_ = true;
+  error_ = Error{ErrorKind::kBadInput,
+                 std::string("more than ") + (body ? "24 MiB in one chunk" : "1 MiB of header")};
   changed_.notify_all();
 }
 
-bool Exchange::on_data(std::span<const std::uint8_t> data) {
+void Exchange::on_head(ResponseHead head) {
   const std::lock_guard lock(mutex_);
-  if (stopped_ || data_.size() + data.size() > kMaxUnread) return false;
-  data_.append(reinterpret_cast<const char*>(data.data()), data.size());
+  head_ = std::move(head);
+  connected_ = true;
   changed_.notify_all();
-  return true;
+}
+
+void Exchange::on_data(std::span<const std::uint8_t> data, std::function<void(bool)> resume) {
+  bool go_on = false;
+  {
+    const std::lock_guard lock(mutex_);
+    connected_ = body_begun_ = true;
+    held_ = 0;
+    if (!stopped_ && !ended_) {
+      data_.append(reinterpret_cast<const char*>(data.data()), data.size());
+      changed_.notify_all();
+      if (data_.size() >= kHighWater) {
+        resume_ = std::move(resume);
+        return;
+      }
+      go_on = true;
+    }
+  }
+  resume(go_on);
 }
 
 void Exchange::on_end(std::optional<Error> error) {
@@ -28,17 +56,27 @@ void Exchange::on_end(std::optional<Error> error) {
 }
 
 void Exchange::stop() {
-  const std::lock_guard lock(mutex_);
-  stopped_ = true;
-  changed_.notify_all();
+  std::function<void(bool)> resume;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    resume = std::exchange(resume_, nullptr);
+    changed_.notify_all();
+  }
+  if (resume) resume(false);
 }
 
-Exchange::Event Exchange::wait(std::chrono::steady_clock::time_point deadline) {
+Exchange::Event Exchange::wait(std::chrono::steady_clock::time_point deadline,
+                               std::optional<std::chrono::steady_clock::time_point> connect_by) {
   std::unique_lock lock(mutex_);
   const auto head_ready = [&] { return head_ && !head_taken_; };
   const auto data_ready = [&] { return head_taken_ && !data_.empty(); };
-  const bool in_time = changed_.wait_until(
-      lock, deadline, [&] { return stopped_ || head_ready() || data_ready() || ended_; });
+  const auto ready = [&] { return stopped_ || head_ready() || data_ready() || ended_; };
+  if (connect_by && *connect_by < deadline && !changed_.wait_until(lock, *connect_by, ready) &&
+      !connected_) {
+    return Event::kNotConnected;
+  }
+  const bool in_time = changed_.wait_until(lock, deadline, ready);
   if (stopped_) return Event::kStopped;
   if (!in_time) return Event::kTimeout;
   if (head_ready()) {
@@ -54,8 +92,15 @@ ResponseHead Exchange::head() const {
 }
 
 std::string Exchange::take_data() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(data_, {});
+  std::function<void(bool)> resume;
+  std::string data;
+  {
+    const std::lock_guard lock(mutex_);
+    data = std::exchange(data_, {});
+    resume = std::exchange(resume_, nullptr);
+  }
+  if (resume) resume(true);
+  return data;
 }
 
 std::optional<Error> Exchange::end_error() const {
@@ -63,9 +108,14 @@ std::optional<Error> Exchange::end_error() const {
   return error_;
 }
 
-bool Exchange::wait_end(std::chrono::steady_clock::time_point deadline) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_until(lock, deadline, [&] { return ended_; });
+bool Exchange::too_much() const {
+  const std::lock_guard lock(mutex_);
+  return too_much_;
+}
+
+bool Exchange::connected() const {
+  const std::lock_guard lock(mutex_);
+  return connected_;
 }
 
 }  // namespace nmanager::api

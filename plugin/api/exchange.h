@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -18,17 +19,28 @@ namespace nmanager::api {
 struct ResponseHead {
   int status = 0;
   std::optional<std::chrono::seconds> retry_after;
+  std::string location;  // of a redirect
+  bool chunked = false;
 };
 
 class Exchange {
  public:
-  /// More than this unread is a fault of the server, or of us: the answer is given up.
-  static constexpr std::size_t kMaxUnread = std::size_t{64} << 20;
+  /// Unread bytes from which on the library has to wait before it reads more.
+  static constexpr std::size_t kHighWater = std::size_t{256} << 10;
+  /// Bytes read off the connection of which nothing has been passed on: of a head, which is a few
+  /// hundred bytes; and of a body, where the library holds a chunk until it is complete, and a
+  /// server may send a whole list as one.
+  static constexpr std::size_t kMaxHead = std::size_t{1} << 20;
+  static constexpr std::size_t kMaxChunk = std::size_t{24} << 20;
 
   // Library's threads.
+  void on_connected();
+  /// Bytes have come off the connection; more than the bounds end the exchange.
+  void on_received(std::size_t count);
   void on_head(ResponseHead head);
-  /// False: give the answer up.
-  bool on_data(std::span<const std::uint8_t> data);
+  /// Takes the bytes. `resume` is called once, here or later on any thread: with true when more may
+  /// come, with false when the answer is given up.
+  void on_data(std::span<const std::uint8_t> data, std::function<void(bool)> resume);
   /// The end; an error unless it was a clean one. The first call counts.
   void on_end(std::optional<Error> error);
 
@@ -36,14 +48,17 @@ class Exchange {
   void stop();
 
   // The client's thread.
-  enum class Event { kHead, kData, kEnd, kTimeout, kStopped };
+  enum class Event { kHead, kData, kEnd, kTimeout, kNotConnected, kStopped };
   /// The next thing that is there; kHead once, then kData as long as there is some, then kEnd.
-  Event wait(std::chrono::steady_clock::time_point deadline);
+  /// kNotConnected: `connect_by` has passed and there is no connection yet.
+  Event wait(std::chrono::steady_clock::time_point deadline,
+             std::optional<std::chrono::steady_clock::time_point> connect_by = std::nullopt);
   [[nodiscard]] ResponseHead head() const;
   [[nodiscard]] std::string take_data();
   [[nodiscard]] std::optional<Error> end_error() const;
-  /// Waits for the end itself, up to `deadline`; true: it has come.
-  bool wait_end(std::chrono::steady_clock::time_point deadline);
+  [[nodiscard]] bool too_much() const;
+  /// A connection was made, for this exchange or an earlier one.
+  [[nodiscard]] bool connected() const;
 
  private:
   mutable std::mutex mutex_;
@@ -52,6 +67,11 @@ class Exchange {
   std::optional<ResponseHead> head_;
   bool head_taken_ = false;
   std::string data_;
+  std::function<void(bool)> resume_;
+  std::size_t held_ = 0;  // received since anything was passed on
+  bool body_begun_ = false;
+  bool connected_ = false;
+  bool too_much_ = false;
   bool ended_ = false;
   bool stopped_ = false;
   std::optional<Error> error_;

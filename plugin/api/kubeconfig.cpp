@@ -6,7 +6,9 @@
 #include <optional>
 #include <vector>
 
+#include "hooks/values/text.h"
 #include "plugin/api/api_access.h"
+#include "plugin/api/server_url.h"
 
 namespace nmanager::api {
 
@@ -30,6 +32,11 @@ std::optional<std::string> base64_decoded(std::string text) {
   return result;
 }
 
+bool is_http_proxy(const std::string& text) {
+  const auto url = parse_server_url(text);
+  return url && !url->tls && url->path.empty();
+}
+
 /// Reads one kubeconfig; collects every problem. yaml-cpp throws; caught in load_kubeconfig().
 class Reader {
  public:
@@ -37,13 +44,13 @@ class Reader {
       : root_(root), folder_(std::filesystem::path(path).parent_path()), path_(std::move(path)) {}
 
   Result<ApiAccess> read() {
+    // As client-go: without a current-context it is the context without a name, where there is one.
     const std::string context_name = text(root_, "current-context");
-    if (context_name.empty()) problem("current-context is not set");
-    const YAML::Node context = named("contexts", context_name, "context");
-    const YAML::Node cluster = named("clusters", text(context, "cluster"), "cluster");
-    read_cluster(cluster);
-    const std::string user = text(context, "user");
-    if (!user.empty()) read_user(named("users", user, "user"));
+    if (context_name.empty() && !entry("contexts", "", "context").IsDefined()) {
+      problem("current-context is not set");
+    } else {
+      read_context(named("contexts", context_name, "context"));
+    }
     if (problems_.empty()) return access_;
     std::string message = path_ + ": ";
     for (std::size_t i = 0; i < problems_.size(); ++i) message += (i ? "; " : "") + problems_[i];
@@ -64,16 +71,21 @@ class Reader {
     return value.Scalar();
   }
 
-  /// The `inner` map of the entry called `name` in the list `list`; a null node when there is none.
-  YAML::Node named(const char* list, const std::string& name, const char* inner) {
-    if (name.empty()) return YAML::Node();
+  /// The `inner` map of the entry called `name` in the list `list`; undefined when there is none.
+  YAML::Node entry(const char* list, const std::string& name, const char* inner) {
     const YAML::Node entries = root_[list];
     if (entries && entries.IsSequence()) {
-      for (const YAML::Node& entry : entries) {
-        if (entry.IsMap() && text(entry, "name") == name && entry[inner]) return entry[inner];
+      for (const YAML::Node& one : entries) {
+        if (one.IsMap() && text(one, "name") == name && one[inner]) return one[inner];
       }
     }
-    problem(std::string("no entry \"") + name + "\" in " + list);
+    return YAML::Node(YAML::NodeType::Undefined);
+  }
+
+  YAML::Node named(const char* list, const std::string& name, const char* inner) {
+    const YAML::Node found = entry(list, name, inner);
+    if (found.IsDefined()) return found;
+    problem("no entry " + in_quotes(name) + " in " + list);
     return YAML::Node();
   }
 
@@ -95,20 +107,36 @@ class Reader {
     return source;
   }
 
+  void read_context(const YAML::Node& context) {
+    if (!context.IsMap()) {
+      if (problems_.empty()) problem("the context is no map");
+      return;
+    }
+    read_cluster(named("clusters", text(context, "cluster"), "cluster"));
+    const std::string user = text(context, "user");
+    if (!user.empty() || entry("users", "", "user").IsDefined()) {
+      read_user(named("users", user, "user"));
+    }
+  }
+
   void read_cluster(const YAML::Node& cluster) {
     if (!cluster.IsMap()) {
       if (problems_.empty()) problem("the context names no cluster");
       return;
     }
-    access_.server = text(cluster, "server");
-    while (access_.server.ends_with('/')) access_.server.pop_back();
-    if (!access_.server.starts_with("https://") && !access_.server.starts_with("http://")) {
-      problem("server is not an http or https URL");
+    const auto url = parse_server_url(trimmed(text(cluster, "server")));
+    if (url) {
+      access_.server = to_string(*url);
+    } else {
+      problem(url.error().message);
     }
     access_.ca = pem(cluster, "certificate-authority", "certificate-authority-data");
     access_.insecure = text(cluster, "insecure-skip-tls-verify") == "true";
     access_.tls_server_name = text(cluster, "tls-server-name");
-    if (!text(cluster, "proxy-url").empty()) problem("proxy-url is not supported");
+    access_.proxy_url = text(cluster, "proxy-url");
+    if (!access_.proxy_url.empty() && !is_http_proxy(access_.proxy_url)) {
+      problem("proxy-url is not supported unless it is http://HOST:PORT");
+    }
   }
 
   void read_user(const YAML::Node& user) {
@@ -120,7 +148,15 @@ class Reader {
                 "file or a client certificate");
       }
     }
-    if (!text(user, "username").empty()) problem("username and password are not supported");
+    if (!text(user, "username").empty()) {
+      problem("username and password are not supported; use a token file or a client certificate");
+    }
+    for (const char* field : {"as", "as-uid", "as-groups", "as-user-extra"}) {
+      if (user[field] && !user[field].IsNull()) {
+        problem(std::string(field) + " is not supported; use credentials of that user");
+        break;
+      }
+    }
     access_.token_file = resolved(text(user, "tokenFile"));
     access_.token = text(user, "token");
     access_.client_certificate = pem(user, "client-certificate", "client-certificate-data");

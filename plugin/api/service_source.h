@@ -11,10 +11,11 @@ namespace nmanager::api {
 using ApiSink = std::function<void(ApiEvent)>;
 
 /// Lists and watches Services until it is destroyed. Starting never fails: everything that goes
-/// wrong is told as ApiState and tried again.
+/// wrong is reported as ApiState and tried again.
 class ServiceSource {
  public:
-  virtual ~ServiceSource() = default;  // stops in under a second, even while a watch hangs
+  /// Returns within 100 ms whatever hangs; the sink is not called any more from then on.
+  virtual ~ServiceSource() = default;
   virtual void start(ApiSink sink) = 0;
 };
 

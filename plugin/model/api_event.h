@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "plugin/model/service.h"
+#include "plugin/model/time.h"
 
 namespace nmanager {
 
@@ -38,14 +41,33 @@ struct ApiState {
   std::string last_error;  // empty: none since the last success
   ErrorKind last_error_kind = ErrorKind::kUnavailable;
   std::chrono::milliseconds retry_in{};  // with kBackingOff
+  /// When the server last said something that proves the Services are current: the end of a list,
+  /// an event, a bookmark. The same moment by both clocks; nothing: never.
+  std::optional<WallTime> last_word;
+  std::optional<TimePoint> last_word_at;
+  /// One line each, to be told once: what weakens the connection, or was ignored.
+  std::vector<std::string> warnings;
   // Counters since start.
   std::uint64_t lists = 0;
+  std::uint64_t streamed_lists = 0;  // of these, as the beginning of a watch
   std::uint64_t watches = 0;
   std::uint64_t events = 0;  // ADDED, MODIFIED, DELETED
   std::uint64_t bookmarks = 0;
   std::uint64_t relists = 0;  // lists after the first
   std::uint64_t errors = 0;
+  std::map<std::string, std::uint64_t> errors_by_kind;  // "refused", "silent", ...; sums to errors
 };
+
+/// A server that is well says something once a minute (a bookmark), and a watch that was silent for
+/// 90 s is followed by a list: older than this, the Services may be out of date.
+inline constexpr std::chrono::seconds kServicesStaleAfter{180};
+
+/// Nothing: current, or nothing has been listed yet. Otherwise how long ago the last word came.
+[[nodiscard]] inline std::optional<std::chrono::seconds> stale_for(const ApiState& api,
+                                                                   TimePoint now) {
+  if (!api.last_word_at || now - *api.last_word_at <= kServicesStaleAfter) return std::nullopt;
+  return std::chrono::duration_cast<std::chrono::seconds>(now - *api.last_word_at);
+}
 
 /// spec.podCIDRs of this node's Node object, where it may be read.
 struct NodePodCidrs {

@@ -13,6 +13,7 @@
 #include "hooks/intent/backend.h"
 #include "hooks/values/table.h"
 #include "plugin/model/api_event.h"
+#include "plugin/model/endpoint.h"
 #include "plugin/model/settings.h"
 #include "plugin/model/snapshot.h"
 
@@ -63,6 +64,10 @@ struct ProxySync {
 struct CanaryKnown {
   std::optional<bool> stands;
 };
+/// Where the API server is reached: no rule may translate that.
+struct ApiServersKnown {
+  std::vector<Endpoint> endpoints;
+};
 /// Whether this process may write in this network namespace. `other`: the nmanager that does, in
 /// words; empty: it is this one.
 struct NodeClaimed {
@@ -71,6 +76,6 @@ struct NodeClaimed {
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, NodeClaimed, Tick>;
+                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, NodeClaimed, ApiServersKnown, Tick>;
 
 }  // namespace nmanager

@@ -43,6 +43,7 @@ struct TableStatus {
   std::chrono::milliseconds retry_in{};  // with error or while backing off from a rival
   bool contested = false;                // another agent keeps undoing us; we back off
   std::string rival;                     // its name when known
+  std::vector<std::string> held;         // strangers' things in our table that cannot be removed
   std::uint64_t syncs = 0;               // commits because the desired state changed
   std::uint64_t repairs = 0;             // commits because somebody changed ours
   std::map<Cause, std::uint64_t> repairs_by_cause;
@@ -106,6 +107,7 @@ struct Snapshot {
   bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
   bool services_wanted = false;    // rules may follow from Services: they are listed and watched
   std::string why_no_services;     // unless services_wanted
+  bool services_stale = false;     // the API server has been silent for too long
   bool services_listed = false;
   std::size_t services = 0;
   std::size_t services_with_rules = 0;

@@ -96,6 +96,12 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
     const bool repaired = table.verified_digest == table.spec_digest || !damages.empty();
     if (repaired) take_repair(table, report, damages, now, actions);
     if (table.verified_digest != table.spec_digest) take_sync(table, report, actions);
+    for (const std::string& thing : report.held) {
+      if (std::ranges::find(table.status.held, thing) != table.status.held.end()) continue;
+      actions.emplace_back(LogLine{LogLine::Level::kWarning,
+                                   to_string(table.id) + ": " + thing +
+                                       " of somebody else could not be removed from our table"});
+    }
     for (const ChainName& chain : report.still_referenced) {
       actions.emplace_back(
           LogLine{LogLine::Level::kWarning,
@@ -103,6 +109,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
                       " is emptied but stays, a rule of somebody else jumps to it"});
     }
   }
+  table.status.held = report.held;
   if (table.status.error) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }

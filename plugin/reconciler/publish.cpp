@@ -127,7 +127,7 @@ Check proxy_check(const State& state) {
   return check;
 }
 
-Check api_check(const State& state) {
+Check api_check(const State& state, Now now) {
   Check check{"api-server", state.api.last_error.empty(), true, {}};
   if (!services_wanted(state)) {
     check.ok = true;
@@ -135,7 +135,14 @@ Check api_check(const State& state) {
     return check;
   }
   check.detail = state.api.server;
-  if (!check.ok) check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
+  if (state.api.last_word) {
+    check.detail += ", last word " + seconds_ago(*state.api.last_word, now.wall);
+  }
+  if (const auto stale = stale_for(state.api, now.mono)) {
+    check.ok = false;
+    check.detail += ", Services may be out of date";
+  }
+  if (!state.api.last_error.empty()) check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
   return check;
 }
 
@@ -148,18 +155,18 @@ Check mode_check(const State& state) {
   return check;
 }
 
-std::vector<Check> checks_of(const State& state, WallTime now) {
+std::vector<Check> checks_of(const State& state, Now now) {
   std::vector<Check> checks;
   if (!state.other_nmanager.empty()) checks.push_back(instance_check(state));
   checks.push_back(services_check(state));
   checks.push_back(backend_check(state));
   for (const TableState& table : state.tables) {
-    if (table.want != Want::kLeave) checks.push_back(table_check(table, now));
+    if (table.want != Want::kLeave) checks.push_back(table_check(table, now.wall));
   }
-  checks.push_back(kube_check(state, now));
+  checks.push_back(kube_check(state, now.wall));
   checks.push_back(proxy_check(state));
   checks.push_back(mode_check(state));
-  checks.push_back(api_check(state));
+  checks.push_back(api_check(state, now));
   return checks;
 }
 
@@ -183,6 +190,7 @@ Snapshot make_snapshot(const State& state, Now now) {
   for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
   snapshot.be_liberal = state.conntrack.be_liberal;
   snapshot.api = state.api;
+  snapshot.services_stale = services_wanted(state) && stale_for(state.api, now.mono).has_value();
   snapshot.services_wanted = services_wanted(state);
   if (!snapshot.services_wanted) snapshot.why_no_services = why_no_services(state);
   snapshot.services_listed = state.store.listed();
@@ -191,7 +199,7 @@ Snapshot make_snapshot(const State& state, Now now) {
   snapshot.skipped = state.qualified.skipped;
   snapshot.skipped_examples = state.qualified.examples;
   snapshot.undecodable = state.undecodable;
-  snapshot.checks = checks_of(state, now.wall);
+  snapshot.checks = checks_of(state, now);
   snapshot.warnings = warnings_of(state);
   return snapshot;
 }

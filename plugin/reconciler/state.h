@@ -79,6 +79,7 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
+  std::vector<Endpoint> api_servers;    // never translated
   std::vector<Prefix> node_pod_cidrs;   // of the Node object; empty: not told
   std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
   std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle

@@ -94,6 +94,12 @@ class Intake {
 
   void operator()(const CanaryKnown& canary) { state_.canary = canary.stands; }
 
+  void operator()(ApiServersKnown known) {
+    if (known.endpoints == state_.api_servers) return;
+    state_.api_servers = std::move(known.endpoints);
+    services_changed(state_);
+  }
+
   void operator()(const NodeClaimed& claimed) {
     if (claimed.other == state_.other_nmanager) return;
     state_.other_nmanager = claimed.other;

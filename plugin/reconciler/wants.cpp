@@ -53,6 +53,7 @@ ExternalCluster make_nat(State& state, Family family) {
   services::QualifySettings qualify;
   qualify.any_external_policy = settings.external_policy.value == ExternalPolicy::kAll;
   qualify.match = settings.external_match.value;
+  qualify.api_servers = state.api_servers;
   state.qualified = services::qualify_all(state.store, qualify);
   ExternalClusterSettings external;
   external.pod_cidr = pod_cidr(settings, family);

@@ -46,6 +46,9 @@ Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   auto services = services_of(settings, world);
   if (!services) return services.error();
   std::vector<Event> events;
+  if (const auto access = world.api_server.access(settings)) {
+    events.emplace_back(ApiServersKnown{api::server_endpoints(*access)});
+  }
   events.emplace_back(ApiEvent(std::move(*services)));
   (void)step(state, std::move(events), now);
   return state;

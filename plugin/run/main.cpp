@@ -54,7 +54,7 @@ int dispatch(const Settings& own) {
       break;
   }
   RealProcess process;  // first: signals are blocked before any thread starts
-  RealKernel kernel;
+  RealKernel kernel([&process] { return process.stop_requested(); });
   RealKubeProxy kube_proxy;
   RealApiServer api_server;
   RealOutput output(own, process.now().mono);

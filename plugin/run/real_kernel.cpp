@@ -30,10 +30,11 @@ std::optional<bool> in_any_family(Look look) {
   return found;
 }
 
-BackendPair make_legacy(const BackendOptions& options) {
+BackendPair make_legacy(const BackendOptions& options, std::function<bool()> stop_requested) {
   iptables_legacy::LegacyOptions legacy;
   legacy.lock_wait = options.lock_wait;
   legacy.create_tables = options.create_tables;
+  legacy.stop_requested = std::move(stop_requested);
   return {iptables_legacy::make_legacy_backend(legacy), iptables_legacy::make_legacy_watch(legacy)};
 }
 
@@ -48,7 +49,7 @@ Result<BackendPair> as_pair(Result<Made> made) {
 Result<BackendPair> RealKernel::make_backend(BackendChoice choice, const BackendOptions& options) {
   switch (choice) {
     case BackendChoice::kLegacy:
-      return make_legacy(options);
+      return make_legacy(options, stop_requested_);
     case BackendChoice::kNft:
       return as_pair(iptables_nft::make_nft_backend(
           {.create_tables = options.create_tables, .poll_only = options.poll_only}));

@@ -1,10 +1,7 @@
 #include "plugin/run/real_neighbours.h"
 
 #include <poll.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <utility>
 
@@ -17,20 +14,6 @@ namespace {
 std::string variable(const char* name) {
   const char* value = std::getenv(name);  // the environment is never changed
   return value == nullptr ? std::string() : std::string(value);
-}
-
-/// The name of this node's Node object: $NODE_NAME (of the downward API), else the host's name, as
-/// kubelet and kube-proxy have it by default.
-std::string node_name() {
-  std::string name = variable("NODE_NAME");
-  if (name.empty()) {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) == 0) name = host.data();
-  }
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return name;
 }
 
 }  // namespace
@@ -87,7 +70,7 @@ Result<api::ApiAccess> RealApiServer::access(const Settings& settings) {
 
 std::unique_ptr<api::ServiceSource> RealApiServer::make_source(const api::ApiAccess& access) {
   api::ApiClientOptions options;
-  options.node_name = node_name();
+  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
   return api::make_api_client(access, std::move(options));
 }
 

@@ -20,6 +20,11 @@ RealProcess::RealProcess() {
   stop_ = sys::Fd(::signalfd(-1, &set, SFD_CLOEXEC));
 }
 
+bool RealProcess::stop_requested() const {
+  pollfd stop{stop_.get(), POLLIN, 0};
+  return ::poll(&stop, 1, 0) > 0;
+}
+
 Now RealProcess::now() const {
   return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
 }

@@ -12,6 +12,9 @@ class RealProcess final : public Process {
   /// Blocks SIGTERM and SIGINT for this thread and those it starts: to be made before any other.
   RealProcess();
 
+  /// SIGTERM or SIGINT has come.
+  [[nodiscard]] bool stop_requested() const;
+
   [[nodiscard]] Now now() const override;
   [[nodiscard]] std::string claim_node() override { return claim_.take(); }
   void trim_memory() override;

@@ -19,6 +19,7 @@ bool ServiceFeed::follow(const Settings& settings) {
 
 void ServiceFeed::start(const api::ApiAccess& access) {
   access_ = access;
+  mailbox_.post(ApiServersKnown{api::server_endpoints(access)});
   gate_ = std::make_shared<Gate>();
   source_ = server_.make_source(access);
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "hooks/values/text.h"
 #include "plugin/services/json.h"
 
 namespace nmanager::services {
@@ -22,14 +23,14 @@ std::string indexed(std::string_view field, std::size_t index) {
 /// Fields of one Service object; what cannot be read is named in service_.malformed.
 class ServiceReader {
  public:
-  explicit ServiceReader(const Value& object) : object_(object) {}
+  explicit ServiceReader(Value object) : object_(object) {}
 
   Service read(std::string key) {
     service_.key = std::move(key);
-    const Value* spec = member("spec", object_);
-    const Value* status = member("status", object_);
-    if (spec != nullptr) read_spec(*spec);
-    if (status != nullptr) read_status(*status);
+    const auto spec = member("spec", object_);
+    const auto status = member("status", object_);
+    if (spec) read_spec(*spec);
+    if (status) read_status(*status);
     std::ranges::sort(service_.ports);
     auto& ports = service_.ports;
     ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
@@ -40,36 +41,37 @@ class ServiceReader {
   void bad(std::string field) { service_.malformed.push_back(std::move(field)); }
 
   /// An object-valued member; absent and null are fine.
-  const Value* member(const char* name, const Value& parent) {
-    const Value* value = json::find(parent, name);
-    if (value == nullptr) return nullptr;
-    if (value->IsObject()) return value;
+  std::optional<Value> member(const char* name, Value parent) {
+    const auto value = json::find(parent, name);
+    if (!value || value->is_object()) return value;
     bad(name);
-    return nullptr;
+    return std::nullopt;
   }
 
-  std::string_view text(const Value& parent, const char* name, const char* field) {
-    const Value* value = json::find(parent, name);
-    if (value == nullptr) return {};
-    if (value->IsString()) return json::view(*value);
-    bad(field);
-    return {};
+  std::string_view text(Value parent, const char* name, const char* field) {
+    const auto value = json::find(parent, name);
+    if (!value) return {};
+    const auto result = json::text(*value);
+    if (!result) bad(field);
+    return result.value_or(std::string_view());
   }
 
   template <class Each>
-  void each(const Value& parent, const char* name, std::string_view field, Each take) {
-    const Value* list = json::find(parent, name);
-    if (list == nullptr) return;
-    if (!list->IsArray()) return bad(std::string(field));
-    const auto size = std::min<std::size_t>(list->Size(), kMaxItems);
-    for (std::size_t i = 0; i < size; ++i) {
-      take((*list)[static_cast<rapidjson::SizeType>(i)], indexed(field, i));
+  void each(Value parent, const char* name, std::string_view field, Each take) {
+    const auto value = json::find(parent, name);
+    if (!value) return;
+    const auto list = json::array(*value);
+    if (!list) return bad(std::string(field));
+    std::size_t index = 0;
+    for (const Value item : *list) {
+      if (index == kMaxItems) return bad(indexed(field, kMaxItems));
+      take(item, indexed(field, index++));
     }
-    if (list->Size() > kMaxItems) bad(indexed(field, kMaxItems));
   }
 
-  void add_address(std::vector<Address>& to, const Value& value, const std::string& field) {
-    const auto address = value.IsString() ? Address::parse(json::view(value)) : std::nullopt;
+  void add_address(std::vector<Address>& to, Value value, const std::string& field) {
+    const auto text = json::text(value);
+    const auto address = text ? Address::parse_sloppy(*text) : std::nullopt;
     if (address) {
       to.push_back(*address);
     } else {
@@ -77,20 +79,20 @@ class ServiceReader {
     }
   }
 
-  void read_spec(const Value& spec) {
+  void read_spec(Value spec) {
     read_type(text(spec, "type", "spec.type"));
     service_.external_policy_local =
         text(spec, "externalTrafficPolicy", "spec.externalTrafficPolicy") == "Local";
     service_.internal_policy_local =
         text(spec, "internalTrafficPolicy", "spec.internalTrafficPolicy") == "Local";
     read_cluster_ips(spec);
-    each(spec, "externalIPs", "spec.externalIPs", [&](const Value& ip, const std::string& field) {
+    each(spec, "externalIPs", "spec.externalIPs", [&](Value ip, const std::string& field) {
       add_address(service_.external_ips, ip, field);
     });
     each(spec, "loadBalancerSourceRanges", "spec.loadBalancerSourceRanges",
-         [&](const Value& range, const std::string& field) { add_range(range, field); });
+         [&](Value range, const std::string& field) { add_range(range, field); });
     each(spec, "ports", "spec.ports",
-         [&](const Value& port, const std::string& field) { add_port(port, field); });
+         [&](Value port, const std::string& field) { add_port(port, field); });
   }
 
   void read_type(std::string_view type) {
@@ -107,26 +109,25 @@ class ServiceReader {
     }
   }
 
-  void read_cluster_ips(const Value& spec) {
-    const Value* list = json::find(spec, "clusterIPs");
-    const bool listed = list != nullptr && list->IsArray() && !list->Empty();
-    const auto take = [&](const Value& ip, const std::string& field) {
-      if (ip.IsString() && json::view(ip) == "None") {
+  void read_cluster_ips(Value spec) {
+    const auto value = json::find(spec, "clusterIPs");
+    const auto list = value ? json::array(*value) : std::nullopt;
+    const auto take = [&](Value ip, const std::string& field) {
+      const auto text = json::text(ip);
+      if (text == "None") {
         service_.headless = true;
-      } else if (!ip.IsString() || !json::view(ip).empty()) {
+      } else if (text != "") {
         add_address(service_.cluster_ips, ip, field);
       }
     };
-    if (listed) return each(spec, "clusterIPs", "spec.clusterIPs", take);
-    if (const Value* single = json::find(spec, "clusterIP")) take(*single, "spec.clusterIP");
+    if (list && list->size() > 0) return each(spec, "clusterIPs", "spec.clusterIPs", take);
+    if (const auto single = json::find(spec, "clusterIP")) take(*single, "spec.clusterIP");
   }
 
-  /// The API server allows blanks around a range.
-  void add_range(const Value& value, const std::string& field) {
-    std::string_view range = value.IsString() ? json::view(value) : std::string_view();
-    while (!range.empty() && range.front() == ' ') range.remove_prefix(1);
-    while (!range.empty() && range.back() == ' ') range.remove_suffix(1);
-    const auto prefix = Prefix::parse(range);
+  /// The API server allows blanks around a range, line breaks too.
+  void add_range(Value value, const std::string& field) {
+    const auto text = json::text(value);
+    const auto prefix = text ? Prefix::parse_sloppy(trimmed(*text)) : std::nullopt;
     if (prefix) {
       service_.source_ranges.push_back(*prefix);
     } else {
@@ -134,18 +135,16 @@ class ServiceReader {
     }
   }
 
-  void add_port(const Value& value, const std::string& field) {
-    if (!value.IsObject()) return bad(field);
-    const Value* number = json::find(value, "port");
-    if (number == nullptr || !number->IsInt() || number->GetInt() < 1 ||
-        number->GetInt() > std::numeric_limits<std::uint16_t>::max()) {
+  void add_port(Value value, const std::string& field) {
+    if (!value.is_object()) return bad(field);
+    const auto found = json::find(value, "port");
+    const auto number = found ? json::integer(*found) : std::nullopt;
+    if (!number || *number < 1 || *number > std::numeric_limits<std::uint16_t>::max()) {
       return bad(field + ".port");
     }
-    ServicePort port{Protocol::kTcp, static_cast<std::uint16_t>(number->GetInt())};
-    const Value* protocol = json::find(value, "protocol");
-    const std::string_view name = protocol == nullptr    ? "TCP"
-                                  : protocol->IsString() ? json::view(*protocol)
-                                                         : "";
+    ServicePort port{Protocol::kTcp, static_cast<std::uint16_t>(*number)};
+    const auto protocol = json::find(value, "protocol");
+    const std::string_view name = protocol ? json::text(*protocol).value_or("") : "TCP";
     if (name == "UDP") {
       port.protocol = Protocol::kUdp;
     } else if (name == "SCTP") {
@@ -156,55 +155,74 @@ class ServiceReader {
     service_.ports.push_back(port);
   }
 
-  void read_status(const Value& status) {
-    const Value* balancer = member("loadBalancer", status);
-    if (balancer == nullptr) return;
+  void read_status(Value status) {
+    const auto balancer = member("loadBalancer", status);
+    if (!balancer) return;
     each(*balancer, "ingress", "status.loadBalancer.ingress",
-         [&](const Value& ingress, const std::string& field) { add_ingress(ingress, field); });
+         [&](Value ingress, const std::string& field) { add_ingress(ingress, field); });
   }
 
-  void add_ingress(const Value& value, const std::string& field) {
-    if (!value.IsObject()) return bad(field);
-    const Value* ip = json::find(value, "ip");
-    if (ip == nullptr || (ip->IsString() && json::view(*ip).empty())) {
+  void add_ingress(Value value, const std::string& field) {
+    if (!value.is_object()) return bad(field);
+    const auto ip = json::find(value, "ip");
+    if (!ip || json::text(*ip) == "") {
       if (service_.ingress_without_ip < std::numeric_limits<std::uint8_t>::max()) {
         ++service_.ingress_without_ip;
       }
       return;
     }
-    const auto address = ip->IsString() ? Address::parse(json::view(*ip)) : std::nullopt;
+    const auto text = json::text(*ip);
+    const auto address = text ? Address::parse_sloppy(*text) : std::nullopt;
     if (!address) return bad(field + ".ip");
-    const Value* mode = json::find(value, "ipMode");
-    const bool vip = mode == nullptr || (mode->IsString() && json::view(*mode) == "VIP");
-    service_.ingress.push_back({*address, vip});
+    const auto mode = json::find(value, "ipMode");
+    service_.ingress.push_back({*address, !mode || json::text(*mode) == "VIP"});
   }
 
-  const Value& object_;
+  Value object_;
   Service service_;
 };
 
-/// "namespace/name", or what is known of it with the reason it is not enough.
-std::variant<std::string, Undecodable> key_of(const Value& object) {
-  if (!object.IsObject()) return Undecodable{"", "the object is not a JSON object"};
-  const Value* metadata = json::find(object, "metadata");
-  if (metadata == nullptr || !metadata->IsObject()) return Undecodable{"", "metadata is missing"};
-  const std::string_view ns = json::text(*metadata, "namespace");
-  const std::string_view name = json::text(*metadata, "name");
-  std::string key = std::string(ns) + '/' + std::string(name);
-  if (name.empty()) return Undecodable{"", "metadata.name is missing or no text"};
-  if (ns.empty())
-    return Undecodable{"", "metadata.namespace of " + std::string(name) + " is missing"};
-  constexpr std::size_t kMaxKey = 63 + 1 + 253;  // RFC 1123 label, and subdomain to be generous
-  if (key.size() > kMaxKey) return Undecodable{"", "metadata.name is too long"};
-  return key;
+/// RFC 1123, as Kubernetes checks namespaces and (since 1.34; before, a letter had to be first)
+/// names of Services: what is none comes from no API server, and goes into no rule, log or answer.
+bool is_dns_label(std::string_view name) {
+  constexpr std::size_t kMost = 63;
+  const auto inner = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  return !name.empty() && name.size() <= kMost && std::ranges::all_of(name, inner) &&
+         name.front() != '-' && name.back() != '-';
 }
 
-std::variant<Service, Undecodable> service_of(const Value& object) {
+/// "namespace/name", or why there is none.
+std::variant<std::string, Undecodable> key_of(Value object) {
+  const auto metadata = json::find(object, "metadata");
+  if (!metadata || !metadata->is_object()) return Undecodable{"", "metadata is missing"};
+  const std::string_view ns = json::text(*metadata, "namespace");
+  const std::string_view name = json::text(*metadata, "name");
+  if (name.empty()) return Undecodable{"", "metadata.name is missing or no text"};
+  if (!is_dns_label(name)) {
+    return Undecodable{"", "metadata.name " + in_quotes(name) + " is no name of a Service"};
+  }
+  if (ns.empty()) {
+    return Undecodable{"", "metadata.namespace of " + std::string(name) + " is missing"};
+  }
+  if (!is_dns_label(ns)) {
+    return Undecodable{"", "metadata.namespace " + in_quotes(ns) + " is no name of a namespace"};
+  }
+  return std::string(ns) + '/' + std::string(name);
+}
+
+std::variant<Service, Undecodable> service_of(Value object) {
+  if (!object.is_object()) return Undecodable{"", "the object is not a JSON object"};
   auto key = key_of(object);
   if (auto* bad = std::get_if<Undecodable>(&key)) return std::move(*bad);
   const auto& name = std::get<std::string>(key);
-  const Value* spec = json::find(object, "spec");
-  if (spec == nullptr || !spec->IsObject()) return Undecodable{name, "spec is missing"};
+  const std::string_view kind = json::text(object, "kind");  // absent in a ServiceList
+  if (!kind.empty() && kind != "Service") {
+    return Undecodable{name, "kind is " + in_quotes(kind)};
+  }
+  const auto spec = json::find(object, "spec");
+  if (!spec || !spec->is_object()) return Undecodable{name, "spec is missing"};
   return ServiceReader(object).read(name);
 }
 
@@ -212,68 +230,115 @@ Error bad_input(std::string what) {
   return {ErrorKind::kBadInput, std::move(what)};
 }
 
-WatchError error_of(const Value& object) {
-  WatchError error;
-  const Value* code = json::find(object, "code");
-  if (code != nullptr && code->IsInt()) error.code = code->GetInt();
-  error.reason = json::text(object, "reason");
-  error.message = json::text(object, "message");
-  return error;
+bool names_too_large_version(Value status) {
+  const auto details = json::find(status, "details");
+  const auto causes = details ? json::find(*details, "causes") : std::nullopt;
+  const auto list = causes ? json::array(*causes) : std::nullopt;
+  if (list) {
+    for (const Value cause : *list) {
+      if (json::text(cause, "reason") == "ResourceVersionTooLarge") return true;
+    }
+  }
+  // Servers before 1.18 say it in the message only.
+  return json::text(status, "message").find("Too large resource version") != std::string_view::npos;
 }
 
-WatchBody changed(const Value& object) {
+ApiStatus status_of(Value object) {
+  ApiStatus status;
+  const auto found = json::find(object, "code");
+  const auto code = found ? json::integer(*found) : std::nullopt;
+  if (code && *code >= 0 && *code < 1000) status.code = static_cast<int>(*code);
+  status.reason = json::printable(json::text(object, "reason"));
+  status.message = json::printable(json::text(object, "message"));
+  status.too_large_version = names_too_large_version(object);
+  return status;
+}
+
+WatchBody changed(Value object) {
   auto service = service_of(object);
   if (auto* bad = std::get_if<Undecodable>(&service)) return std::move(*bad);
   return WatchAddedOrModified{std::move(std::get<Service>(service))};
 }
 
-WatchBody deleted(const Value& object) {
+WatchBody deleted(Value object) {
   auto key = key_of(object);
   if (auto* bad = std::get_if<Undecodable>(&key)) return std::move(*bad);
   return WatchDeleted{std::move(std::get<std::string>(key))};
 }
 
-}  // namespace
-
-Result<ServicePage> decode_list(std::string text) {
-  json::Document document(std::move(text));
-  if (const auto problem = document.problem()) return bad_input("list of Services: " + *problem);
-  const Value& root = document.root();
-  if (!root.IsObject()) return bad_input("list of Services: not a JSON object");
-  const std::string_view kind = json::text(root, "kind");
-  if (kind != "ServiceList") {
-    return bad_input("list of Services: kind is '" + json::printable(kind) + "'");
-  }
-  ServicePage page;
-  if (const Value* metadata = json::find(root, "metadata"); metadata && metadata->IsObject()) {
-    page.resource_version = json::text(*metadata, "resourceVersion");
-    page.continue_token = json::text(*metadata, "continue");
-  }
-  const Value* items = json::find(root, "items");
-  if (items == nullptr) return page;
-  if (!items->IsArray()) return bad_input("list of Services: items is not a list");
-  page.services.reserve(items->Size());
-  for (const Value& item : items->GetArray()) {
-    auto service = service_of(item);
-    if (auto* bad = std::get_if<Undecodable>(&service)) {
-      page.undecodable.push_back(std::move(*bad));
-    } else {
-      page.services.push_back(std::move(std::get<Service>(service)));
-    }
-  }
-  return page;
+WatchBookmark bookmark(Value object) {
+  const auto metadata = json::find(object, "metadata");
+  const auto annotations = metadata ? json::find(*metadata, "annotations") : std::nullopt;
+  return {annotations && json::text(*annotations, "k8s.io/initial-events-end") == "true"};
 }
 
-Result<WatchEvent> decode_watch_line(std::string text) {
-  json::Document document(std::move(text));
-  if (const auto problem = document.problem()) return bad_input("watch event: " + *problem);
-  const Value& root = document.root();
-  if (!root.IsObject()) return bad_input("watch event: not a JSON object");
+}  // namespace
+
+bool ApiStatus::expired() const {
+  return code == 410 || reason == "Expired" || reason == "Gone";
+}
+
+void PageDecoder::take(std::string_view item) {
+  const json::Document document(item);
+  auto service =
+      document.problem() ? Undecodable{"", *document.problem()} : service_of(document.root());
+  if (auto* bad = std::get_if<Undecodable>(&service)) {
+    if (page_.undecodable.size() <= kMaxUndecodable) page_.undecodable.push_back(std::move(*bad));
+  } else if (page_.services.size() <= kMaxServices) {
+    page_.services.push_back(std::move(std::get<Service>(service)));
+  }
+}
+
+bool PageDecoder::add(std::string_view piece) {
+  followed_ = followed_ && splitter_.add(piece, [this](std::string_view item) { take(item); });
+  return followed_ && page_.undecodable.size() <= kMaxUndecodable &&
+         page_.services.size() <= kMaxServices;
+}
+
+Result<ServicePage> PageDecoder::end() {
+  if (page_.undecodable.size() > kMaxUndecodable) {
+    return bad_input(
+        "list of Services: more than " + std::to_string(kMaxUndecodable) +
+        " objects that cannot be read, the last one: " + page_.undecodable.back().reason);
+  }
+  if (page_.services.size() > kMaxServices) {
+    return bad_input("list of Services: more than " + std::to_string(kMaxServices));
+  }
+  if (!followed_) return bad_input("list of Services: no JSON, or an object beyond all bounds");
+  if (!splitter_.complete()) return bad_input("list of Services: cut short");
+  const json::Document document(splitter_.frame());
+  if (document.problem()) return bad_input("list of Services: " + *document.problem());
+  const Value root = document.root();
+  if (!root.is_object()) return bad_input("list of Services: not a JSON object");
+  const std::string_view kind = json::text(root, "kind");
+  if (kind != "ServiceList" && kind != "List") {
+    return bad_input("list of Services: kind is " + in_quotes(kind));
+  }
+  if (const auto metadata = json::find(root, "metadata")) {
+    page_.resource_version = json::text(*metadata, "resourceVersion");
+    page_.continue_token = json::text(*metadata, "continue");
+  }
+  const auto items = json::find(root, "items");
+  if (items && !items->is_array()) return bad_input("list of Services: items is not a list");
+  return std::move(page_);
+}
+
+Result<ServicePage> decode_list(std::string_view text) {
+  PageDecoder decoder;
+  (void)decoder.add(text);  // end() tells
+  return decoder.end();
+}
+
+Result<WatchEvent> decode_watch_line(std::string_view text) {
+  const json::Document document(text);
+  if (document.problem()) return bad_input("watch event: " + *document.problem());
+  const Value root = document.root();
+  if (!root.is_object()) return bad_input("watch event: not a JSON object");
   const std::string_view type = json::text(root, "type");
-  const Value* object = json::find(root, "object");
-  if (object == nullptr || !object->IsObject()) return bad_input("watch event without an object");
+  const auto object = json::find(root, "object");
+  if (!object || !object->is_object()) return bad_input("watch event without an object");
   WatchEvent event;
-  if (const Value* metadata = json::find(*object, "metadata"); metadata && metadata->IsObject()) {
+  if (const auto metadata = json::find(*object, "metadata")) {
     event.resource_version = json::text(*metadata, "resourceVersion");
   }
   if (type == "ADDED" || type == "MODIFIED") {
@@ -281,50 +346,53 @@ Result<WatchEvent> decode_watch_line(std::string text) {
   } else if (type == "DELETED") {
     event.body = deleted(*object);
   } else if (type == "BOOKMARK") {
-    event.body = WatchBookmark{};
+    event.body = bookmark(*object);
   } else if (type == "ERROR") {
-    event.body = error_of(*object);
+    event.body = status_of(*object);
     event.resource_version.clear();
   } else {
-    return bad_input("watch event of unknown type '" + json::printable(type) + "'");
+    return bad_input("watch event of unknown type " + in_quotes(type));
   }
   return event;
 }
 
-Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string text) {
-  json::Document document(std::move(text));
-  if (const auto problem = document.problem()) return bad_input("list of Nodes: " + *problem);
-  const Value& root = document.root();
-  if (!root.IsObject() || json::text(root, "kind") != "NodeList") {
-    return bad_input("not a list of Nodes");
-  }
-  const Value* nodes = json::find(root, "items");
-  if (nodes == nullptr || !nodes->IsArray() || nodes->Empty() || !(*nodes)[0].IsObject()) {
+Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view text) {
+  const json::Document document(text);
+  if (document.problem()) return bad_input("list of Nodes: " + *document.problem());
+  const Value root = document.root();
+  if (json::text(root, "kind") != "NodeList") return bad_input("not a list of Nodes");
+  const auto items = json::find(root, "items");
+  const auto nodes = items ? json::array(*items) : std::nullopt;
+  Value node;
+  if (!nodes || nodes->at(0).get(node) || !node.is_object()) {
     return bad_input("a list without a Node");
   }
   std::vector<Prefix> cidrs;
   const auto add = [&](std::string_view cidr) {
     if (const auto block = Prefix::parse(cidr)) cidrs.push_back(*block);
   };
-  const Value* spec = json::find((*nodes)[0], "spec");
-  if (spec == nullptr || !spec->IsObject()) return cidrs;
-  const Value* all = json::find(*spec, "podCIDRs");
-  if (all == nullptr || !all->IsArray()) {
+  const auto spec = json::find(node, "spec");
+  if (!spec || !spec->is_object()) return cidrs;
+  const auto value = json::find(*spec, "podCIDRs");
+  const auto all = value ? json::array(*value) : std::nullopt;
+  if (!all) {
     add(json::text(*spec, "podCIDR"));
     return cidrs;
   }
-  for (const Value& one : all->GetArray()) {
-    if (one.IsString()) add(json::view(one));
-  }
+  for (const Value one : *all) add(json::text(one).value_or(""));
   return cidrs;
 }
 
-std::string decode_status_message(std::string text) {
-  const std::string start = json::printable(text);
-  json::Document document(std::move(text));
-  if (document.problem() || !document.root().IsObject()) return start;
-  const std::string_view message = json::text(document.root(), "message");
-  return message.empty() ? start : json::printable(message);
+ApiStatus decode_status(std::string_view text) {
+  const json::Document document(text);
+  if (!document.problem() && document.root().is_object()) {
+    ApiStatus status = status_of(document.root());
+    if (!status.message.empty()) return status;
+  }
+  ApiStatus status;
+  status.message = json::printable(text);
+  status.too_large_version = text.find("Too large resource version") != std::string_view::npos;
+  return status;
 }
 
 }  // namespace nmanager::services

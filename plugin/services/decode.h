@@ -10,6 +10,7 @@
 
 #include "hooks/values/result.h"
 #include "plugin/model/service.h"
+#include "plugin/services/list_splitter.h"
 
 namespace nmanager::services {
 
@@ -27,8 +28,29 @@ struct ServicePage {
   std::string continue_token;  // empty: the last page
 };
 
-/// `json` is changed in place (RapidJSON in situ). kBadInput: not a ServiceList.
-[[nodiscard]] Result<ServicePage> decode_list(std::string json);
+/// A page whose bytes come in pieces, decoded object by object: the memory is that of what is kept.
+class PageDecoder {
+ public:
+  /// What one page may hold; a list beyond is a fault of the server (the API's own limit of
+  /// Services in a cluster is 10,000).
+  static constexpr std::size_t kMaxServices = 100'000;
+  static constexpr std::size_t kMaxUndecodable = 1'000;
+
+  /// False: it is no list, or one beyond the bounds; end() says what.
+  [[nodiscard]] bool add(std::string_view piece);
+  /// kBadInput: not a complete ServiceList.
+  [[nodiscard]] Result<ServicePage> end();
+
+ private:
+  void take(std::string_view item);
+
+  ListSplitter splitter_;
+  ServicePage page_;
+  bool followed_ = true;
+};
+
+/// A ServiceList, or a List whose items are Services, as kubectl writes it.
+[[nodiscard]] Result<ServicePage> decode_list(std::string_view json);
 
 struct WatchAddedOrModified {
   Service service;
@@ -36,15 +58,22 @@ struct WatchAddedOrModified {
 struct WatchDeleted {
   std::string key;
 };
-struct WatchBookmark {};
-/// The server ends the watch; code 410: the resourceVersion is too old.
-struct WatchError {
+struct WatchBookmark {
+  bool initial_events_end = false;  // all that existed when a streaming list began has been sent
+};
+
+/// A Status object: in an ERROR event, or the body of a refusal. For an ERROR event: the server
+/// ends the watch.
+struct ApiStatus {
   int code = 0;
   std::string reason;
-  std::string message;
+  std::string message;             // one line
+  bool too_large_version = false;  // the server is behind the resourceVersion that was asked for
+  /// The resourceVersion or continue token is too old; code 410, or by name only.
+  [[nodiscard]] bool expired() const;
 };
 using WatchBody =
-    std::variant<WatchAddedOrModified, WatchDeleted, WatchBookmark, WatchError, Undecodable>;
+    std::variant<WatchAddedOrModified, WatchDeleted, WatchBookmark, ApiStatus, Undecodable>;
 
 struct WatchEvent {
   WatchBody body;
@@ -52,13 +81,13 @@ struct WatchEvent {
 };
 
 /// One line of a watch. kBadInput: not a watch event; the stream cannot be trusted any more.
-[[nodiscard]] Result<WatchEvent> decode_watch_line(std::string json);
+[[nodiscard]] Result<WatchEvent> decode_watch_line(std::string_view json);
 
 /// spec.podCIDRs (or podCIDR) of the first Node of a list. kBadInput: not a list of Nodes, or an
 /// empty one; what is no block is left out.
-[[nodiscard]] Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string json);
+[[nodiscard]] Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view json);
 
-/// A Status object as answered with an error code; a short text when it is none.
-[[nodiscard]] std::string decode_status_message(std::string json);
+/// The body of a refusal; what is no Status object becomes the message, cut short.
+[[nodiscard]] ApiStatus decode_status(std::string_view json);
 
 }  // namespace nmanager::services

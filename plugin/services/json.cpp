@@ -1,69 +1,42 @@
 #include "plugin/services/json.h"
 
-#include <rapidjson/error/en.h>
-
 #include <algorithm>
 
 namespace nmanager::services::json {
 
-namespace {
-
-/// Whether brackets nest deeper than kMaxDepth; strings are stepped over.
-bool too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-      continue;
-    }
-    if (c == '"') in_string = true;
-    if (c == '{' || c == '[') ++depth;
-    if (c == '}' || c == ']') --depth;
-    if (depth > kMaxDepth) return true;
-  }
-  return false;
+Document::Document(std::string_view text) {
+  simdjson::error_code error = parser_.allocate(std::max<std::size_t>(text.size(), 1), kMaxDepth);
+  if (!error) error = parser_.parse(text.data(), text.size()).get(root_);
+  if (error) problem_ = printable(simdjson::error_message(error));
 }
 
-}  // namespace
-
-Document::Document(std::string text) : text_(std::move(text)) {
-  // The in-situ parser reads up to the first zero byte: one inside the text would hide the rest.
-  if (text_.find('\0') != std::string::npos) {
-    problem_ = "a zero byte in the text";
-    return;
-  }
-  if (too_deep(text_)) {
-    problem_ = "nested deeper than " + std::to_string(kMaxDepth);
-    return;
-  }
-  // Its check of a character of several bytes looks at all of them, also behind the end of a text
-  // that was cut within one.
-  text_.append(4, '\0');
-  constexpr unsigned kFlags =
-      rapidjson::kParseValidateEncodingFlag | rapidjson::kParseIterativeFlag;
-  document_.ParseInsitu<kFlags>(text_.data());
-  if (!document_.HasParseError()) return;
-  problem_ = std::string(rapidjson::GetParseError_En(document_.GetParseError())) + " at byte " +
-             std::to_string(document_.GetErrorOffset());
+std::optional<Value> find(Value object, std::string_view name) {
+  Value value;
+  if (!object.is_object() || object.at_key(name).get(value) || value.is_null()) return std::nullopt;
+  return value;
 }
 
-const Value* find(const Value& object, const char* name) {
-  if (!object.IsObject()) return nullptr;
-  const auto found = object.FindMember(name);
-  if (found == object.MemberEnd() || found->value.IsNull()) return nullptr;
-  return &found->value;
+std::optional<std::string_view> text(Value value) {
+  std::string_view result;
+  if (value.get(result)) return std::nullopt;
+  return result;
 }
 
-std::string_view view(const Value& value) {
-  return {value.GetString(), value.GetStringLength()};
+std::optional<std::int64_t> integer(Value value) {
+  std::int64_t result = 0;
+  if (value.get(result)) return std::nullopt;
+  return result;
 }
 
-std::string_view text(const Value& object, const char* name) {
-  const Value* value = find(object, name);
-  return value != nullptr && value->IsString() ? view(*value) : std::string_view();
+std::optional<Array> array(Value value) {
+  Array result;
+  if (value.get(result)) return std::nullopt;
+  return result;
+}
+
+std::string_view text(Value object, std::string_view name) {
+  const auto value = find(object, name);
+  return value ? text(*value).value_or(std::string_view()) : std::string_view();
 }
 
 std::string printable(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 namespace nmanager::services {
 
@@ -56,8 +57,8 @@ std::optional<SkipReason> skip_all(const Service& service, const QualifySettings
 
 class AddressQualifier {
  public:
-  AddressQualifier(const Service& service, Qualification& result)
-      : service_(service), result_(result), ports_(ports_of(service)) {}
+  AddressQualifier(const Service& service, const QualifySettings& settings, Qualification& result)
+      : service_(service), settings_(settings), result_(result), ports_(ports_of(service)) {}
 
   void add(const Address& ip, bool source_ranges_apply) {
     if (!usable(ip)) return skip(SkipReason::kUnusableAddress, ip);
@@ -75,7 +76,10 @@ class AddressQualifier {
       if (restricted && sources.empty()) return skip(SkipReason::kSourceRanges, ip);
     }
     if (ip == *cluster) return skip(SkipReason::kUnusableAddress, ip);
-    result_.addresses.push_back({ip, *cluster, service_.key, ports_, std::move(sources)});
+    auto ports = ports_;
+    if (take_api_server_out(ip, ports)) skip(SkipReason::kApiServer, ip);
+    if (ports.empty()) return;
+    result_.addresses.push_back({ip, *cluster, service_.key, std::move(ports), std::move(sources)});
   }
 
   void skip(SkipReason reason, const Address& ip) {
@@ -84,6 +88,22 @@ class AddressQualifier {
 
  private:
   static constexpr std::string_view kSourceRangesField = "spec.loadBalancerSourceRanges";
+
+  /// True: a port, or with match by address all of them, was the API server's.
+  bool take_api_server_out(const Address& ip, std::vector<ExternalAddress::Ports>& ports) const {
+    bool found = false;
+    for (const Endpoint& server : settings_.api_servers) {
+      if (server.address != ip) continue;
+      for (auto& some : ports) {
+        if (some.protocol != Protocol::kTcp || std::erase(some.ports, server.port) == 0) continue;
+        found = true;
+        if (settings_.match == MatchBy::kAddress) ports.clear();
+        break;
+      }
+    }
+    std::erase_if(ports, [](const auto& some) { return some.ports.empty(); });
+    return found;
+  }
 
   /// kube-proxy forgets the restriction for a family that has no range; a path is not opened on
   /// such a slip, so no range of the family means nobody.
@@ -96,6 +116,7 @@ class AddressQualifier {
   }
 
   const Service& service_;
+  const QualifySettings& settings_;
   Qualification& result_;
   std::vector<ExternalAddress::Ports> ports_;
 };
@@ -108,16 +129,18 @@ Qualification qualify(const Service& service, const QualifySettings& settings) {
     result.skipped.push_back({*reason, {}});
     return result;
   }
-  AddressQualifier qualifier(service, result);
+  AddressQualifier qualifier(service, settings, result);
   for (const std::string& field : service.malformed) {
     result.skipped.push_back({SkipReason::kMalformed, field});
   }
-  for (const Address& ip : service.external_ips) qualifier.add(ip, false);
+  std::set<Address> taken;  // the same address twice is one set of rules
+  for (const Address& ip : service.external_ips) {
+    if (taken.insert(ip).second) qualifier.add(ip, false);
+  }
   if (service.type != ServiceType::kLoadBalancer) return result;
   for (const LoadBalancerIngress& ingress : service.ingress) {
-    if (std::ranges::find(service.external_ips, ingress.ip) != service.external_ips.end()) {
-      continue;  // an externalIP too: kube-proxy puts no source range on that one
-    }
+    // One that is an externalIP too: kube-proxy puts no source range on it.
+    if (!taken.insert(ingress.ip).second) continue;
     if (ingress.vip) {
       qualifier.add(ingress.ip, true);
     } else {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hooks/intent/table_spec.h"
+#include "plugin/model/endpoint.h"
 #include "plugin/model/service.h"
 #include "plugin/model/skip_reason.h"
 
@@ -22,6 +23,9 @@ struct Skip {
 struct QualifySettings {
   bool any_external_policy = false;  // EXTERNAL_CLUSTER_POLICY=all
   MatchBy match = MatchBy::kPort;
+  /// Where this node reaches its API server (api::server_endpoints()): never translated, or a rule
+  /// cuts the node off from what could take the rule away.
+  std::vector<Endpoint> api_servers;
 };
 
 struct Qualification {

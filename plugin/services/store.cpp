@@ -46,6 +46,7 @@ bool worth_showing(SkipReason reason) {
     case SkipReason::kSourceRanges:
     case SkipReason::kMalformed:
     case SkipReason::kConflict:
+    case SkipReason::kApiServer:
       return true;
     default:
       return false;

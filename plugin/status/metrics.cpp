@@ -205,6 +205,12 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   gauge("nmanager_warnings", "Warnings that /readyz?verbose and `nmanager status` show now.")
       .add(static_cast<double>(snapshot.warnings.size()))
       .into(all);
+  gauge("nmanager_services_stale", "1 while the Services may be out of date.")
+      .add(snapshot.services_stale ? 1 : 0)
+      .into(all);
+  gauge("nmanager_services_wanted", "1 while Services are listed and watched.")
+      .add(snapshot.services_wanted ? 1 : 0)
+      .into(all);
   gauge("nmanager_services_listed", "1 once the first list of Services is complete.")
       .add(snapshot.services_listed ? 1 : 0)
       .into(all);
@@ -229,6 +235,12 @@ void add_api(const ApiState& api, std::vector<MetricFamily>& all) {
   gauge("nmanager_api_connected", "1 while the API server answers.")
       .add(api.last_error.empty() && api.lists > 0 ? 1 : 0)
       .into(all);
+  if (api.last_word) {
+    gauge("nmanager_services_last_word_timestamp_seconds",
+          "When the API server last proved that the Services are current.")
+        .add(seconds_since_epoch(*api.last_word))
+        .into(all);
+  }
   const auto add = [&](const char* name, const char* help, std::uint64_t value) {
     counter(name, help).add(static_cast<double>(value)).into(all);
   };

@@ -89,6 +89,7 @@ std::string api_part(const Snapshot& snapshot) {
   if (!snapshot.services_wanted) return "API server: not asked\n";
   std::string text = "API server: " + (api.server.empty() ? "not known" : api.server);
   text += api.last_error.empty() ? ", connected" : ", " + api.last_error;
+  if (snapshot.services_stale) text += ", Services may be out of date";
   return text + " (lists " + std::to_string(api.lists) + ", watches " +
          std::to_string(api.watches) + ", events " + std::to_string(api.events) + ")\n";
 }

@@ -15,6 +15,11 @@ namespace asio = boost::asio;
 void set_up_tls(asio::ssl::context& tls, const ApiServerOptions& options) {
   tls.use_certificate_chain(asio::buffer(options.certificate.certificate));
   tls.use_private_key(asio::buffer(options.certificate.key), asio::ssl::context::pem);
+  if (options.tls_1_2) SSL_CTX_set_max_proto_version(tls.native_handle(), TLS1_2_VERSION);
+  if (!options.ciphers.empty()) {
+    SSL_CTX_set_security_level(tls.native_handle(), 0);
+    SSL_CTX_set_cipher_list(tls.native_handle(), options.ciphers.c_str());
+  }
   if (options.client_authority.empty()) return;
   tls.add_certificate_authority(asio::buffer(options.client_authority));
   tls.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
@@ -84,9 +89,19 @@ void ApiServer::fail_next(Fault fault) {
   shared_->faults.push_back(std::move(fault));
 }
 
+void ApiServer::clear_faults() {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->faults.clear();
+}
+
 void ApiServer::set_nodes(std::string json) {
   const std::lock_guard lock(shared_->mutex);
   shared_->nodes = std::move(json);
+}
+
+void ApiServer::set_nodes_status(int status) {
+  const std::lock_guard lock(shared_->mutex);
+  shared_->nodes_status = status;
 }
 
 void ApiServer::set_token(std::string token) {
@@ -112,6 +127,12 @@ void ApiServer::drop_connections(bool reset) {
 std::vector<SeenRequest> ApiServer::requests() const {
   const std::lock_guard lock(shared_->mutex);
   return shared_->requests;
+}
+
+bool ApiServer::wait_for_requests(std::size_t count) {
+  std::unique_lock lock(shared_->mutex);
+  return shared_->requested.wait_for(lock, std::chrono::minutes(1),
+                                     [&] { return shared_->requests.size() >= count; });
 }
 
 std::size_t ApiServer::watches() const {

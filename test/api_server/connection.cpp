@@ -55,8 +55,8 @@ class Connection {
       const Request request = read();
       if (auto fault = fault_for(request)) {
         if (!act(*fault)) return;
-      } else {
-        answer(request);
+      } else if (!answer(request)) {
+        return;
       }
     }
   }
@@ -69,25 +69,48 @@ class Connection {
     Request request;
     const auto start = head.find(' ') + 1;
     request.seen.target = head.substr(start, head.find(' ', start) - start);
-    constexpr std::string_view kField = "\r\nAuthorization:";
-    if (const auto at = head.find(kField); at != std::string::npos) {
-      const auto value = head.find_first_not_of(' ', at + kField.size());
-      request.seen.authorization = head.substr(value, head.find("\r\n", value) - value);
-    }
+    request.seen.authorization = field(head, "\r\nAuthorization:");
+    request.seen.user_agent = field(head, "\r\nUser-Agent:");
+    request.seen.host = field(head, "\r\nHost:");
+    request.seen.at = Clock::now();
     const std::lock_guard lock(shared_.mutex);
     shared_.requests.push_back(request.seen);
+    shared_.requested.notify_all();
     return request;
+  }
+
+  static std::string field(const std::string& head, std::string_view name) {
+    const auto at = head.find(name);
+    if (at == std::string::npos) return {};
+    const auto value = head.find_first_not_of(' ', at + name.size());
+    return head.substr(value, head.find("\r\n", value) - value);
+  }
+
+  static bool is_meant(const Fault& fault, const SeenRequest& seen) {
+    switch (fault.on) {
+      case Fault::On::kAny:
+        return true;
+      case Fault::On::kList:
+        return seen.is_list();
+      case Fault::On::kStream:
+        return seen.is_stream_list();
+      case Fault::On::kPlain:
+        return seen.is_list() && !seen.is_stream_list();
+      case Fault::On::kPage:
+        return seen.is_list() && seen.has("continue=");
+      case Fault::On::kWatch:
+        return seen.is_watch();
+    }
+    return false;
   }
 
   std::optional<Fault> fault_for(const Request& request) {
     const std::lock_guard lock(shared_.mutex);
-    const auto found = std::ranges::find_if(shared_.faults, [&](const Fault& fault) {
-      return fault.on == Fault::On::kAny ||
-             (fault.on == Fault::On::kWatch) == request.seen.is_watch();
-    });
+    const auto found = std::ranges::find_if(
+        shared_.faults, [&](const Fault& fault) { return is_meant(fault, request.seen); });
     if (found == shared_.faults.end()) return std::nullopt;
-    Fault fault = std::move(*found);
-    shared_.faults.erase(found);
+    Fault fault = *found;
+    if (found->times > 0 && --found->times == 0) shared_.faults.erase(found);
     return fault;
   }
 
@@ -99,6 +122,7 @@ class Connection {
         return true;
       case Fault::Kind::kRaw:
         send(fault.body);
+        while (!fault.repeat.empty() && !shared_.stopping) send(fault.repeat);
         return false;
       case Fault::Kind::kClose:
         return false;
@@ -109,6 +133,7 @@ class Connection {
       case Fault::Kind::kStream:
         begin_chunks();
         send_chunk(fault.body);
+        while (!fault.repeat.empty() && !shared_.stopping) send_chunk(fault.repeat);
         return end(fault.then);
     }
     return false;
@@ -117,8 +142,7 @@ class Connection {
   bool end(Fault::Then then) {
     switch (then) {
       case Fault::Then::kEnd:
-        send("0\r\n\r\n");
-        return true;
+        return end_chunks();
       case Fault::Then::kClose:
         return false;
       case Fault::Then::kReset: {
@@ -136,26 +160,32 @@ class Connection {
     return false;
   }
 
-  void answer(const Request& request) {
+  /// False: the connection is over.
+  bool answer(const Request& request) {
     std::string token;
     std::string nodes;
+    int nodes_status = 200;
     {
       const std::lock_guard lock(shared_.mutex);
       token = shared_.token;
       nodes = shared_.nodes;
+      nodes_status = shared_.nodes_status;
     }
     if (!token.empty() && request.seen.authorization != "Bearer " + token) {
       send_whole(401, "", status_object(401, "Unauthorized", "Unauthorized"));
+    } else if (nodes_status != 200 && request.seen.target.starts_with("/api/v1/nodes?")) {
+      send_whole(nodes_status, "", status_object(nodes_status, "Forbidden", "nodes is forbidden"));
     } else if (!nodes.empty() && request.seen.target.starts_with("/api/v1/nodes?")) {
       send_whole(200, "", nodes);
     } else if (!request.seen.target.starts_with("/api/v1/services?") &&
                request.seen.target != "/api/v1/services") {
       send_whole(404, "", status_object(404, "NotFound", "not found"));
-    } else if (request.seen.is_watch()) {
-      watch(request);
+    } else if (request.seen.has("watch=")) {
+      return watch(request);
     } else {
       list(request);
     }
+    return true;
   }
 
   static bool selected(const Request& request) {
@@ -167,6 +197,7 @@ class Connection {
     std::size_t limit = limit_text.empty() ? 0 : std::stoul(limit_text);
     const std::size_t most = shared_.options.page_limit;
     if (most != 0 && (limit == 0 || limit > most)) limit = most;
+    if (shared_.options.watch_cache && request.query("resourceVersion") == "0") limit = 0;
     const LogPage page = shared_.log.page(request.query("continue"), limit, selected(request));
     std::string body =
         R"({"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":")" +
@@ -180,7 +211,16 @@ class Connection {
     send_whole(200, "", body + "]}\n");
   }
 
-  void watch(const Request& request) {
+  bool watch(const Request& request) {
+    const bool initial = request.seen.is_stream_list();
+    if (initial && shared_.options.streaming == Streaming::kUnprocessable) {
+      send_whole(422, "", status_object(422, "Invalid", "sendInitialEvents is forbidden"));
+      return true;
+    }
+    if (initial && shared_.options.streaming == Streaming::kBadRequest) {
+      send_whole(400, "", status_object(400, "BadRequest", "resourceVersionMatch is forbidden"));
+      return true;
+    }
     const std::uint64_t epoch = shared_.watch_epoch;
     const std::string since = request.query("resourceVersion");
     begin_chunks();
@@ -189,32 +229,61 @@ class Connection {
         &shared_, [&](void*) { --shared_.watches; });
     const std::string seconds = request.query("timeoutSeconds");
     const auto until = Clock::now() + std::chrono::seconds(seconds.empty() ? 1800 : stol(seconds));
-    follow(since.empty() ? 0 : std::stoull(since), request, epoch, until);
-    if (!shared_.stopping) send("0\r\n\r\n");
+    if (initial && shared_.options.streaming == Streaming::kErrorEvent) {
+      send_error(500, "InternalError", "etcd is too old");
+    } else {
+      const Version from = initial ? send_all(request) : since.empty() ? 0 : std::stoull(since);
+      follow(from, request, epoch, until);
+    }
+    return !shared_.stopping && end_chunks();
+  }
+
+  /// All that exists, and the bookmark that ends it.
+  Version send_all(const Request& request) {
+    const LogPage page = shared_.log.page("", 0, selected(request));
+    for (const std::string& item : page.items) {
+      send_chunk(R"({"type":"ADDED","object":)" + item + "}\n");
+    }
+    if (shared_.options.streaming == Streaming::kYes) {
+      send_bookmark(page.version, R"("annotations":{"k8s.io/initial-events-end":"true"},)");
+    }
+    return page.version;
+  }
+
+  void send_bookmark(Version version, const std::string& more) {
+    send_chunk(R"({"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":{)" +
+               more + R"("resourceVersion":")" + std::to_string(version) + "\"}}}\n");
+  }
+
+  void send_error(int code, const std::string& reason, const std::string& message) {
+    send_chunk(R"({"type":"ERROR","object":)" + trimmed(status_object(code, reason, message)) +
+               "}\n");
   }
 
   void follow(Version version, const Request& request, std::uint64_t epoch,
               Clock::time_point until) {
     auto bookmark = Clock::now() + shared_.options.bookmarks;
     while (!shared_.stopping && shared_.watch_epoch == epoch && Clock::now() < until) {
+      if (client_has_gone()) return;
       const auto news =
           shared_.log.events_since(version, selected(request), std::chrono::milliseconds(20));
-      if (!news) {
-        send_chunk(R"({"type":"ERROR","object":)" +
-                   trimmed(status_object(410, "Expired", "too old resource version")) + "}\n");
-        return;
-      }
+      if (!news) return send_error(410, "Expired", "too old resource version");
       for (const LogEvent& event : news->events) {
         send_chunk(R"({"type":")" + std::string(event.type) + R"(","object":)" + event.object +
                    "}\n");
       }
+      if (news->version < version) continue;  // etcd was rewound: the watch is behind for ever
       version = news->version;
       if (Clock::now() < bookmark) continue;
       bookmark = Clock::now() + shared_.options.bookmarks;
-      send_chunk(R"({"type":"BOOKMARK","object":{"kind":"Service","apiVersion":"v1","metadata":)"
-                 R"({"resourceVersion":")" +
-                 std::to_string(version) + "\"}}}\n");
+      send_bookmark(version, "");
     }
+  }
+
+  /// Closed, or reset: nobody would hear of it before the next event.
+  bool client_has_gone() {
+    char byte = 0;
+    return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
   }
 
   static std::string trimmed(std::string text) {
@@ -230,12 +299,20 @@ class Connection {
   }
 
   void begin_chunks() {
-    send(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n");
+    send(std::string("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n") +
+         (shared_.options.chunking ? "Transfer-Encoding: chunked" : "Connection: close") +
+         "\r\n\r\n");
+  }
+
+  /// False: the connection is over.
+  bool end_chunks() {
+    if (shared_.options.chunking) send("0\r\n\r\n");
+    return shared_.options.chunking;
   }
 
   void send_chunk(const std::string& bytes) {
+    if (!shared_.options.chunking) return send(bytes);
+    if (bytes.empty()) return;  // would be the end
     const std::size_t size = shared_.options.chunk == 0 ? bytes.size() : shared_.options.chunk;
     for (std::size_t at = 0; at < bytes.size(); at += size) {
       const std::string piece = bytes.substr(at, size);

@@ -6,11 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <thread>
-
-#include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
+#include <nlohmann/json.hpp>
 
 #include "test/api_server/api_server.h"
 
@@ -25,17 +21,9 @@ std::string read_file(const std::string& path) {
 }
 
 void load_list(ServiceLog& log, const std::string& path) {
-  rapidjson::Document list;
-  list.Parse(read_file(path).c_str());
-  if (list.HasParseError() || !list.IsObject() || !list.HasMember("items")) {
-    throw std::runtime_error(path + ": not a list");
-  }
-  for (const auto& item : list["items"].GetArray()) {
-    rapidjson::StringBuffer out;
-    rapidjson::Writer writer(out);
-    item.Accept(writer);
-    log.put(out.GetString());
-  }
+  const auto list = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
+  if (!list.is_object() || !list.contains("items")) throw std::runtime_error(path + ": not a list");
+  for (const auto& item : list["items"]) log.put(item.dump());
 }
 
 void write_kubeconfig(const std::string& path, const ApiServer& server, const std::string& ca) {

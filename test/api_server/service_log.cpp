@@ -1,9 +1,6 @@
 #include "test/api_server/service_log.h"
 
-#include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -11,63 +8,51 @@ namespace nmanager::test {
 
 namespace {
 
-rapidjson::Document parsed(const std::string& json) {
-  rapidjson::Document document;
-  document.Parse(json.data(), json.size());
-  if (document.HasParseError() || !document.IsObject()) {
+using Json = nlohmann::ordered_json;
+
+Json parsed(const std::string& json) {
+  Json object = Json::parse(json, nullptr, false);
+  if (!object.is_object()) {
     throw std::invalid_argument("not a JSON object: " + json.substr(0, 200));
   }
-  return document;
+  return object;
 }
 
-template <class Json>
-std::string written(const Json& json) {
-  rapidjson::StringBuffer out;
-  rapidjson::Writer writer(out);
-  json.Accept(writer);
-  return {out.GetString(), out.GetSize()};
-}
-
-void set_version(rapidjson::Document& object, Version version) {
-  auto& allocator = object.GetAllocator();
-  auto& metadata = object["metadata"];
-  metadata.RemoveMember("resourceVersion");
-  const std::string text = std::to_string(version);
-  metadata.AddMember("resourceVersion", rapidjson::Value(text.c_str(), allocator), allocator);
-}
-
-std::string key_of(const rapidjson::Document& object) {
-  const auto metadata = object.FindMember("metadata");
-  if (metadata == object.MemberEnd() || !metadata->value.IsObject() ||
-      !metadata->value.HasMember("name")) {
+std::string key_of(const Json& object) {
+  const auto metadata = object.find("metadata");
+  if (metadata == object.end() || !metadata->contains("name")) {
     throw std::invalid_argument("an object without metadata.name");
   }
-  const auto& meta = metadata->value;
-  const std::string name = meta["name"].GetString();
-  return meta.HasMember("namespace") ? meta["namespace"].GetString() + ("/" + name) : name;
+  const std::string name = metadata->at("name");
+  return metadata->contains("namespace")
+             ? metadata->at("namespace").get<std::string>() + ("/" + name)
+             : name;
+}
+
+std::string with_version(Json& object, Version version) {
+  object["metadata"]["resourceVersion"] = std::to_string(version);
+  return object.dump();
 }
 
 /// As the selector "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".
-bool selects(const rapidjson::Document& object) {
-  const auto& metadata = object["metadata"];
-  if (!metadata.HasMember("labels") || !metadata["labels"].IsObject()) return true;
-  const auto& labels = metadata["labels"];
-  return !labels.HasMember("service.kubernetes.io/service-proxy-name") &&
-         !labels.HasMember("service.kubernetes.io/headless");
+bool selects(const Json& object) {
+  const Json labels = object["metadata"].value("labels", Json::object());
+  return !labels.contains("service.kubernetes.io/service-proxy-name") &&
+         !labels.contains("service.kubernetes.io/headless");
 }
 
 }  // namespace
 
 void ServiceLog::put(const std::string& json) {
-  rapidjson::Document object = parsed(json);
+  Json object = parsed(json);
   const std::string key = key_of(object);
   const bool selected = selects(object);
   const std::lock_guard lock(mutex_);
-  set_version(object, ++version_);
+  const Version version = ++version_;
   const auto found = objects_.find(key);
   const bool existed = found != objects_.end();
-  Change change{version_, written(object), existed, true, existed && found->second.selected,
-                selected};
+  Change change{version, with_version(object, version),     existed,
+                true,    existed && found->second.selected, selected};
   objects_[key] = {change.json, selected};
   changes_.push_back(std::move(change));
   changed_.notify_all();
@@ -77,26 +62,34 @@ bool ServiceLog::remove(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto found = objects_.find(key);
   if (found == objects_.end()) return false;
-  rapidjson::Document object = parsed(found->second.json);
-  set_version(object, ++version_);
-  changes_.push_back({version_, written(object), true, false, found->second.selected, false});
+  Json object = parsed(found->second.json);
+  const Version version = ++version_;
+  changes_.push_back(
+      {version, with_version(object, version), true, false, found->second.selected, false});
   objects_.erase(found);
   changed_.notify_all();
   return true;
 }
 
 void ServiceLog::replay(const std::string& watch_line) {
-  const rapidjson::Document event = parsed(watch_line);
-  const std::string type = event["type"].GetString();
-  const std::string object = written(event["object"]);
-  if (type == "ADDED" || type == "MODIFIED") put(object);
-  if (type == "DELETED") remove(key_of(parsed(object)));
+  const Json event = parsed(watch_line);
+  const std::string type = event["type"];
+  const Json& object = event["object"];
+  if (type == "ADDED" || type == "MODIFIED") put(object.dump());
+  if (type == "DELETED") remove(key_of(object));
 }
 
 void ServiceLog::compact() {
   const std::lock_guard lock(mutex_);
   changes_.clear();
   compacted_ = ++version_;
+  changed_.notify_all();
+}
+
+void ServiceLog::rewind(Version version) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(changes_, [&](const Change& change) { return change.version > version; });
+  version_ = version;
   changed_.notify_all();
 }
 

@@ -46,6 +46,8 @@ class ServiceLog {
 
   /// Forgets the history: every watch from an older version is refused with 410.
   void compact();
+  /// As after etcd was restored from a backup: versions go on from an earlier one.
+  void rewind(Version version);
   [[nodiscard]] Version version() const;
 
   /// Selected Services behind the key `after`, at most `limit` (0: all). `selected`: only those

@@ -30,6 +30,7 @@ struct ApiServer::Shared {
   std::atomic<std::size_t> watches{0};
 
   std::mutex mutex;
+  std::condition_variable requested;
   // All protected by mutex.
   std::deque<Fault> faults;
   std::vector<SeenRequest> requests;
@@ -37,6 +38,7 @@ struct ApiServer::Shared {
   std::vector<std::thread> threads;
   std::string token;
   std::string nodes;
+  int nodes_status = 200;
 };
 
 /// Serves one connection until it ends or the server stops. Never throws.

@@ -94,23 +94,39 @@ PemPair make_authority(const std::string& common_name) {
   return to_pem(certificate.get(), key.get());
 }
 
-PemPair make_certificate(const PemPair& authority, const std::string& common_name,
-                         const std::vector<std::string>& names) {
+namespace {
+
+PemPair make_signed(const PemPair& authority, const std::string& common_name, Validity validity,
+                    const std::vector<std::pair<int, std::string>>& extensions) {
   const Key signer = read_key(authority.key);
   const Certificate issuer = read_certificate(authority.certificate);
   const Key key(EVP_EC_gen("P-256"));
   const Certificate certificate = blank(common_name, key.get());
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), validity.from);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), validity.to);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
+  for (const auto& [nid, value] : extensions) {
+    add_extension(certificate.get(), issuer.get(), nid, value);
+  }
+  require(X509_sign(certificate.get(), signer.get(), EVP_sha256()) != 0);
+  return to_pem(certificate.get(), key.get());
+}
+
+}  // namespace
+
+PemPair make_certificate(const PemPair& authority, const std::string& common_name,
+                         const std::vector<std::string>& names, Validity validity) {
   std::string alternatives;
   for (const std::string& name : names) {
     if (!alternatives.empty()) alternatives += ',';
     alternatives += (is_address(name) ? "IP:" : "DNS:") + name;
   }
-  if (!names.empty()) {
-    add_extension(certificate.get(), issuer.get(), NID_subject_alt_name, alternatives);
-  }
-  require(X509_sign(certificate.get(), signer.get(), EVP_sha256()) != 0);
-  return to_pem(certificate.get(), key.get());
+  if (names.empty()) return make_signed(authority, common_name, validity, {});
+  return make_signed(authority, common_name, validity, {{NID_subject_alt_name, alternatives}});
+}
+
+PemPair make_intermediate(const PemPair& authority, const std::string& common_name) {
+  return make_signed(authority, common_name, {}, {{NID_basic_constraints, "critical,CA:TRUE"}});
 }
 
 }  // namespace nmanager::test

@@ -14,8 +14,18 @@ struct PemPair {
 /// Self-signed, valid for a day.
 [[nodiscard]] PemPair make_authority(const std::string& common_name);
 
+/// Seconds from now.
+struct Validity {
+  long from = -3'600;
+  long to = 86'400;
+};
+
 /// For servers and clients. `names` become subject alternative names; addresses are recognised.
 [[nodiscard]] PemPair make_certificate(const PemPair& authority, const std::string& common_name,
-                                       const std::vector<std::string>& names);
+                                       const std::vector<std::string>& names,
+                                       Validity validity = {});
+
+/// An authority that another one has signed.
+[[nodiscard]] PemPair make_intermediate(const PemPair& authority, const std::string& common_name);
 
 }  // namespace nmanager::test

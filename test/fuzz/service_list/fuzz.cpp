@@ -11,8 +11,14 @@ using nmanager::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
-  require(one_line(nmanager::services::decode_status_message(text)));
+  require(one_line(nmanager::services::decode_status(text).message));
   auto page = nmanager::services::decode_list(text);
+  nmanager::services::PageDecoder pieces;  // the same, however it is cut
+  for (std::size_t at = 0; at < text.size(); at += 7) {
+    if (!pieces.add(std::string_view(text).substr(at, 7))) break;
+  }
+  const auto same = pieces.end();
+  require(same.ok() == page.ok() && (!same.ok() || same->services == page->services));
   if (!page) {
     require(one_line(page.error().message));
     return 0;

@@ -24,7 +24,7 @@ void decode(const std::string& line) {
     require(!changed->service.key.empty());
   } else if (const auto* deleted = std::get_if<nmanager::services::WatchDeleted>(&event->body)) {
     require(!deleted->key.empty());
-  } else if (const auto* error = std::get_if<nmanager::services::WatchError>(&event->body)) {
+  } else if (const auto* error = std::get_if<nmanager::services::ApiStatus>(&event->body)) {
     require(one_line(error->message) && one_line(error->reason));
   } else if (const auto* bad = std::get_if<nmanager::services::Undecodable>(&event->body)) {
     require(one_line(bad->reason));

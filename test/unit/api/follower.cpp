@@ -39,7 +39,7 @@ void Follower::take(ApiEvent event) {
 
 bool Follower::wait_for(const std::function<bool(const Known&)>& condition) const {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return condition(known_); });
+  return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return condition(known_); });
 }
 
 Follower::Known Follower::known() const {

@@ -29,7 +29,7 @@ class Follower {
 
   [[nodiscard]] api::ApiSink sink();
 
-  /// False: not within ten seconds.
+  /// False: not within a minute, which no test waits for unless it fails.
   bool wait_for(const std::function<bool(const Known&)>& condition) const;
   [[nodiscard]] Known known() const;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plugin/api/api_access.h"
+#include "plugin/api/server_url.h"
 
 namespace nmanager::test {
 using namespace nmanager::api;
@@ -89,7 +90,7 @@ TEST_CASE("what is wrong is named, all of it at once") {
            {"", {"not a kubeconfig"}},
            {"[]", {"not a kubeconfig"}},
            {"a: [", {"line"}},
-           {"current-context: x\n", {"no entry \"x\" in contexts"}},
+           {"current-context: x\n", {"no entry 'x' in contexts"}},
            {"kind: Config\n", {"current-context is not set"}},
            {kubeconfig("{}", "{}"), {"server is not an http or https URL"}},
            {kubeconfig("{server: 'ftp://h'}", "{}"), {"server is not"}},
@@ -104,18 +105,162 @@ TEST_CASE("what is wrong is named, all of it at once") {
             {"not base64"}},
            {kubeconfig("{server: 'https://h', certificate-authority-data: 'Y=Jj'}", "{}"),
             {"not base64"}},
-           {kubeconfig("{server: 'https://h', proxy-url: 'http://p'}", "{}"), {"proxy-url"}},
+           {kubeconfig("{server: 'https://h', proxy-url: 'socks5://p'}", "{}"), {"proxy-url"}},
+           {kubeconfig("{server: 'https://me:secret@h'}", "{}"),
+            {"user or password", "token file"}},
+           {kubeconfig("{server: 'https://h?x=1'}", "{}"), {"query"}},
+           {kubeconfig(good, "{as: admin}"), {"as is not supported"}},
+           {kubeconfig(good, "{as-groups: [admin]}"), {"as-groups is not supported"}},
        }) {
     CAPTURE(c.text);
     const auto access = load_kubeconfig(folder.write("bad", c.text));
     REQUIRE(!access.ok());
     CHECK(access.error().message.starts_with(folder.path("bad")));
     CHECK(access.error().message.find('\n') == std::string::npos);
+    CHECK(access.error().message.find("secret") == std::string::npos);
     for (const std::string& part : c.told) {
       CHECK_MESSAGE(access.error().message.find(part) != std::string::npos, access.error().message);
     }
   }
   CHECK_FALSE(load_kubeconfig(folder.path("missing")).ok());
+}
+
+TEST_CASE("a context without a name is the one without current-context") {
+  const auto access = parse_kubeconfig(R"(
+apiVersion: v1
+kind: Config
+clusters:
+- name: local
+  cluster: {server: 'https://127.0.0.1:6443', certificate-authority: ca.crt}
+users:
+- name: node
+  user: {tokenFile: token}
+contexts:
+- context: {cluster: local, user: node}
+)",
+                                       "/folder/kubeconfig");
+  REQUIRE_MESSAGE(access.ok(), access.error().message);
+  CHECK(access->server == "https://127.0.0.1:6443");
+  CHECK(access->ca.file == "/folder/ca.crt");
+  CHECK(access->token_file == "/folder/token");
+}
+
+TEST_CASE("the same kubeconfig in every dress") {
+  const std::string plain = kubeconfig("{server: 'https://h:1'}", "{token: t}");
+  std::string crlf;
+  for (const char c : plain) crlf += c == '\n' ? std::string("\r\n") : std::string(1, c);
+  const std::string json =
+      "{\n\t\"current-context\": \"b\",\n\t\"contexts\": [{\"name\": \"b\", \"context\": "
+      "{\"cluster\": \"c\",\"user\":\"u\"}}],\n\t\"clusters\": [{\"name\":\"c\",\"cluster\":"
+      "{\"server\":\"https:\\/\\/h:1\"}}],\n\t\"users\": [{\"name\":\"u\",\"user\":"
+      "{\"token\":\"t\"}}]\n}";
+  for (const std::string& text :
+       {plain, crlf, "\xef\xbb\xbf" + plain, "---\n" + plain,
+        "# a comment\n---\n" + plain + "...\n", plain + "---\nkind: Other\n",
+        plain + "preferences: {}\nextensions: [{name: x}]\n", json}) {
+    CAPTURE(text);
+    const auto access = parse_kubeconfig(text, "/folder/kubeconfig");
+    REQUIRE_MESSAGE(access.ok(), access.error().message);
+    CHECK(access->server == "https://h:1");
+    CHECK(access->token == "t");
+  }
+}
+
+TEST_CASE("the server's URL") {
+  struct Case {
+    const char* text;
+    const char* authority;  // "": refused
+    const char* shown;
+  };
+  for (const Case& c : {Case{"https://[fd00:aa::1]", "[fd00:aa::1]:443", "https://[fd00:aa::1]"},
+                        {"https://[::1]:7443/", "[::1]:7443", "https://[::1]:7443"},
+                        {"HTTPS://h", "h:443", "https://h"},
+                        {"http://h:8080//", "h:8080", "http://h:8080"},
+                        {"https://h:443/k8s/clusters/c-1/", "h:443", "https://h/k8s/clusters/c-1"},
+                        {"https://10.0.0.1:6443", "10.0.0.1:6443", "https://10.0.0.1:6443"},
+                        {"https://", "", ""},
+                        {"https://:1", "", ""},
+                        {"https://h:", "", ""},
+                        {"https://h:0", "", ""},
+                        {"https://h:65536", "", ""},
+                        {"https://h:1x", "", ""},
+                        {"https://fd00::1", "", ""},
+                        {"https://[fd00::1", "", ""},
+                        {"https://[10.0.0.1]", "", ""},
+                        {"https://h h", "", ""},
+                        {"https://u:p@h", "", ""},
+                        {"https://h/?a", "", ""},
+                        {"ftp://h", "", ""},
+                        {"h:1", "", ""}}) {
+    CAPTURE(c.text);
+    const auto url = parse_server_url(c.text);
+    REQUIRE(url.ok() == (*c.authority != '\0'));
+    if (!url) continue;
+    CHECK(authority_of(*url, true) == c.authority);
+    CHECK(to_string(*url) == c.shown);
+  }
+}
+
+TEST_CASE("where the server is, for those who must not translate it") {
+  ApiAccess access;
+  access.server = "https://[fd00::1]";
+  CHECK(server_endpoints(access) == std::vector<Endpoint>{{*Address::parse("fd00::1"), 443}});
+  access.server = "https://10.0.0.1:6443";
+  CHECK(server_endpoints(access) == std::vector<Endpoint>{{*Address::parse("10.0.0.1"), 6443}});
+  access.server = "https://name:6443";
+  CHECK(server_endpoints(access).empty());
+}
+
+TEST_CASE("a proxy of the kubeconfig or the environment") {
+  struct Case {
+    const char* server;
+    const char* proxy_url;
+    const char* https;
+    const char* none;
+    const char* proxy;
+  };
+  for (const Case& c : {Case{"https://h:1", "", "", "", ""},
+                        {"https://h:1", "http://p:1", "http://q:2", "h", "http://p:1"},
+                        {"https://h:1", "", "http://q:2", "", "http://q:2"},
+                        {"https://h:1", "", "http://q:2", "x, h", ""},
+                        {"https://h:1", "", "http://q:2", "h:1", ""},
+                        {"https://h:1", "", "http://q:2", "h:2", "http://q:2"},
+                        {"https://a.h.example", "", "q:2", ".h.example", ""},
+                        {"https://a.h.example", "", "q:2", "h.example", ""},
+                        {"https://ah.example", "", "q:2", "h.example", "q:2"},
+                        {"https://10.1.2.3:1", "", "q:2", "10.0.0.0/8", ""},
+                        {"https://h", "", "q:2", "*", ""},
+                        {"https://127.0.0.1:1", "", "q:2", "", ""},
+                        {"https://localhost:1", "", "q:2", "", ""},
+                        {"http://h", "", "q:2", "", ""}}) {
+    CAPTURE(c.server);
+    CAPTURE(c.none);
+    ApiAccess access;
+    access.server = c.server;
+    access.proxy_url = c.proxy_url;
+    const auto environment = [&](const char* name) {
+      const std::string_view wanted(name);
+      return std::string(wanted == "HTTPS_PROXY" ? c.https : wanted == "no_proxy" ? c.none : "");
+    };
+    CHECK(proxy_of(access, environment) == c.proxy);
+  }
+}
+
+TEST_CASE("what weakens the connection is told, and secrets are not") {
+  ApiAccess access;
+  access.server = "https://h";
+  CHECK(warnings_of(access, "").empty());
+  access.insecure = true;
+  CHECK(warnings_of(access, "").size() == 1);
+  access.server = "http://h";
+  access.token = "secret";
+  const auto warnings = warnings_of(access, "http://user:hidden@p:3128");
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].find("clear text") != std::string::npos);
+  for (const std::string& line : warnings) {
+    CHECK(line.find("secret") == std::string::npos);
+    CHECK(line.find("hidden") == std::string::npos);
+  }
 }
 
 TEST_CASE("the service account of a pod") {

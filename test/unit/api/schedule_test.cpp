@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "plugin/api/line_splitter.h"
 
 namespace nmanager::test {
@@ -12,57 +14,170 @@ using namespace nmanager::api;
 
 using Kind = Ending::Kind;
 using What = NextStep::What;
+using std::chrono::milliseconds;
 
-TEST_CASE("what follows each ending") {
+namespace {
+
+Ending ending_of(Kind kind, bool progressed = false, milliseconds lasted = {}) {
+  Ending ending;
+  ending.kind = kind;
+  ending.progressed = progressed;
+  ending.lasted = lasted;
+  return ending;
+}
+
+}  // namespace
+
+TEST_CASE("what follows each ending of a watch") {
   struct Case {
     Kind kind;
     bool progressed;
-    What after_list;
-    What after_watch;
-    bool watch_failed;
+    What next;
+    bool failed;
   };
-  for (const Case& c : {Case{Kind::kDone, true, What::kWatch, What::kWatch, false},
-                        {Kind::kDone, false, What::kWatch, What::kWatch, false},
-                        {Kind::kExpired, true, What::kList, What::kList, false},
-                        {Kind::kExpired, false, What::kList, What::kList, true},
-                        {Kind::kUnauthorized, false, What::kList, What::kWatch, true},
-                        {Kind::kForbidden, false, What::kList, What::kWatch, true},
-                        {Kind::kThrottled, false, What::kList, What::kWatch, true},
-                        {Kind::kServerError, true, What::kList, What::kWatch, true},
-                        {Kind::kUnreachable, true, What::kList, What::kWatch, true},
-                        {Kind::kGarbled, true, What::kList, What::kList, true},
-                        {Kind::kStopped, false, What::kStop, What::kStop, false}}) {
-    CAPTURE(static_cast<int>(c.kind));
-    Schedule schedule(1);
-    Ending ending{c.kind, "", std::nullopt, c.progressed};
-    CHECK(schedule.after_list(ending).what == c.after_list);
-    Schedule other(1);
-    const NextStep next = other.after_watch(ending);
-    CHECK(next.what == c.after_watch);
-    CHECK(next.failed == c.watch_failed);
-    if (next.what != What::kStop) CHECK(next.delay >= Schedule::kPause);
+  for (const Case& c : {Case{Kind::kDone, true, What::kWatch, false},
+                        {Kind::kDone, false, What::kWatch, false},
+                        {Kind::kExpired, true, What::kStreamList, false},
+                        {Kind::kExpired, false, What::kStreamList, true},
+                        {Kind::kTooLarge, false, What::kStreamList, true},
+                        {Kind::kUnauthorized, false, What::kStreamList, true},
+                        {Kind::kForbidden, false, What::kStreamList, true},
+                        {Kind::kThrottled, false, What::kWatch, true},
+                        {Kind::kRefused, true, What::kStreamList, true},
+                        {Kind::kUnreachable, true, What::kWatch, true},
+                        {Kind::kLost, true, What::kWatch, true},
+                        {Kind::kSilent, true, What::kStreamList, true},
+                        {Kind::kGarbled, true, What::kStreamList, true},
+                        {Kind::kTooMuch, true, What::kStreamList, true},
+                        {Kind::kStopped, false, What::kStop, false}}) {
+    CAPTURE(std::string(name_of(c.kind)));
+    for (const What what : {What::kWatch, What::kFollow}) {
+      Schedule schedule(1);
+      const NextStep next = schedule.after(what, ending_of(c.kind, c.progressed));
+      CHECK(next.what == c.next);
+      CHECK(next.failed == c.failed);
+      if (next.what != What::kStop) CHECK(next.delay >= Schedule::kFirstDelay / 4);
+    }
   }
 }
 
-TEST_CASE("delays double up to the cap, jittered by half, and start over after progress") {
+TEST_CASE("a streaming list, then its watch; without it one out of the cache; pages at last") {
+  Schedule schedule(1);
+  NextStep next = schedule.first();
+  CHECK(next.what == What::kStreamList);
+  CHECK(next.delay == milliseconds(0));
+  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kFollow);
+
+  next = schedule.after(What::kStreamList, ending_of(Kind::kUnsupported));
+  CHECK(next.what == What::kCachedList);  // at once, and no fault
+  CHECK(next.delay == milliseconds(0));
+  CHECK_FALSE(next.failed);
+  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
+  CHECK(schedule.after(What::kWatch, ending_of(Kind::kGarbled)).what == What::kCachedList);
+
+  CHECK(schedule.after(What::kCachedList, ending_of(Kind::kRefused)).what == What::kCachedList);
+  next = schedule.after(What::kCachedList, ending_of(Kind::kRefused));
+  CHECK(next.what == What::kPagedList);
+  CHECK(next.page_size == Schedule::kPageSize);
+  CHECK(schedule.after(What::kPagedList, ending_of(Kind::kDone)).what == What::kWatch);
+  CHECK(schedule.after(What::kWatch, ending_of(Kind::kGarbled)).what == What::kCachedList);
+}
+
+TEST_CASE("who may not list, or cannot be reached, is not asked in another form") {
+  for (const Kind kind :
+       {Kind::kUnauthorized, Kind::kForbidden, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
+    Schedule schedule(1);
+    for (int i = 0; i < 10; ++i) {
+      CHECK(schedule.after(What::kStreamList, ending_of(kind)).what == What::kStreamList);
+    }
+  }
+}
+
+TEST_CASE("a second page that is too old: one whole list") {
+  Schedule schedule(1);
+  CHECK(schedule.after(What::kPagedList, ending_of(Kind::kExpired, true)).what == What::kWholeList);
+  CHECK(schedule.after(What::kWholeList, ending_of(Kind::kDone)).what == What::kWatch);
+}
+
+TEST_CASE("pages get smaller where objects are large") {
+  Schedule schedule(1);
+  (void)schedule.after(What::kStreamList, ending_of(Kind::kUnsupported));
+  NextStep next = schedule.after(What::kCachedList, ending_of(Kind::kTooMuch));
+  CHECK(next.page_size == 500);
+  next = schedule.after(next.what, ending_of(Kind::kTooMuch));
+  CHECK(next.page_size == 50);
+  next = schedule.after(next.what, ending_of(Kind::kTooMuch));
+  CHECK(next.page_size == 5);
+  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
+  next = schedule.after(What::kWatch, ending_of(Kind::kGarbled));
+  CHECK(next.what == What::kPagedList);  // the cached one would be too large again
+  CHECK(next.page_size == 5);
+}
+
+TEST_CASE("delays double up to the cap and are spread; a complete list ends the row") {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     Schedule schedule(seed);
     auto full = Schedule::kFirstDelay;
-    for (int i = 0; i < 20; ++i) {
-      const auto delay = schedule.after_list({Kind::kUnreachable, "", std::nullopt, false}).delay;
-      CHECK(delay >= full / 2);
+    for (int i = 0; i < 9; ++i) {
+      const auto delay = schedule.after(What::kStreamList, ending_of(Kind::kUnreachable)).delay;
+      CHECK(delay >= full / 4);
       CHECK(delay <= full);
-      full = std::min<std::chrono::milliseconds>(2 * full, Schedule::kMaxDelay);
+      full = std::min<milliseconds>(2 * full, Schedule::kMaxDelay);
     }
-    const auto after = schedule.after_watch({Kind::kUnreachable, "", std::nullopt, true}).delay;
-    CHECK(after <= Schedule::kFirstDelay);
+    (void)schedule.after(What::kStreamList, ending_of(Kind::kDone));
+    CHECK(schedule.after(What::kFollow, ending_of(Kind::kLost)).delay <= Schedule::kFirstDelay);
+  }
+}
+
+TEST_CASE("lists are spaced out however much each watch got through") {
+  for (const Kind kind : {Kind::kGarbled, Kind::kExpired, Kind::kRefused, Kind::kSilent}) {
+    Schedule schedule(3);
+    milliseconds waited{0};
+    constexpr int kRounds = 30;
+    for (int i = 0; i < kRounds; ++i) {
+      waited += schedule.after(What::kFollow, ending_of(kind, true, milliseconds(500))).delay;
+      CHECK(schedule.after(What::kStreamList, ending_of(Kind::kDone)).what == What::kFollow);
+    }
+    CHECK(waited >= (kRounds - 6) * Schedule::kMaxDelay / 4);
+    // One that lasts begins a new row, unless it was silent.
+    const auto next =
+        schedule.after(What::kFollow, ending_of(kind, true, Schedule::kSettled)).delay;
+    CHECK((next <= Schedule::kFirstDelay) == (kind != Kind::kSilent));
+  }
+}
+
+TEST_CASE("a server that ends every watch at once is asked less and less often") {
+  Schedule schedule(3);
+  milliseconds last{0};
+  for (int i = 0; i < 10; ++i) {
+    last = schedule.after(What::kWatch, ending_of(Kind::kDone, true)).delay;
+  }
+  CHECK(last >= Schedule::kMaxPause / 4);
+  CHECK(last <= Schedule::kMaxPause);
+}
+
+TEST_CASE("nodes that lost their server at one moment come back apart") {
+  constexpr int kNodes = 5'000;
+  constexpr auto kDown = std::chrono::seconds(60);
+  std::map<std::int64_t, int> by_second;
+  for (int node = 0; node < kNodes; ++node) {
+    Schedule schedule(static_cast<std::uint64_t>(node));
+    milliseconds at = schedule.after(What::kFollow, ending_of(Kind::kLost)).delay;
+    while (at < kDown) at += schedule.after(What::kWatch, ending_of(Kind::kUnreachable)).delay;
+    ++by_second[at / std::chrono::seconds(1)];
+  }
+  for (const auto& [second, requests] : by_second) {
+    CAPTURE(second);
+    CHECK(requests <= kNodes / 10);
   }
 }
 
 TEST_CASE("Retry-After is kept, within bounds") {
   Schedule schedule(7);
   const auto delay = [&](int seconds) {
-    return schedule.after_list({Kind::kThrottled, "", std::chrono::seconds(seconds), false}).delay;
+    Ending ending = ending_of(Kind::kThrottled);
+    ending.retry_after = std::chrono::seconds(seconds);
+    return schedule.after(What::kStreamList, ending).delay;
   };
   CHECK(delay(3) >= std::chrono::seconds(3));
   CHECK(delay(100'000) <= Schedule::kMaxRetryAfter + Schedule::kMaxDelay);

@@ -165,4 +165,128 @@ TEST_CASE("a watch over TLS, and a token and an authority that change on disk") 
   std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("an intermediate authority alone is enough (A5)") {
+  start_library_once();
+  const PemPair root = make_authority("root");
+  const PemPair middle = make_intermediate(root, "middle");
+  ApiServer server({.tls = true, .certificate = make_certificate(middle, "x", {"127.0.0.1"})});
+  ApiAccess access;
+  access.server = server.url();
+  access.ca.data = middle.certificate;
+  CHECK(list_once(access).ok());
+  access.ca.data = root.certificate;  // the server does not send the one between
+  CHECK_FALSE(list_once(access).ok());
+}
+
+TEST_CASE("a broken block of a bundle is passed over (A6)") {
+  start_library_once();
+  const Authorities ca;
+  ApiServer server({.tls = true, .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"})});
+  ApiAccess access;
+  access.server = server.url();
+  const std::string begin = "-----BEGIN CERTIFICATE-----\n";
+  const std::string end = "-----END CERTIFICATE-----\n";
+  for (const std::string& broken :
+       {begin + "bm9uZQ==\n" + end, begin + "?!?\n" + end, begin + "AAAA\n", std::string("text\n"),
+        ca.other.key, begin + end}) {
+    CAPTURE(broken);
+    access.ca.data = ca.other.certificate + broken + ca.ours.certificate;
+    CHECK(list_once(access).ok());
+  }
+}
+
+TEST_CASE("certificate and key in one file, in any order") {
+  start_library_once();
+  const Authorities ca;
+  ApiServer server({.tls = true,
+                    .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"}),
+                    .client_authority = ca.other.certificate});
+  const PemPair node = make_certificate(ca.other, "node", {});
+  ApiAccess access;
+  access.server = server.url();
+  access.ca.data = ca.ours.certificate;
+  for (const std::string& both : {node.certificate + node.key, node.key + node.certificate}) {
+    access.client_certificate.data = both;
+    access.client_key.data = both;
+    const auto listed = list_once(access);
+    CHECK_MESSAGE(listed.ok(), (listed ? "" : listed.error().message));
+  }
+}
+
+TEST_CASE("why TLS did not come about, in words (A7, A19)") {
+  start_library_once();
+  const Authorities ca;
+  const auto certificate = [&](const PemPair& authority, const char* name, Validity validity = {}) {
+    return make_certificate(authority, "the server", {name}, validity);
+  };
+  struct Case {
+    const char* name;
+    ApiServerOptions options;
+    bool show_certificate;
+    std::vector<const char*> told;
+  };
+  const std::vector<Case> cases{
+      {"wrong authority",
+       {.tls = true, .certificate = certificate(ca.other, "127.0.0.1")},
+       false,
+       {"unable to get local issuer", "CN=the server", "issuer"}},
+      {"expired",
+       {.tls = true, .certificate = certificate(ca.ours, "127.0.0.1", {-7'200, -3'600})},
+       false,
+       {"has expired", "CN=the server", "GMT"}},
+      {"not yet valid",
+       {.tls = true, .certificate = certificate(ca.ours, "127.0.0.1", {3'600, 7'200})},
+       false,
+       {"not yet valid", "CN=the server", "GMT"}},
+      {"another name",
+       {.tls = true, .certificate = certificate(ca.ours, "127.0.0.2")},
+       false,
+       {"IP address mismatch", "'127.0.0.1'", "CN=the server"}},
+      {"no TLS", {}, false, {"the server speaks no TLS"}},
+      {"client certificate wanted",
+       {.tls = true,
+        .certificate = certificate(ca.ours, "127.0.0.1"),
+        .client_authority = ca.other.certificate},
+       false,
+       {"wants a client certificate"}},
+      {"client certificate wanted, TLS 1.2",
+       {.tls = true,
+        .certificate = certificate(ca.ours, "127.0.0.1"),
+        .client_authority = ca.other.certificate,
+        .tls_1_2 = true},
+       false,
+       {"wants a client certificate"}},
+      {"another client certificate wanted",
+       {.tls = true,
+        .certificate = certificate(ca.ours, "127.0.0.1"),
+        .client_authority = ca.other.certificate},
+       true,
+       {"refuses the client certificate"}},
+      {"a cipher without forward secrecy or authentication",
+       {.tls = true,
+        .certificate = certificate(ca.ours, "127.0.0.1"),
+        .tls_1_2 = true,
+        .ciphers = "NULL:aNULL"},
+       false,
+       {"alert"}},
+  };
+  const PemPair stranger = make_certificate(ca.ours, "stranger", {});
+  for (const Case& c : cases) {
+    CAPTURE(std::string(c.name));
+    ApiServer server(c.options);
+    ApiAccess access;
+    access.server = "https://127.0.0.1:" + std::to_string(server.port());
+    access.ca.data = ca.ours.certificate;
+    if (c.show_certificate) {
+      access.client_certificate.data = stranger.certificate;
+      access.client_key.data = stranger.key;
+    }
+    const auto listed = list_once(access);
+    REQUIRE_FALSE(listed.ok());
+    for (const char* part : c.told) {
+      CHECK_MESSAGE(listed.error().message.find(part) != std::string::npos, listed.error().message);
+    }
+  }
+}
+
 }  // namespace nmanager::test

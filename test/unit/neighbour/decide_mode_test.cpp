@@ -8,7 +8,6 @@
 
 namespace nmanager {
 using namespace nmanager::neighbour;
-using namespace nmanager::settings;
 namespace {
 
 constexpr ProxyMode kAuto = ProxyMode::kAuto;

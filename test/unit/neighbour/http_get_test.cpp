@@ -13,7 +13,6 @@
 
 namespace nmanager {
 using namespace nmanager::neighbour;
-using namespace nmanager::settings;
 namespace {
 
 using std::chrono::milliseconds;

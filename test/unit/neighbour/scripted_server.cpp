@@ -12,7 +12,6 @@
 #include <cstring>
 
 namespace nmanager::test {
-using namespace nmanager::settings;
 
 namespace {
 

@@ -146,6 +146,12 @@ TEST_CASE("which Services qualify, and why the others do not") {
       {"one address that could not be read",
        [](Service& s) { s.malformed = {"status.loadBalancer.ingress[1].ip"}; },
        "20.0.0.1->10.96.0.1 | malformed status.loadBalancer.ingress[1].ip"},
+      {"the same address twice",
+       [](Service& s) {
+         s.ingress.push_back({ip("20.0.0.1"), true});
+         s.external_ips = {ip("20.0.0.9"), ip("20.0.0.9")};
+       },
+       "20.0.0.9->10.96.0.1 | 20.0.0.1->10.96.0.1"},
       {"the only address could not be read",
        [](Service& s) {
          s.ingress.clear();
@@ -169,6 +175,28 @@ TEST_CASE("EXTERNAL_CLUSTER_POLICY=all widens it") {
   CHECK(result_of(service, settings) == "20.0.0.1->10.96.0.1");
   service.internal_policy_local = true;
   CHECK(result_of(service, settings) == "internal_policy_local");
+}
+
+TEST_CASE("the API server's own address and port get no rule") {
+  Service service = good();
+  QualifySettings settings;
+  settings.api_servers = {{ip("20.0.0.1"), 443}};
+  const auto result = qualify(service, settings);
+  REQUIRE(result.addresses.size() == 1);
+  using Ports = ExternalAddress::Ports;
+  CHECK(result.addresses[0].ports ==
+        std::vector<Ports>{{Protocol::kTcp, {80}}, {Protocol::kUdp, {53}}});
+  CHECK(result.skipped == std::vector<Skip>{{SkipReason::kApiServer, "20.0.0.1"}});
+
+  settings.api_servers = {{ip("20.0.0.1"), 53}, {ip("20.0.0.2"), 443}};  // UDP; another address
+  CHECK(result_of(service, settings) == "20.0.0.1->10.96.0.1");
+
+  service.ports = {{Protocol::kTcp, 443}};
+  settings.api_servers = {{ip("20.0.0.1"), 443}};
+  CHECK(result_of(service, settings) == "api_server 20.0.0.1");
+
+  settings.match = MatchBy::kAddress;  // one port of the address would take them all
+  CHECK(result_of(good(), settings) == "api_server 20.0.0.1");
 }
 
 TEST_CASE("ports are given by protocol") {
@@ -207,7 +235,7 @@ TEST_CASE("all Services: counts, examples, conflicts") {
 TEST_CASE("every reason has a name and words of its own") {
   std::map<std::string_view, int> names;
   std::map<std::string_view, int> words;
-  for (int i = 0; i <= static_cast<int>(SkipReason::kConflict); ++i) {
+  for (int i = 0; i <= static_cast<int>(SkipReason::kApiServer); ++i) {
     CHECK(++names[to_string(static_cast<SkipReason>(i))] == 1);
     CHECK(++words[in_words(static_cast<SkipReason>(i))] == 1);
   }

@@ -12,6 +12,40 @@
 using namespace nmanager;
 using namespace nmanager::chains;
 
+TEST_CASE("addresses and blocks of Services are read as Kubernetes reads them") {
+  struct Case {
+    const char* text;
+    const char* printed;  // "": refused
+  };
+  for (const Case& c : {Case{"203.0.113.063", "203.0.113.63"},
+                        {"010.000.000.0001", "10.0.0.1"},
+                        {"10.0.0.0256", ""},
+                        {"::ffff:203.0.113.62", "203.0.113.62"},
+                        {"::ffff:cb00:713e", "203.0.113.62"},
+                        {"::ffff:203.0.113.062", "203.0.113.62"},
+                        {"::203.0.113.62", "::203.0.113.62"},
+                        {"fd00::1", "fd00::1"},
+                        {"10.0.0.-0", ""},
+                        {"10.0.0.", ""}}) {
+    CAPTURE(c.text);
+    const auto address = Address::parse_sloppy(c.text);
+    CHECK((address ? to_string(*address) : "") == c.printed);
+  }
+  for (const Case& c : {Case{"010.0.0.0/08", "10.0.0.0/8"},
+                        {"10.1.2.3/16", "10.1.0.0/16"},
+                        {"10.0.0.0/-0", ""},
+                        {"10.0.0.0/33", ""},
+                        {"::ffff:10.0.0.0/104", ""}}) {
+    CAPTURE(c.text);
+    const auto prefix = Prefix::parse_sloppy(c.text);
+    CHECK((prefix ? to_string(*prefix) : "") == c.printed);
+  }
+  for (const char* text : {"10.0.0.-0", "-0.0.0.0", "::-0", "::ffff:10.0.0.-0"}) {
+    CHECK_FALSE(Address::parse(text).has_value());
+  }
+  CHECK_FALSE(Prefix::parse("10.0.0.0/-0").has_value());
+}
+
 TEST_CASE("an address is read strictly and printed canonically") {
   struct Case {
     const char* text;
