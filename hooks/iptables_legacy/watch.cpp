@@ -48,7 +48,9 @@ class LegacyWatch final : public ChangeWatch {
   [[nodiscard]] Changed changed_families() {
     Changed changed{};
     for (const TableId id : kTables) {
-      const auto shape = current(id);
+      const auto asked = current(id);
+      if (!asked) continue;  // could not be asked now: nothing is known, so nothing has changed
+      const std::optional<TableShape>& shape = *asked;
       if (shape == options_.seen->last(id)) continue;
       if (shape) {
         options_.seen->record(id, *shape);
@@ -60,18 +62,20 @@ class LegacyWatch final : public ChangeWatch {
     return changed;
   }
 
-  /// Nothing for a table that does not exist (it is not made), or cannot be asked now.
-  [[nodiscard]] std::optional<TableShape> current(TableId id) {
+  /// Nothing for a table that does not exist (it is not made).
+  [[nodiscard]] Result<std::optional<TableShape>> current(TableId id) {
     const auto exists = table_exists(id);
-    if (!exists || !*exists) return std::nullopt;
+    if (!exists) return exists.error();
+    if (!*exists) return std::optional<TableShape>();
     auto& socket = sockets_[static_cast<std::size_t>(id.family)];
     if (!socket) {
       auto opened = TableSocket::open(id.family);
-      if (!opened) return std::nullopt;
+      if (!opened) return opened.error();
       socket.emplace(std::move(*opened));
     }
     const auto shape = socket->shape(to_string(id.table));
-    return shape ? std::optional(*shape) : std::nullopt;
+    if (!shape) return shape.error();
+    return std::optional(*shape);
   }
 
   LegacyOptions options_;

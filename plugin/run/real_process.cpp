@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <vector>
 
@@ -40,8 +41,13 @@ bool RealProcess::wait(TimePoint until, std::span<const int> fds) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(rest);
   const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(rest - seconds);
   const timespec timeout{seconds.count(), nanos.count()};
-  (void)::ppoll(polled.data(), polled.size(), &timeout, nullptr);
-  return polled.front().revents == 0;
+  if (::ppoll(polled.data(), polled.size(), &timeout, nullptr) >= 0 || errno == EINTR) {
+    return polled.front().revents == 0;
+  }
+  // More descriptors than the limit of the process allows (poll(2), EINVAL): only the stop is
+  // waited for, and not for long.
+  constexpr int kShortWaitMs = 50;
+  return ::poll(polled.data(), 1, kShortWaitMs) <= 0;
 }
 
 }  // namespace nmanager::run

@@ -62,7 +62,19 @@ class Connection {
   }
 
  private:
+  /// A plain server that is spoken TLS to answers as Go's does (net/http: "Client sent an HTTP
+  /// request to an HTTPS server" is the other way round), and ends the connection.
+  void refuse_tls() {
+    constexpr char kHandshake = 0x16;
+    if (!input_.empty()) return;
+    asio::read(stream_, asio::dynamic_buffer(input_), asio::transfer_at_least(1));
+    if (input_.front() != kHandshake) return;
+    asio::write(stream_, asio::buffer(std::string_view("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    throw boost::system::system_error(asio::error::eof);
+  }
+
   Request read() {
+    refuse_tls();
     const std::size_t size = asio::read_until(stream_, asio::dynamic_buffer(input_), "\r\n\r\n");
     const std::string head = input_.substr(0, size);
     input_.erase(0, size);

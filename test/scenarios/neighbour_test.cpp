@@ -412,7 +412,9 @@ TEST_CASE("a pod CIDR that does not cover this node's pods is told") {
   node.sh(
       "ip link add cni0 type veth peer name eth7; ip link set cni0 up; ip link set eth7 up;"
       "ip addr add 10.98.0.1/24 dev cni0");
+  ::setenv("NODE_NAME", "node-1", 1);  // as the manifests do; without it no Node is asked for
   const Sidecar sidecar(node);
+  ::unsetenv("NODE_NAME");
   for (const std::string& note :
        {std::string("the pod CIDR 10.244.0.0/16 does not cover this node's podCIDR 10.99.3.0/24"),
         std::string("does not cover the pods' route 10.98.0.0/24 over cni0")}) {

@@ -227,24 +227,6 @@ TEST_CASE("killed at any moment, a new start converges") {
   CHECK(node.misplaced() == "");
 }
 
-TEST_CASE("two at once do no harm") {
-  Node node;
-  if (!node.usable()) return;
-  fill(node);
-  add_kube_chains(node);
-  const Sidecar one(node, {}, 10261);
-  const Sidecar two(node, {}, 10262);
-  REQUIRE(eventually([&] { return one.settled() && two.settled(); }));
-  const std::string ours = node.our_rules();
-  for (int i = 0; i < 10; ++i) {
-    node.flush("nat", "NMANAGER_EX_CLUS_OUTPUT");
-    if (!native()) node.sh("iptables -D INPUT -j NMANAGER_INPUT");
-    CHECK(eventually([&] { return node.our_rules() == ours && node.misplaced().empty(); }));
-  }
-  CHECK(one.metric("nmanager_table_contested") == 0);
-  CHECK(two.metric("nmanager_table_contested") == 0);
-}
-
 TEST_CASE("Services come, change and go") {
   Node node;
   if (!node.usable()) return;

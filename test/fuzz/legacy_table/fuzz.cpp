@@ -35,13 +35,13 @@ void observe(const iptables_legacy::BlobIndex<F>& blob, Table table) {
     builder.add_rule(entry, jump_to);
     decode<F>(entry, jump_to);
   };
-  for (const nmanager::Hook hook : iptables_legacy::ObservedBuilder::hooks(table)) {
+  for (const nmanager::Hook hook : nmanager::hooks_of(table)) {
     builder.open_hook(hook);
     const auto chain = blob.hook_chain(nmanager::hook_number(hook));
     if (chain) blob.for_each_rule(*chain, add);
   }
   for (const iptables_legacy::BlobChain& chain : blob.user_chains()) {
-    if (iptables_legacy::ObservedBuilder::wants_chain(chain.name)) {
+    if (nmanager::is_own_chain(chain.name)) {
       builder.open_chain(chain.name);
       blob.for_each_rule(chain, add);
     } else {

@@ -45,6 +45,7 @@ inline Snapshot sample_snapshot() {
   snapshot.kube = {kube};
   snapshot.api.server = "https://10.96.0.1:443";
   snapshot.api.last_error = "HTTP 403: forbidden";
+  snapshot.services_wanted = true;
   snapshot.services_listed = true;
   snapshot.services = 10;
   snapshot.services_with_rules = 4;
