@@ -1,3 +1,5 @@
+#include "hooks/nftables/codec.h"
+
 #include <linux/if.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_nat.h>
@@ -12,7 +14,6 @@
 
 #include "hooks/netlink/expressions.h"
 #include "hooks/netlink/packet.h"
-#include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {
 

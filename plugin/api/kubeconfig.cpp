@@ -1,3 +1,5 @@
+#include "plugin/api/api_access.h"
+
 #include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
@@ -7,7 +9,6 @@
 #include <vector>
 
 #include "hooks/values/text.h"
-#include "plugin/api/api_access.h"
 #include "plugin/api/server_url.h"
 
 namespace nmanager::api {

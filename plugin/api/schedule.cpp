@@ -54,6 +54,17 @@ constexpr int kFormFailures = 2;
 
 }  // namespace
 
+Ending make_ending(Kind kind, std::string message) {
+  Ending ending;
+  ending.kind = kind;
+  ending.message = std::move(message);
+  return ending;
+}
+
+std::string silence_text(std::chrono::milliseconds silence) {
+  return "no answer for " + std::to_string(silence.count()) + " ms";
+}
+
 ErrorKind error_kind(Kind kind) {
   return row_of(kind).error;
 }

@@ -39,6 +39,9 @@ struct Ending {
   std::chrono::milliseconds lasted = {};  // of a watch, from the server's first word on
 };
 
+[[nodiscard]] Ending make_ending(Ending::Kind kind, std::string message);
+/// "no answer for 90000 ms"
+[[nodiscard]] std::string silence_text(std::chrono::milliseconds silence);
 [[nodiscard]] ErrorKind error_kind(Ending::Kind kind);
 /// For metrics: "refused", "silent", ...
 [[nodiscard]] std::string_view name_of(Ending::Kind kind);

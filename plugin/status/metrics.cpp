@@ -1,3 +1,5 @@
+#include "plugin/status/render.h"
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -6,7 +8,6 @@
 #include <utility>
 
 #include "plugin/model/skip_reason.h"
-#include "plugin/status/render.h"
 
 namespace nmanager::status {
 
@@ -231,10 +232,13 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
       .into(all);
 }
 
-void add_api(const ApiState& api, std::vector<MetricFamily>& all) {
-  gauge("nmanager_api_connected", "1 while the API server answers.")
-      .add(api.last_error.empty() && api.lists > 0 ? 1 : 0)
-      .into(all);
+void add_api(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
+  const ApiState& api = snapshot.api;
+  if (snapshot.services_wanted) {  // who is not asked is neither connected nor not
+    gauge("nmanager_api_connected", "1 while the API server answers.")
+        .add(api.last_error.empty() && api.lists > 0 ? 1 : 0)
+        .into(all);
+  }
   if (api.last_word) {
     gauge("nmanager_services_last_word_timestamp_seconds",
           "When the API server last proved that the Services are current.")
@@ -292,7 +296,7 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
   add_table_gauges(snapshot, all);
   add_kube(snapshot, all);
   add_services(snapshot, all);
-  add_api(snapshot.api, all);
+  add_api(snapshot, all);
   add_log(snapshot, all);
   add_process(process, all);
   std::ostringstream text;

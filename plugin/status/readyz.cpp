@@ -1,5 +1,6 @@
-#include "hooks/values/text.h"
 #include "plugin/status/render.h"
+
+#include "hooks/values/text.h"
 
 namespace nmanager::status {
 

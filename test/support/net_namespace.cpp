@@ -6,14 +6,16 @@
 
 #include <cerrno>
 #include <cstring>
-#include <iostream>
+#include <string>
+
+#include "test/support/skip.h"
 
 namespace nmanager::test {
 
 NetNamespace::NetNamespace() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
   usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
   if (!usable_) {
-    std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
+    skip(std::string("no network namespace of its own: ") + std::strerror(errno));
   }
 }
 

@@ -1,5 +1,6 @@
 // What the kernel tells: devices, sysctl and routes of a network namespace of its own.
 #include "plugin/neighbour/kernel_evidence.h"
+#include "test/support/skip.h"
 
 #include <doctest/doctest.h>
 #include <sched.h>
@@ -26,7 +27,7 @@ PodRoute route(const std::string& prefix, const std::string& device) {
 void in_new_namespace(const std::function<void()>& body) {
   std::thread([&] {
     if (::unshare(CLONE_NEWNET) != 0) {
-      MESSAGE("skipped: no network namespace can be made: ", std::strerror(errno));
+      test::skip(std::string("no network namespace can be made: ") + std::strerror(errno));
       return;
     }
     body();

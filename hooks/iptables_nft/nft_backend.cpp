@@ -1,7 +1,8 @@
+#include "hooks/iptables_nft/nft_backend.h"
+
 #include <utility>
 
 #include "hooks/iptables_nft/chain_cache.h"
-#include "hooks/iptables_nft/nft_backend.h"
 #include "hooks/iptables_nft/observe.h"
 #include "hooks/iptables_nft/transaction.h"
 #include "hooks/netlink/kube_chains.h"

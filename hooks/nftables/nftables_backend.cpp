@@ -1,3 +1,5 @@
+#include "hooks/nftables/nftables_backend.h"
+
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
@@ -14,7 +16,6 @@
 #include "hooks/netlink/objects.h"
 #include "hooks/netlink/refusal.h"
 #include "hooks/netlink/watch.h"
-#include "hooks/nftables/nftables_backend.h"
 #include "hooks/nftables/table_cache.h"
 #include "hooks/nftables/text.h"
 #include "hooks/nftables/write.h"

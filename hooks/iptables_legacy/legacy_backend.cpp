@@ -1,3 +1,5 @@
+#include "hooks/iptables_legacy/legacy_backend.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -9,7 +11,6 @@
 #include "hooks/iptables_legacy/blob.h"
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
-#include "hooks/iptables_legacy/legacy_backend.h"
 #include "hooks/iptables_legacy/lock.h"
 #include "hooks/iptables_legacy/lock_events.h"
 #include "hooks/iptables_legacy/transaction.h"
