@@ -56,6 +56,15 @@ class Exchange {
     return await([&](auto done) { http::async_read(socket_, buffer_, parser_, done); });
   }
 
+  /// False: what has come so far is not the beginning of a response. Whether the parser sees that,
+  /// or only the end of the connection behind it, is a matter of chance.
+  [[nodiscard]] bool speaks_http() const {
+    constexpr std::string_view kStart = "HTTP/";
+    const auto bytes = buffer_.data();
+    const std::string_view seen(static_cast<const char*>(bytes.data()),
+                                std::min(bytes.size(), kStart.size()));
+    return parser_.is_header_done() || kStart.starts_with(seen);
+  }
   [[nodiscard]] http::response<http::string_body>& response() { return parser_.get(); }
 
  private:
@@ -88,7 +97,7 @@ class Exchange {
   std::stop_callback<Stopper> on_stop_;  // last: its target is constructed before it
 };
 
-Error describe(const error_code& error, const HttpLimits& limits) {
+Error describe(const error_code& error, const HttpLimits& limits, bool speaks_http) {
   if (error == http::error::body_limit) {
     return {ErrorKind::kBadInput,
             "answers with more than " + std::to_string(limits.max_body) + " bytes"};
@@ -97,6 +106,7 @@ Error describe(const error_code& error, const HttpLimits& limits) {
     return {ErrorKind::kUnavailable,
             "no answer within " + std::to_string(limits.timeout.count()) + " ms"};
   }
+  if (!speaks_http) return {ErrorKind::kBadInput, "does not speak HTTP: " + error.message()};
   if (error == http::error::end_of_stream || error == http::error::partial_message) {
     return {ErrorKind::kUnavailable, "the connection ended before the answer did"};
   }
@@ -111,7 +121,7 @@ Result<std::string> get(const Endpoint& endpoint, std::string_view path, const H
   Exchange exchange(limits, stop);
   const error_code error = exchange.run(endpoint, path);
   if (stop.stop_requested()) return Error{ErrorKind::kUnavailable, "stopped"};
-  if (error) return describe(error, limits);
+  if (error) return describe(error, limits, exchange.speaks_http());
   if (exchange.response().result_int() != 200) {
     return Error{ErrorKind::kBadInput,
                  "HTTP status " + std::to_string(exchange.response().result_int())};
