@@ -182,7 +182,8 @@ TEST_CASE("what is no file is no lock, and is not waited for") {
   for (const std::string make : {"mkdir ", "mkfifo "}) {
     const std::string path = sandbox.directory() + "/other";
     must(make + path);
-    const auto guard = XtablesLock(path, std::chrono::hours(1)).acquire();
+    XtablesLock lock(path, std::chrono::hours(1));
+    const auto guard = lock.acquire();
     CHECK(guard.ok() == (make == "mkfifo "));  // flock() works on a pipe, for iptables as well
     if (!guard) CHECK(guard.error().message.find("Is a directory") != std::string::npos);
     std::filesystem::remove(path);
