@@ -23,9 +23,7 @@ struct Name {
     std::memcpy(address.sun_path + 1, kName.data(), kName.size());  // [0] is 0: abstract
     size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + kName.size());
   }
-  [[nodiscard]] const sockaddr* get() const {
-    return reinterpret_cast<const sockaddr*>(&address);
-  }
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
 };
 
 Fd make_socket() {

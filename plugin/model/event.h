@@ -76,6 +76,7 @@ struct NodeClaimed {
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown, NodeClaimed, ApiServersKnown, Tick>;
+                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown,
+                           NodeClaimed, ApiServersKnown, Tick>;
 
 }  // namespace nmanager

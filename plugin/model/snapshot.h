@@ -104,17 +104,17 @@ struct Snapshot {
   std::vector<TableStatus> tables;
   std::vector<KubeStatus> kube;
   ApiState api;
-  bool be_liberal = false;  // nf_conntrack_tcp_be_liberal is set
-  bool services_wanted = false;    // rules may follow from Services: they are listed and watched
-  std::string why_no_services;     // unless services_wanted
-  bool services_stale = false;     // the API server has been silent for too long
+  bool be_liberal = false;       // nf_conntrack_tcp_be_liberal is set
+  bool services_wanted = false;  // rules may follow from Services: they are listed and watched
+  std::string why_no_services;   // unless services_wanted
+  bool services_stale = false;   // the API server has been silent for too long
   bool services_listed = false;
   std::size_t services = 0;
   std::size_t services_with_rules = 0;
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
   std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
-  std::uint64_t lost_log_lines = 0;  // dropped since the start, since nobody read standard error
+  std::uint64_t lost_log_lines = 0;   // dropped since the start, since nobody read standard error
   std::vector<Check> checks;          // readiness, in order
   std::vector<std::string> warnings;  // one line each, in words, for people
   std::vector<SettingShown> settings;

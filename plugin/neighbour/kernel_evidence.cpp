@@ -7,8 +7,8 @@
 #include <cerrno>
 
 #include "hooks/sys/small_file.h"
-#include "plugin/neighbour/routes.h"
 #include "hooks/values/text.h"
+#include "plugin/neighbour/routes.h"
 
 namespace nmanager::neighbour {
 

@@ -17,8 +17,8 @@ namespace nmanager::reconciler {
 /// it.
 using BackendFailures = std::map<BackendChoice, std::string>;
 
-/// What has been seen of backends over time. One failure is no reason to leave a backend: a stranger
-/// may have renamed a chain between our read and our write. Pure.
+/// What has been seen of backends over time. One failure is no reason to leave a backend: a
+/// stranger may have renamed a chain between our read and our write. Pure.
 class BackendHistory {
  public:
   /// A backend that has worked is given up only after it failed for so long without a break ...

@@ -71,9 +71,9 @@ void take_repair(TableState& table, const SyncReport& report, const std::vector<
   table.contest.repaired(now.mono);
   table.status.rival = table.changed_by;
   const std::string by = table.changed_by.empty() ? "" : " (changed by " + table.changed_by + ")";
-  actions.emplace_back(LogLine{LogLine::Level::kWarning, to_string(table.id) + ": repaired after " +
-                                                             in_ms(latency) + ": " +
-                                                             in_words(damages) + by});
+  actions.emplace_back(LogLine{
+      LogLine::Level::kWarning,
+      to_string(table.id) + ": repaired after " + in_ms(latency) + ": " + in_words(damages) + by});
 }
 
 void take_sync(TableState& table, const SyncReport& report, std::vector<Action>& actions) {

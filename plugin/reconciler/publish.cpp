@@ -142,7 +142,8 @@ Check api_check(const State& state, Now now) {
     check.ok = false;
     check.detail += ", Services may be out of date";
   }
-  if (!state.api.last_error.empty()) check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
+  if (!state.api.last_error.empty())
+    check.detail += (check.detail.empty() ? "" : ": ") + state.api.last_error;
   return check;
 }
 

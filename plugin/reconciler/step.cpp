@@ -104,7 +104,8 @@ class Intake {
     if (claimed.other == state_.other_nmanager) return;
     state_.other_nmanager = claimed.other;
     if (state_.other_nmanager.empty()) {
-      log(actions_, LogLine::Level::kInfo, "the other nmanager has ended: this one keeps the rules");
+      log(actions_, LogLine::Level::kInfo,
+          "the other nmanager has ended: this one keeps the rules");
     } else {
       log(actions_, LogLine::Level::kError,
           state_.other_nmanager + " keeps the rules of this node: this one waits until it ends");

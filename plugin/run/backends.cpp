@@ -48,8 +48,8 @@ std::optional<BackendKnown> Backends::look(TimePoint now, std::optional<ProxyMod
 /// Decides, and moves there; what cannot be made is a failure to decide with. No evidence is looked
 /// at when a setting says it all.
 reconciler::BackendDecision Backends::decide(TimePoint now, std::optional<ProxyMode> mode) {
-  reconciler::BackendQuestion question{settings_.backend.value, mode, {}, history_.failures(now),
-                                       in_use_};
+  reconciler::BackendQuestion question{
+      settings_.backend.value, mode, {}, history_.failures(now), in_use_};
   if (question.setting == BackendChoice::kAuto) {
     variant_ = decide_variant(kernel_.variant_evidence(), variant_);
     question.variant = variant_;
@@ -74,9 +74,10 @@ std::string Backends::move_to(const reconciler::BackendDecision& decision, TimeP
   if (choice == BackendChoice::kAuto) return {};
   const bool make_tables = decision.make_tables && creation_ == TableCreation::kAsNeeded;
   if (choice == in_use_ && (makes_tables_ || !make_tables)) return {};
-  auto next = kernel_.make_backend(choice, {.create_tables = make_tables,
-                                            .lock_wait = settings_.lock_wait.value,
-                                            .poll_only = settings_.watch.value == WatchMode::kPoll});
+  auto next =
+      kernel_.make_backend(choice, {.create_tables = make_tables,
+                                    .lock_wait = settings_.lock_wait.value,
+                                    .poll_only = settings_.watch.value == WatchMode::kPoll});
   if (!next) return next.error().message;
   for (const BackendChoice other : kEveryBackend) clear_due_[other] = now;
   clear_due_.erase(choice);
@@ -93,7 +94,8 @@ TimePoint Backends::next_clear() const {
 }
 
 void Backends::clear_next(TimePoint now, const std::function<bool(Backend&)>& clear) {
-  const auto due = std::ranges::find_if(clear_due_, [&](const auto& one) { return one.second <= now; });
+  const auto due =
+      std::ranges::find_if(clear_due_, [&](const auto& one) { return one.second <= now; });
   if (due == clear_due_.end()) return;
   due->second = now + kClearInterval;
   const auto other = kernel_.make_backend(

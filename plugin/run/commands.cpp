@@ -115,8 +115,7 @@ int cleanup_command(const Settings& own, const World& world) {
   bool clean = true;
   for (const BackendChoice choice : every_backend()) {
     const auto made = world.kernel.make_backend(
-        choice,
-        {.create_tables = false, .lock_wait = own.lock_wait.value, .poll_only = true});
+        choice, {.create_tables = false, .lock_wait = own.lock_wait.value, .poll_only = true});
     if (made) {
       clean = clean_up(*made->backend) && clean;
     } else if (made.error().kind != ErrorKind::kUnsupported) {

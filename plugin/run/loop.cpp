@@ -95,23 +95,22 @@ void Loop::log_changes(const std::vector<SettingShown>& before) const {
   };
   for (std::size_t i = 0; i < before.size() && i < after.size(); ++i) {
     if (before[i].value == after[i].value && before[i].origin == after[i].origin) continue;
-    log(Level::kInfo, "setting " + after[i].name + " is now " + shown(after[i]) + ", was " +
-                          shown(before[i]));
+    log(Level::kInfo,
+        "setting " + after[i].name + " is now " + shown(after[i]) + ", was " + shown(before[i]));
   }
 }
 
 /// Nothing while no table could be looked at.
 std::optional<bool> Loop::kube_chains() const {
   if (backends_.backend() == nullptr) return std::nullopt;
-  return std::ranges::any_of(
-      state_.kube, [](const reconciler::KubeState& kube) { return kube.status.present; });
+  return std::ranges::any_of(state_.kube,
+                             [](const reconciler::KubeState& kube) { return kube.status.present; });
 }
 
 void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions =
-        step(state_, std::exchange(events, {}), world_.process.now());
+    const auto actions = step(state_, std::exchange(events, {}), world_.process.now());
     for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }

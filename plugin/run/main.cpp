@@ -32,8 +32,8 @@ using Level = reconciler::LogLine::Level;
   api::start_http_library();
   Mailbox<Event> mailbox;
   Loop loop(own, NMANAGER_VERSION, world, mailbox);
-  output.log(Level::kInfo, "nmanager " NMANAGER_VERSION " starts: " +
-                               settings::settings_line(loop.settings()));
+  output.log(Level::kInfo,
+             "nmanager " NMANAGER_VERSION " starts: " + settings::settings_line(loop.settings()));
   for (const std::string& note : loop.settings().notes) output.log(Level::kWarning, note);
   loop.run();
   output.log(Level::kInfo, "stops; the rules stay");
@@ -69,8 +69,8 @@ int dispatch(const Settings& own) {
 }  // namespace nmanager::run
 
 int main(int argc, char** argv) {
-  const auto settings =
-      nmanager::settings::parse_settings(argc, argv, nmanager::settings::environment_from(::environ));
+  const auto settings = nmanager::settings::parse_settings(
+      argc, argv, nmanager::settings::environment_from(::environ));
   if (!settings) {
     std::fprintf(stderr, "nmanager: %s\n", settings.error().message.c_str());
     return nmanager::run::kExitUsage;

@@ -63,16 +63,14 @@ Result<BackendPair> RealKernel::make_backend(BackendChoice choice, const Backend
 
 neighbour::KernelEvidence RealKernel::evidence() {
   neighbour::KernelEvidence evidence = neighbour::gather_kernel_evidence();
-  evidence.nft_table = in_any_family([&](Family family) {
-    return netlink::table_exists(netlink_, family, kNativeTable);
-  });
+  evidence.nft_table = in_any_family(
+      [&](Family family) { return netlink::table_exists(netlink_, family, kNativeTable); });
   return evidence;
 }
 
 std::optional<bool> RealKernel::canary() {
-  const auto nft = in_any_family([&](Family family) {
-    return netlink::chain_exists(netlink_, family, "mangle", kCanary);
-  });
+  const auto nft = in_any_family(
+      [&](Family family) { return netlink::chain_exists(netlink_, family, "mangle", kCanary); });
   if (nft.value_or(false)) return true;
   const std::array chains{kCanary};
   const auto legacy = legacy_.any_chain("mangle", chains);

@@ -64,7 +64,8 @@ Result<std::string> as_service_list(const std::string& text, std::vector<std::st
     } else if (kind == "List" || kind == "ServiceList") {
       for (const YAML::Node& item : root["items"]) items.push_back(item);
     } else {
-      return Error{ErrorKind::kBadInput, "kind is " + in_quotes(kind) + ", not ServiceList or List"};
+      return Error{ErrorKind::kBadInput,
+                   "kind is " + in_quotes(kind) + ", not ServiceList or List"};
     }
     std::string json = R"({"kind":"ServiceList","metadata":{"resourceVersion":"0"},"items":[)";
     bool first = true;

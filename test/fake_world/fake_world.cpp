@@ -22,7 +22,9 @@ class Door final : public Backend {
     tables_.syncs += static_cast<int>(goals.size());
     return tables_.kernel.sync(goals, options);
   }
-  PlanText plan_text(std::span<const Goal> goals) override { return tables_.kernel.plan_text(goals); }
+  PlanText plan_text(std::span<const Goal> goals) override {
+    return tables_.kernel.plan_text(goals);
+  }
   Result<KubeStamp> kube_stamp(Family family) override { return tables_.kernel.kube_stamp(family); }
   Result<KubeChecksum> kube_checksum(Family family) override {
     elapsed_ += tables_.checksum_takes;
@@ -86,7 +88,8 @@ Result<run::BackendPair> FakeWorld::make_backend(BackendChoice choice,
   FakeTables& own = tables.at(choice);
   if (own.refused) return *own.refused;
   ++own.made;
-  return run::BackendPair{std::make_unique<Door>(choice, own, elapsed), std::make_unique<Watch>(own)};
+  return run::BackendPair{std::make_unique<Door>(choice, own, elapsed),
+                          std::make_unique<Watch>(own)};
 }
 
 Result<std::size_t> FakeWorld::forget_flows(Family /*family*/, const UdpChange& /*change*/) {

@@ -1,5 +1,5 @@
-// Everything that the loop reaches, in memory: fake kernels, a kube-proxy and an API server that say
-// what a test tells them to, a clock that moves only when told. The loop is the real one.
+// Everything that the loop reaches, in memory: fake kernels, a kube-proxy and an API server that
+// say what a test tells them to, a clock that moves only when told. The loop is the real one.
 #pragma once
 
 #include <functional>
@@ -19,10 +19,10 @@ namespace nmanager::test {
 /// One backend's tables, which outlive the backends that are made on them.
 struct FakeTables {
   FakeKernel kernel{Semantics::kNft};
-  std::optional<Error> refused;      // making a backend ends so
-  std::vector<TableChange> changes;  // what its watch reports next
-  int made = 0;                      // backends made on them
-  int syncs = 0;                     // tables brought to a goal
+  std::optional<Error> refused;       // making a backend ends so
+  std::vector<TableChange> changes;   // what its watch reports next
+  int made = 0;                       // backends made on them
+  int syncs = 0;                      // tables brought to a goal
   std::function<void()> during_sync;  // called at the begin of each sync
   std::chrono::milliseconds checksum_takes{0};
 };

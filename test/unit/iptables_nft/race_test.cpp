@@ -8,7 +8,6 @@
 #include <chrono>
 #include <thread>
 
-#include "hooks/netlink/objects.h"
 #include "hooks/chains/sync.h"
 #include "hooks/iptables_nft/codec.h"
 #include "hooks/netlink/objects.h"
