@@ -27,7 +27,10 @@ later_options=(-o "Dir::Etc::SourceList=$later/sources.list" -o Dir::Etc::Source
 unpack_later() {
   [[ -e $tools/$1/done ]] && return
   mkdir -p "$later/lists/partial" "$later/cache/archives/partial"
-  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main' >"$later/sources.list"
+  local mirror  # the one that this machine uses
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+  [[ -n $mirror ]] || return
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$later/sources.list"
   [[ -e $later/updated ]] || { apt-get "${later_options[@]}" update -qq >/dev/null 2>&1 && touch "$later/updated"; } || return
   unpack "$1" "$1" "${later_options[@]}"
 }
