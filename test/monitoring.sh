@@ -13,7 +13,7 @@ build=build/release
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 dpkg-query -W -f='${Status}' python3-yaml 2>/dev/null | grep -q 'install ok installed' ||
-  apt-get install -y -qq --no-install-recommends python3-yaml >/dev/null
+  apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends python3-yaml >/dev/null
 timeout --kill-after=10 300 /usr/bin/python3 test/monitoring.py --build "$PWD/$build" --metrics-out "$tools/metrics" \
   --queries-out "$tools/queries.yaml" ||
   bad "the metrics of the running program"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds, and runs every test: plain, with address and undefined-behaviour
-# sanitizers, and with the thread sanitizer; then the checks of form.
+# sanitizers, and with the thread sanitizer; then the checks of form, the virtual machine, the image,
+# the manifests and the monitoring.
 #   test/run.sh [--quick] [--only REGEX]
 # --quick: the plain build only. --only: tests whose name matches, in each build.
 # The last line is "N passed, N failed, N skipped", counted over all test cases.
@@ -21,7 +22,7 @@ done
 
 logs=build/test-logs
 mkdir -p "$logs"
-rm -f "$logs"/*.log
+rm -f "$logs"/*.log "$logs"/*.rc
 failed=0
 passed_cases=0 failed_cases=0 skipped_cases=0
 
@@ -55,47 +56,60 @@ run_preset() {
   export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export LSAN_OPTIONS="suppressions=$PWD/test/lsan.supp:print_suppressions=0"
   export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/tsan.supp"
-  # Scenarios mostly wait, each in namespaces of its own.
-  (cd "build/$preset" && ctest -V -j 3 --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
+  # Scenarios mostly wait, each in namespaces of its own; the longest begin first (COST).
+  (cd "build/$preset" && ctest -V -j 4 --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
   grep -aE '^ *[0-9]+/[0-9]+ Test|^[0-9]+% tests passed|SKIP' "$log"
   grep -aE 'ERROR:|FATAL|FAILED|WARNING: ThreadSanitizer|runtime error' "$log" | head -n 40
   count "$log"
 }
 
-check_form() {
-  step "form: rooms, clang-format, clang-tidy"
+check_rooms() { test/rooms.py; }
+
+check_format() {
   local files
-  test/rooms.py | tee "$logs/rooms.log"
-  ((PIPESTATUS[0] == 0)) || failed=1
-  count "$logs/rooms.log"
   mapfile -t files < <(git ls-files '*.cpp' '*.h')
-  if clang-format --dry-run -Werror "${files[@]}" >"$logs/clang-format.txt" 2>&1; then
-    passed_cases=$((passed_cases + 1))
-  else
-    head -n 20 "$logs/clang-format.txt"; failed=1; failed_cases=$((failed_cases + 1))
-  fi
+  clang-format --dry-run -Werror "${files[@]}" && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"
+}
+
+check_tidy() {
+  local files
   mapfile -t files < <(git ls-files 'hooks/*.cpp' 'plugin/*.cpp')
-  if printf '%s\n' "${files[@]}" |
-    xargs -P 2 -n 8 clang-tidy --quiet --extra-arg=-Wno-everything -p build/release >"$logs/clang-tidy.txt" 2>/dev/null; then
-    passed_cases=$((passed_cases + 1))
-  else
-    grep -aE 'warning:|error:' "$logs/clang-tidy.txt" | head -n 20
-    failed=1; failed_cases=$((failed_cases + 1))
-  fi
+  printf '%s\n' "${files[@]}" |
+    xargs -P 2 -n 8 clang-tidy --quiet --extra-arg=-Wno-everything -p build/release 2>/dev/null &&
+    echo "1 passed, 0 failed" || echo "0 passed, 1 failed"
+}
+
+# Runs its arguments, commands without arguments of their own, one after another; a log for each.
+lane() {
+  local part name
+  for part in "$@"; do
+    name=$(echo "$part" | tr '/' '-')
+    "$part" >"$logs/$name.log" 2>&1
+    echo $? >"$logs/$name.rc"
+  done
+}
+
+# What needs no build but the plain one. Two lanes side by side: each leaves a core idle for much of its time.
+run_rest() {
+  local first=(test/vm/run.sh test/deploy/run.sh test/monitoring.sh)
+  local second=(check_rooms check_format check_tidy test/image/run.sh)
+  local part name
+  lane "${first[@]}" &
+  lane "${second[@]}"
+  wait
+  for part in "${second[@]}" "${first[@]}"; do
+    name=$(echo "$part" | tr '/' '-')
+    step "$part"
+    tail -n 40 "$logs/$name.log"
+    [[ $(<"$logs/$name.rc") == 0 ]] || failed=1
+    count "$logs/$name.log"
+  done
 }
 
 step "packages"
 test/deps.sh --tests || exit 1
 for preset in "${presets[@]}"; do run_preset "$preset"; done
-if ! $quick && ((${#only[@]} == 0)); then check_form; fi
-for script in test/vm/run.sh test/image/run.sh test/deploy/run.sh test/monitoring.sh; do
-  if $quick || ((${#only[@]})) || [[ ! -x $script ]]; then continue; fi
-  step "$script"
-  log="$logs/$(echo "$script" | tr '/' '-').log"
-  "$script" 2>&1 | tee "$log" | tail -n 40
-  ((PIPESTATUS[0] == 0)) || failed=1
-  count "$log"
-done
+if ! $quick && ((${#only[@]} == 0)); then run_rest; fi
 
 step "result (logs in $logs)"
 echo "$passed_cases passed, $failed_cases failed, $skipped_cases skipped"

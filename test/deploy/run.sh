@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 tools=$PWD/build/tools
 mkdir -p "$tools"
 
-need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' || apt-get install -y -qq --no-install-recommends "$1" >/dev/null; }
+need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed' || apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends "$1" >/dev/null; }
 need python3-yaml
 need python3-jsonschema
 

@@ -16,18 +16,12 @@
 #include "test/api_server/api_server.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
+#include "test/support/sanitized.h"
 #include "test/unit/api/follower.h"
 
 namespace nmanager::test {
 using namespace nmanager::api;
 namespace {
-
-/// A sanitizer's shadow and quarantine are memory, too.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 using Known = Follower::Known;
 using On = Fault::On;
