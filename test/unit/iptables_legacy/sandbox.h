@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "hooks/chains/chain_backend.h"
 #include "hooks/iptables_legacy/legacy_backend.h"
-#include "test/support/command.h"
+#include "test/support/iptables.h"
 #include "test/support/net_namespace.h"
 
 namespace nmanager::test {
@@ -34,21 +33,18 @@ class Sandbox {
 
 /// `command` with another lock file: a writer that we cannot keep out and do not hear.
 std::string lockless(const std::string& command);
-/// "iptables-legacy -t nat" of the table's family.
-std::string iptables(TableId id);
-/// iptables-legacy-save -c of one table without its comment lines.
-std::string save(TableId id, bool counters = true);
-/// iptables-legacy-restore --noflush of `lines` into the table; COMMIT is added.
-void restore(TableId id, const std::string& lines);
-
-/// The commit of make_plan(desired, observed); the test fails when it fails.
-chains::Commit apply(chains::ChainBackend& backend, TableId id,
-                     const chains::DesiredTable& desired);
-/// What stands there now.
-chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
-
-Rule jump_to(const std::string& chain);
-Prefix prefix(const std::string& text);
-Address address(const std::string& text);
+inline const Iptables& tool() {
+  static const Iptables legacy("legacy");
+  return legacy;
+}
+inline std::string iptables(TableId id) {
+  return tool().command(id);
+}
+inline std::string save(TableId id, bool counters = true) {
+  return tool().save(id, counters);
+}
+inline void restore(TableId id, const std::string& lines) {
+  tool().restore(id, lines);
+}
 
 }  // namespace nmanager::test

@@ -1,20 +1,12 @@
 #include "test/unit/iptables_nft/sandbox.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
-#include <iostream>
-#include <sstream>
 
 #include "hooks/chains/rule_text.h"
 #include "hooks/iptables_nft/observe.h"
@@ -25,46 +17,10 @@ using namespace nmanager::chains;
 using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 
-std::string iptables(TableId id) {
-  return std::string(chains::iptables_command(id.family)) + "-nft -t " +
-         std::string(to_string(id.table));
-}
-
-std::string save(TableId id, bool counters) {
-  const std::string text = must(std::string(chains::iptables_command(id.family)) + "-nft-save -t " +
-                                std::string(to_string(id.table)) + (counters ? " -c" : ""));
-  CHECK_MESSAGE(text.find("incompatible") == std::string::npos, text);
-  std::istringstream lines(text);
-  std::string result;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with('#')) result += line + '\n';
-  }
-  return result;
-}
-
-void restore(TableId id, const std::string& lines) {
-  must(std::string(chains::iptables_command(id.family)) + "-nft-restore --noflush --counters",
-       "*" + std::string(to_string(id.table)) + "\n" + lines + "COMMIT\n");
-}
-
 NftBackend backend(NftOptions options) {
   auto made = make_nft_backend(options);
   if (!made) FAIL(made.error().message);
   return std::move(made.value());
-}
-
-Commit apply(ChainBackend& backend, TableId id, const DesiredTable& desired) {
-  auto transaction = backend.begin(id);
-  if (!transaction) FAIL(transaction.error().message);
-  auto commit = (*transaction)->commit(make_plan(id, desired, (*transaction)->observed()));
-  if (!commit) FAIL(commit.error().message);
-  return *commit;
-}
-
-ObservedTable look(ChainBackend& backend, TableId id) {
-  auto transaction = backend.begin(id);
-  if (!transaction) FAIL(transaction.error().message);
-  return (*transaction)->observed();
 }
 
 bool in_place(ChainBackend& backend, TableId id, const DesiredTable& desired) {
@@ -113,24 +69,6 @@ DesiredTable desired(TableId id) {
     table.chains[*chain] = {jump_to(last.str())};
   }
   return table;
-}
-
-Rule jump_to(const std::string& chain) {
-  Rule rule;
-  rule.target = Jump{ChainName(chain)};
-  return rule;
-}
-
-Prefix prefix(const std::string& text) {
-  const auto value = Prefix::parse(text);
-  REQUIRE(value.has_value());
-  return *value;
-}
-
-Address address(const std::string& text) {
-  const auto value = Address::parse(text);
-  REQUIRE(value.has_value());
-  return *value;
 }
 
 }  // namespace nmanager::test

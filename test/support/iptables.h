@@ -1,0 +1,39 @@
+// One variant of iptables as an administrator uses it, and the chain backends beside it.
+#pragma once
+
+#include <string>
+
+#include "hooks/chains/chain_backend.h"
+#include "test/support/command.h"
+
+namespace nmanager::test {
+
+/// Each call fails the test when the tool fails.
+class Iptables {
+ public:
+  /// `variant`: "legacy" or "nft". Legacy tools wait 10 s for the lock.
+  explicit Iptables(std::string variant);
+
+  /// "iptables-legacy -w 10 -t nat", of the table's family.
+  [[nodiscard]] std::string command(TableId id) const;
+  /// iptables-*-save of one table without its comment lines.
+  [[nodiscard]] std::string save(TableId id, bool counters = true) const;
+  /// iptables-*-restore --noflush of `lines` into the table; COMMIT is added.
+  void restore(TableId id, const std::string& lines) const;
+
+ private:
+  std::string variant_;
+  std::string wait_;
+};
+
+/// The commit of make_plan(desired, observed); the test fails when it fails.
+chains::Commit apply(chains::ChainBackend& backend, TableId id,
+                     const chains::DesiredTable& desired);
+/// What the backend finds in the table now.
+chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
+
+Rule jump_to(const std::string& chain);
+Prefix prefix(const std::string& text);
+Address address(const std::string& text);
+
+}  // namespace nmanager::test

@@ -1,0 +1,135 @@
+// Chains renamed by an administrator, and kube-router beside us.
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hooks/chains/sync.h"
+#include "hooks/iptables_legacy/legacy_backend.h"
+#include "hooks/iptables_nft/nft_backend.h"
+#include "test/support/iptables.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::test {
+using namespace nmanager::chains;
+namespace {
+
+struct Variant {
+  Iptables tool;
+  std::function<std::unique_ptr<ChainBackend>()> make;
+};
+
+/// In the network namespace of the calling thread.
+std::vector<Variant> variants() {
+  const auto legacy = [] {
+    iptables_legacy::LegacyOptions options;
+    options.create_tables = true;
+    return iptables_legacy::make_legacy_backend(options);
+  };
+  const auto nft = [] {
+    auto made = iptables_nft::make_nft_backend({});
+    if (!made) FAIL(made.error().message);
+    return std::move(made->backend);
+  };
+  return {{Iptables("legacy"), legacy}, {Iptables("nft"), nft}};
+}
+
+DesiredTable wanted(TableId id) {
+  DesiredTable table;
+  table.chains[ChainName("NMANAGER_CONTENT")] = {jump_to("NMANAGER_LAST")};
+  table.chains[ChainName("NMANAGER_LAST")] = {};
+  for (const Hook hook : hooks_of(id.table)) {
+    table.jumps.push_back(hook);
+    table.chains[*hook_chain(id.table, hook)] = {jump_to("NMANAGER_CONTENT")};
+  }
+  return table;
+}
+
+/// kube-router's sync of its jump: rule 1 of filter INPUT, or it is inserted there and the old one
+/// deleted by its number (pkg/controllers/netpol, ensureTopLevelChains). True: it had to.
+bool kube_router_syncs(const std::string& tool) {
+  const std::string number =
+      "n=$(" + tool + " -S INPUT | grep '^-A' | grep -n -- '-j KUBE-ROUTER-INPUT' | cut -d: -f1)\n";
+  return must(number + "if [ \"$n\" = 1 ]; then exit 0; fi\n" + tool +
+              " -I INPUT 1 -m comment --comment 'kube-router netpol' -j KUBE-ROUTER-INPUT\n"
+              "[ -z \"$n\" ] || " +
+              tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
+}
+
+/// `cold`: by a backend that was not there before.
+void rename_a_chain(const Variant& variant, TableId id, const std::string& old, bool cold) {
+  const NetNamespace sandbox;
+  if (!sandbox.usable()) return;
+  const DesiredTable desired = wanted(id);
+  const ChainDigests digests = digests_of(desired);
+  auto backend = variant.make();
+  REQUIRE(sync_table(*backend, id, desired, {}, {}, &digests).verified);
+  const std::string before = variant.tool.save(id, false);
+  for (const std::string name : {"NMANAGER_RENAMED", "X"}) {
+    must(variant.tool.command(id) + " -E " + old + " " + name);
+    // iptables-nft: of a name that is not like ours no event comes through; the sweep finds it
+    // (iptables_nft/watch_test).
+    if (!cold && name == "X" && backend->name() == "iptables-nft") continue;
+    if (cold) backend = variant.make();
+    const SyncReport report = sync_table(*backend, id, desired, {}, {}, &digests);
+    if (!report.verified) FAIL(report.error->message);
+    if (name == "NMANAGER_RENAMED") CHECK(variant.tool.save(id, false) == before);
+    CHECK_FALSE(sync_table(*backend, id, desired, {}, {}, &digests).committed);
+  }
+}
+
+void share_input_with_kube_router(const Variant& variant, TableId id, bool router_first) {
+  const NetNamespace sandbox;
+  if (!sandbox.usable()) return;
+  const std::string tool = variant.tool.command(id);
+  must(tool + " -N KUBE-ROUTER-INPUT");
+  must(tool + " -N KUBE-FIREWALL");
+  must(tool + " -A INPUT -j KUBE-FIREWALL");
+  const auto backend = variant.make();
+  if (router_first) CHECK(kube_router_syncs(tool));
+  REQUIRE(sync_table(*backend, id, wanted(id), {}, {}).committed);
+  CHECK(kube_router_syncs(tool));
+  for (int i = 0; i < 5; ++i) {
+    CHECK_FALSE(sync_table(*backend, id, wanted(id), {}, {}).committed);
+    CHECK_FALSE(kube_router_syncs(tool));
+  }
+  // kube-proxy's own jump on top of ours is another matter.
+  must(tool + " -I INPUT 1 -j KUBE-FIREWALL");
+  CHECK(sync_table(*backend, id, wanted(id), {}, {}).committed);
+  kube_router_syncs(tool);
+  CHECK_FALSE(sync_table(*backend, id, wanted(id), {}, {}).committed);
+}
+
+}  // namespace
+
+TEST_CASE("a renamed chain of ours: one jump again, and no leftover") {
+  for (const Variant& variant : variants()) {
+    for (const TableId id : kTables) {
+      const std::string hook = hook_chain(id.table, hooks_of(id.table).front())->str();
+      for (const std::string& old :
+           {std::string("NMANAGER_CONTENT"), std::string("NMANAGER_LAST"), hook}) {
+        for (const bool cold : {false, true}) {
+          INFO(variant.tool.command(id) << " -E " << old << (cold ? ", cold" : ", warm"));
+          rename_a_chain(variant, id, old, cold);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("beside kube-router, whose jump has to be the first one: neither moves the other") {
+  for (const Variant& variant : variants()) {
+    for (const Family family : kFamilies) {
+      const TableId id{family, Table::kFilter};
+      for (const bool router_first : {false, true}) {
+        INFO(variant.tool.command(id) << (router_first ? ", kube-router first" : ", we first"));
+        share_input_with_kube_router(variant, id, router_first);
+      }
+    }
+  }
+}
+
+}  // namespace nmanager::test
