@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Shows the main job on this machine, with no cluster, in a network namespace of its own:
+# Shows on this machine, with no cluster, what dies without nmanager and lives with it, and how it keeps its rules; in
+# network namespaces of its own:
 #   deploy/try.sh [nft|legacy]
-# Installs what is needed (Debian 12, root), builds, and starts a stand-in API server that serves
-# recorded traffic of a real one. Nothing outside the namespace is touched.
+# Installs what is needed (Debian 12, root), builds, and starts a stand-in API server that serves recorded traffic of a
+# real one. Nothing outside the namespaces is touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,12 +21,15 @@ mkdir -p build
 
 folder=$(mktemp -d)
 ns=nmanager-try-$$
+pod=$ns-pod
+outside=$ns-out
 export XTABLES_LOCKFILE=$folder/xtables.lock
 finish() {
   local job
   for job in $(jobs -p); do kill "$job" 2>/dev/null || true; done
   wait 2>/dev/null || true
-  ip netns del "$ns" 2>/dev/null || true
+  local one
+  for one in "$pod" "$outside" "$ns"; do ip netns del "$one" 2>/dev/null || true; done
   rm -rf "$folder"
 }
 trap finish EXIT
@@ -41,8 +45,81 @@ wait_for() {  # wait_for SECONDS COMMAND...
   done
 }
 
-ip netns add "$ns"
+nmanager=$PWD/build/release/nmanager
+in_pod() { ip netns exec "$pod" "$@"; }
+outside() { ip netns exec "$outside" "$@"; }
+
+# link NAMESPACE DEVICE NETWORK: the node is .1, the other end .2
+link() {
+  ip -n "$ns" link add "$2" type veth peer name eth0 netns "$1"
+  in_ns ip addr add "$3.1/24" dev "$2"
+  in_ns ip link set "$2" up
+  ip netns exec "$1" ip addr add "$3.2/24" dev eth0
+  ip netns exec "$1" ip link set eth0 up
+  ip netns exec "$1" ip link set lo up
+  ip netns exec "$1" ip route add default via "$3.1"
+}
+
+# forged SERVER-SIDE CLIENT-SIDE SERVER-ADDRESS SERVER-PORT ADDRESS PORT: a connection in which one segment of the server
+# is ahead of the window, as after a middlebox has reordered or held back some.
+forged() {
+  local pipe=$folder/pipe server code=0
+  mkfifo "$pipe"
+  "$1" test/scenarios/forged_segment.py server "$3" "$4" >"$pipe" 2>&1 &
+  server=$!
+  read -r <"$pipe"
+  rm "$pipe"
+  "$2" test/scenarios/forged_segment.py client "$5" "$6" || code=$?
+  kill "$server" 2>/dev/null || true
+  wait "$server" 2>/dev/null || true
+  case $code in
+    0) echo "the connection goes on" ;;
+    10) echo "the connection was RESET" ;;
+    *) echo "no answer ($code)" ;;
+  esac
+}
+
+for one in "$ns" "$pod" "$outside"; do ip netns add "$one"; done
 in_ns ip link set lo up
+link "$pod" pod0 10.244.0
+link "$outside" out0 203.0.113
+in_ns sysctl -qw net.ipv4.ip_forward=1
+ipt -t nat -A POSTROUTING -s 10.244.0.0/16 -o out0 -j MASQUERADE
+in_ns nft "add table ip services; add chain ip services pre { type nat hook prerouting priority -100; }; add rule ip services pre tcp dport 30080 dnat to 10.244.0.2:8080"
+
+# start_keeper FLAGS...: an nmanager for the connections, without an API server
+start_keeper() {
+  RULE_DROP_INVALID_FORWARD_ENABLE=true in_ns "$nmanager" run --backend "iptables-$variant" --listen 127.0.0.1:10262 \
+    --pod-cidr-ipv4 10.244.0.0/16 --kubeconfig "$folder/none" --proxy-mode nftables 2>"$folder/log" &
+  keeper=$!
+  wait_for 10 ipt -C INPUT -j NMANAGER_INPUT
+}
+
+say "Problem 1, without nmanager: a pod, a server outside, one segment of the server ahead of the window"
+in_ns "$nmanager" diagnose --for 5s --proxy-mode nftables --pod-cidr-ipv4 10.244.0.0/16 >"$folder/diagnosis" 2>&1 &
+diagnosis=$!
+wait_for 10 sh -c "ip netns exec $ns grep -q . /proc/net/packet && test \$(ip netns exec $ns cat /proc/net/packet | wc -l) -gt 1"
+forged outside in_pod 203.0.113.2 7001 203.0.113.2 7001
+
+say "Problem 3, without nmanager: a client outside, a NodePort, the same with a segment of the pod (kube-proxy in nftables mode)"
+forged in_pod outside 10.244.0.2 8080 203.0.113.1 30080
+
+say "nmanager diagnose watched meanwhile, with nothing installed"
+kill -INT "$diagnosis" 2>/dev/null || true
+wait "$diagnosis" || true
+cat "$folder/diagnosis"
+
+say "The same with nmanager"
+start_keeper
+forged outside in_pod 203.0.113.2 7002 203.0.113.2 7002
+forged in_pod outside 10.244.0.2 8080 203.0.113.1 30080
+if ! "$nmanager" help | grep -q -- --rule-drop-invalid-forward-enable; then
+  echo "(this version has no rule for problem 3)"
+fi
+kill "$keeper"
+wait "$keeper" 2>/dev/null || true
+in_ns "$nmanager" cleanup
+in_ns nft delete table ip services
 
 say "A stand-in API server with a recorded list of Services, over TLS"
 ip netns exec "$ns" build/release/nmanager-test-apiserver --tls --list test/fixtures/api/list.json \
@@ -54,6 +131,7 @@ say "nmanager starts: kube-proxy is not there yet, so it is not ready; its rules
 ip netns exec "$ns" build/release/nmanager run --backend "iptables-$variant" --proxy-mode ipvs \
   --pod-cidr-ipv4 10.244.0.0/16 --pod-cidr-ipv6 fd44::/48 \
   --kubeconfig "$folder/kubeconfig" 2>"$folder/log" &
+sidecar=$!
 ready() { in_ns curl -sf -m 2 "http://127.0.0.1:10261/readyz"; }
 listed() { in_ns curl -s -m 2 "http://127.0.0.1:10261/metrics" | grep -q '^nmanager_services_listed 1'; }
 wait_for 10 listed
@@ -102,11 +180,12 @@ ipt -t nat -S | grep NMANAGER
 
 say "nmanager status"
 in_ns build/release/nmanager status | head -n 30 || true
+in_ns build/release/nmanager explain --skipped || true
 
 say "What it wrote to its log"
 cut -c1-200 "$folder/log"
 
 say "cleanup takes all of it away, and nothing else"
-kill %2 && wait %2 2>/dev/null || true
+kill "$sidecar" && wait "$sidecar" 2>/dev/null || true
 in_ns build/release/nmanager cleanup --backend "iptables-$variant"
 ipt -t nat -S

@@ -24,6 +24,7 @@ ARROWS = {
     "hooks/nftables": ["hooks/values", "hooks/intent", "hooks/netlink", "hooks/sys"],
     "hooks/detect": ["hooks/values", "hooks/sys", "hooks/netlink", "hooks/iptables_legacy"],
     "hooks/conntrack": ["hooks/values", "hooks/intent", "hooks/netlink", "hooks/sys"],
+    "hooks/capture": ["hooks/values", "hooks/sys"],
     "plugin/model": ["hooks/values", "hooks/intent"],
     "plugin/services": ["hooks/values", "hooks/intent", "plugin/model"],
     "plugin/api": ["hooks/values", "hooks/sys", "plugin/model", "plugin/services"],
@@ -31,6 +32,7 @@ ARROWS = {
     "plugin/settings": ["hooks/values", "hooks/intent", "hooks/sys", "plugin/model"],
     "plugin/reconciler": ["hooks/values", "hooks/intent", "hooks/detect", "plugin/model", "plugin/services"],
     "plugin/status": ["hooks/values", "hooks/intent", "plugin/model"],
+    "plugin/diagnose": ["hooks/values", "plugin/model"],
     "plugin/run": None,  # puts everything together
 }
 def room_of(path):

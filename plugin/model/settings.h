@@ -12,6 +12,7 @@
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "plugin/model/proxy_mode.h"
+#include "plugin/model/warning.h"
 
 namespace nmanager {
 
@@ -32,7 +33,31 @@ enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
 enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
 enum class LogFormat : std::uint8_t { kText, kJson };
 enum class WatchMode : std::uint8_t { kEvent, kPoll };
-enum class Command : std::uint8_t { kRun, kPlan, kStatus, kCleanup, kVersion, kHelp };
+enum class ReadyWhen : std::uint8_t { kRules, kAlive };
+enum class Command : std::uint8_t {
+  kRun,
+  kPlan,
+  kStatus,
+  kExplain,
+  kDiagnose,
+  kCleanup,
+  kCompletion,
+  kVersion,
+  kHelp
+};
+enum class OutputFormat : std::uint8_t { kText, kJson };
+
+/// What a command was given beside the settings; each is taken by some commands only.
+struct CommandOptions {
+  std::string operand;                        // explain NS/NAME, completion SHELL, help COMMAND
+  std::string services_file;                  // --services FILE
+  OutputFormat output = OutputFormat::kText;  // --output
+  bool show_settings = false;                 // --settings, --verbose
+  bool skipped = false;                       // --skipped
+  bool probe = false;                         // --probe
+  bool manual = false;                        // --man
+  std::chrono::milliseconds watch_for{std::chrono::minutes(1)};  // --for DURATION
+};
 
 struct Settings {
   Command command = Command::kRun;
@@ -55,10 +80,12 @@ struct Settings {
   Setting<std::string> log_level{"info"};                      // NMANAGER_LOG_LEVEL
   Setting<LogFormat> log_format{LogFormat::kText};             // NMANAGER_LOG_FORMAT
   Setting<std::chrono::milliseconds> lock_wait{std::chrono::seconds(5)};
-  std::string services_file;                 // plan --services FILE
+  Setting<ReadyWhen> ready_when{ReadyWhen::kRules};  // NMANAGER_READY_WHEN
+  CommandOptions options;
   std::string detect_local_mode;             // as kube-proxy's config has it, "" = ClusterCIDR
   ProxyMode config_mode = ProxyMode::kAuto;  // mode in kube-proxy's config; kAuto: not told
-  std::vector<std::string> notes;            // things the operator should hear at start
+  std::vector<Warning> notes;                // things the operator should hear at start
+  std::vector<std::string> remarks;          // nothing is wrong: for the log alone
 };
 
 }  // namespace nmanager

@@ -1,5 +1,7 @@
 #include "plugin/model/skip_reason.h"
 
+#include <algorithm>
+
 namespace nmanager {
 
 std::string_view to_string(SkipReason reason) {
@@ -36,6 +38,12 @@ std::string_view to_string(SkipReason reason) {
       return "api_server";
   }
   return "?";
+}
+
+std::optional<SkipReason> skip_reason(std::string_view name) {
+  const auto found = std::ranges::find_if(
+      kSkipReasons, [&](SkipReason reason) { return to_string(reason) == name; });
+  return found == kSkipReasons.end() ? std::nullopt : std::optional(*found);
 }
 
 std::string_view in_words(SkipReason reason) {

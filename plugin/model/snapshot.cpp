@@ -46,4 +46,14 @@ bool Snapshot::ready() const {
   return !checks.empty() && std::ranges::all_of(checks, allows);
 }
 
+const Check* Snapshot::waits_for_kube_proxy() const {
+  const Check* missing = nullptr;
+  for (const Check& check : checks) {
+    if (check.ok || check.informational) continue;
+    if (missing != nullptr || check.name != kKubeProxySynced) return nullptr;
+    missing = &check;
+  }
+  return missing;
+}
+
 }  // namespace nmanager

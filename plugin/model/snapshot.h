@@ -9,14 +9,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hooks/intent/finding.h"
 #include "hooks/values/result.h"
 #include "hooks/values/table.h"
 #include "plugin/model/api_event.h"
+#include "plugin/model/cure.h"
 #include "plugin/model/proxy_mode.h"
 #include "plugin/model/time.h"
+#include "plugin/model/warning.h"
 
 namespace nmanager {
 
@@ -115,12 +118,20 @@ struct Snapshot {
   std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
   std::uint64_t lost_log_lines = 0;   // dropped since the start, since nobody read standard error
+  std::vector<Cure> cures;            // one for each problem, in order
   std::vector<Check> checks;          // readiness, in order
-  std::vector<std::string> warnings;  // one line each, in words, for people
+  bool ready_when_alive = false;      // --ready-when alive: /readyz passes while the loop turns
+  std::vector<Warning> warnings;      // most urgent first
   std::vector<SettingShown> settings;
 
+  /// All checks that decide pass, whatever `ready_when_alive` says.
   [[nodiscard]] bool ready() const;
+  /// The check of kube-proxy's sync, when it is all that is missing; else null.
+  [[nodiscard]] const Check* waits_for_kube_proxy() const;
 };
+
+/// The name of that check.
+inline constexpr std::string_view kKubeProxySynced = "kube-proxy-synced";
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

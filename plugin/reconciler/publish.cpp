@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "plugin/reconciler/cures.h"
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
+#include "plugin/reconciler/warnings.h"
 
 namespace nmanager::reconciler {
 
@@ -78,7 +80,7 @@ Check table_check(const TableState& table, WallTime now) {
 /// kube-proxy keeps no iptables chains: nothing of ours can be displaced by it, and only the native
 /// backend sees its table.
 Check kube_check(const State& state, WallTime now) {
-  Check check{"kube-proxy-synced", false, false, {}};
+  Check check{std::string(kKubeProxySynced), false, false, {}};
   bool any = false;
   bool pending = false;
   std::string unreadable;
@@ -202,6 +204,8 @@ Snapshot make_snapshot(const State& state, Now now) {
   snapshot.undecodable = state.undecodable;
   snapshot.checks = checks_of(state, now);
   snapshot.warnings = warnings_of(state);
+  snapshot.cures = cures_of(state);
+  snapshot.ready_when_alive = state.settings.ready_when.value == ReadyWhen::kAlive;
   return snapshot;
 }
 

@@ -7,6 +7,7 @@
 #include "plugin/reconciler/outcome.h"
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
+#include "plugin/reconciler/warnings.h"
 
 namespace nmanager::reconciler {
 
@@ -250,12 +251,12 @@ void drop_services(State& state, Actions& actions) {
 /// Each warning once, when it comes up; not before the neighbour was asked for the first time.
 void log_warnings(State& state, Actions& actions) {
   if (!state.mode.mode && state.mode.note.empty()) return;
-  std::set<std::string> stand;
-  for (std::string& warning : warnings_of(state)) {
-    if (!state.warned.contains(warning)) log(actions, LogLine::Level::kWarning, warning);
-    stand.insert(std::move(warning));
+  std::set<Warning> shown;
+  for (Warning& warning : warnings_of(state)) {
+    if (!state.warned.contains(warning)) log(actions, LogLine::Level::kWarning, warning.text);
+    shown.insert(std::move(warning));
   }
-  state.warned = std::move(stand);
+  state.warned = std::move(shown);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "hooks/intent/table_spec.h"
-#include "plugin/reconciler/diagnosis.h"
 
 namespace nmanager::reconciler {
 
@@ -50,11 +49,7 @@ const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
 
 ExternalCluster make_nat(State& state, Family family) {
   const Settings& settings = state.settings;
-  services::QualifySettings qualify;
-  qualify.any_external_policy = settings.external_policy.value == ExternalPolicy::kAll;
-  qualify.match = settings.external_match.value;
-  qualify.api_servers = state.api_servers;
-  state.qualified = services::qualify_all(state.store, qualify);
+  state.qualified = services::qualify_all(state.store, qualify_settings(state));
   ExternalClusterSettings external;
   external.pod_cidr = pod_cidr(settings, family);
   external.match = settings.external_match.value;
@@ -69,6 +64,14 @@ TableSpec make_spec(State& state, const TableState& table) {
 }
 
 }  // namespace
+
+services::QualifySettings qualify_settings(const State& state) {
+  services::QualifySettings qualify;
+  qualify.any_external_policy = state.settings.external_policy.value == ExternalPolicy::kAll;
+  qualify.match = state.settings.external_match.value;
+  qualify.api_servers = state.api_servers;
+  return qualify;
+}
 
 bool external_cluster_on(const State& state) {
   return state.settings.external_cluster.value != Switch::kOff &&
@@ -148,42 +151,6 @@ std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table) {
     table.spec_stale = false;
   }
   return table.spec;
-}
-
-std::vector<std::string> warnings_of(const State& state) {
-  std::vector<std::string> warnings = state.settings.notes;
-  const Settings& settings = state.settings;
-  if (settings.external_cluster.value == Switch::kOn && state.mode.mode &&
-      *state.mode.mode != ProxyMode::kIpvs) {
-    warnings.emplace_back(
-        "RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed: kube-proxy is not in IPVS mode, and "
-        "there the rules would be a black hole for the external addresses");
-  }
-  if (settings.external_cluster.value != Switch::kOff && !state.mode.mode) {
-    warnings.push_back("kube-proxy's mode is not known" +
-                       (state.mode.note.empty() ? "" : " (" + state.mode.note + ")") +
-                       ": the external-cluster rules stay as they are");
-  }
-  if (external_cluster_on(state) && !settings.pod_cidr_ipv4.value &&
-      !settings.pod_cidr_ipv6.value) {
-    warnings.emplace_back(
-        "no pod CIDR is set (POD_CIDR_IPV4, POD_CIDR_IPV6, or clusterCIDR in kube-proxy's "
-        "config.conf): pods do not get the external-cluster rules, only the node itself does");
-  }
-  if (state.conntrack.be_liberal && settings.drop_invalid.value == Switch::kOn) {
-    warnings.emplace_back(
-        "net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID, "
-        "the drop rule has little to do");
-  }
-  if (!state.backend.note.empty()) warnings.push_back(state.backend.note);
-  for (std::string& warning : pod_warnings(state)) warnings.push_back(std::move(warning));
-  for (const TableState& table : state.tables) {
-    if (!table.status.contested) continue;
-    warnings.push_back(to_string(table.id) + ": " +
-                       (table.status.rival.empty() ? "another agent" : table.status.rival) +
-                       " keeps undoing our chains; repairs are spaced out");
-  }
-  return warnings;
 }
 
 }  // namespace nmanager::reconciler

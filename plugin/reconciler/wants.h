@@ -16,8 +16,8 @@ void update_wants(State& state);
 /// What `table` shall do, made anew if stale; updates state.qualified when nat is made.
 [[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);
 
-/// What an operator should know about the choices made, one line each.
-[[nodiscard]] std::vector<std::string> warnings_of(const State& state);
+/// Which Services get rules.
+[[nodiscard]] services::QualifySettings qualify_settings(const State& state);
 
 /// Every table that may be kept here is decided upon, and is as wanted.
 [[nodiscard]] bool all_stand(const State& state);

@@ -5,16 +5,14 @@
 #include <utility>
 #include <vector>
 
-#include "plugin/neighbour/http_get.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
+#include "plugin/reconciler/warnings.h"
 #include "plugin/run/backends.h"
 #include "plugin/run/service_file.h"
 #include "plugin/run/surroundings.h"
 
 namespace nmanager::run {
-
-namespace {
 
 void say(const std::string& line) {
   std::fprintf(stderr, "nmanager: %s\n", line.c_str());
@@ -24,9 +22,9 @@ void print(const std::string& text) {
 }
 
 Result<ServicesListed> services_of(const Settings& settings, const World& world) {
-  if (!settings.services_file.empty()) {
+  if (!settings.options.services_file.empty()) {
     std::vector<std::string> skipped;
-    auto services = read_services(settings.services_file, skipped);
+    auto services = read_services(settings.options.services_file, skipped);
     for (const std::string& line : skipped) say(line);
     return services;
   }
@@ -53,6 +51,8 @@ Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   (void)step(state, std::move(events), now);
   return state;
 }
+
+namespace {
 
 bool clean_up(Backend& backend) {
   bool clean = true;
@@ -86,7 +86,7 @@ int plan_command(const Settings& own, const World& world) {
     say(state.error().message);
     return kExitFailed;
   }
-  for (const std::string& warning : warnings_of(*state)) say(warning);
+  for (const Warning& warning : warnings_of(*state)) say(warning.text);
   Backends backends(around.settings(), world.kernel, TableCreation::kNever);
   const auto known = backends.look(world.process.now().mono, state->mode.mode, {});
   if (backends.backend() == nullptr) {
@@ -124,21 +124,6 @@ int cleanup_command(const Settings& own, const World& world) {
     }
   }
   return clean ? kExitDone : kExitFailed;
-}
-
-int status_command(const Settings& settings) {
-  const auto endpoint = parse_endpoint(settings.listen.value);
-  if (!endpoint) {
-    say(endpoint.error().message);
-    return kExitUsage;
-  }
-  const auto text = neighbour::http_get(*endpoint, "/status", {});
-  if (!text) {
-    say(text.error().message);
-    return kExitUsage;
-  }
-  print(*text);
-  return text->starts_with("ready") ? kExitDone : kExitFailed;
 }
 
 }  // namespace nmanager::run

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugin/reconciler/explain.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
@@ -44,6 +45,7 @@ void Loop::turn() {
     follow_services();
     clear_others();
   }
+  answer_questions();
   publish();
   world_.output.beat(mono());
 }
@@ -229,6 +231,12 @@ bool Loop::clear(Backend& other, std::span<const TableId> tables) {
   return cleared;
 }
 
+void Loop::answer_questions() {
+  for (status::PendingQuestion& pending : world_.output.take_questions()) {
+    pending.answer(explain(state_, pending.question));
+  }
+}
+
 void Loop::publish() {
   const Now now = world_.process.now();
   Snapshot snapshot = make_snapshot(state_, now);
@@ -236,10 +244,14 @@ void Loop::publish() {
   snapshot.settings = settings::effective_settings(around_.settings());
   snapshot.proxy_version = around_.kube_proxy_version().value_or("");
   snapshot.lost_log_lines = world_.output.lost_log_lines();
-  for (const std::string& note : around_.route_notes()) snapshot.warnings.push_back(note);
-  if (!feed_.problem().empty()) {
-    snapshot.warnings.push_back("access to the API server: " + feed_.problem());
+  for (const std::string& note : around_.route_notes()) {
+    snapshot.warnings.push_back({WarningCode::kPodCidrWrong, note});
   }
+  if (!feed_.problem().empty()) {
+    snapshot.warnings.push_back(
+        {WarningCode::kApiAccess, "access to the API server: " + feed_.problem()});
+  }
+  std::ranges::stable_sort(snapshot.warnings, {}, &Warning::code);
   world_.output.publish(std::move(snapshot));
   // Rules come first: a port that is taken is tried again at each turn.
   const std::string problem = world_.output.serve(now.mono);

@@ -54,6 +54,7 @@ class Loop {
   void choose_backend();
   void clear_others();
   [[nodiscard]] bool clear(Backend& other, std::span<const TableId> tables);
+  void answer_questions();
   void publish();
   void log(reconciler::LogLine::Level level, const std::string& text) const {
     world_.output.log(level, text);

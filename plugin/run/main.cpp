@@ -5,13 +5,17 @@
 #include <cstdio>
 
 #include "plugin/api/http_client.h"
+#include "plugin/run/ask_commands.h"
 #include "plugin/run/commands.h"
+#include "plugin/run/diagnose_command.h"
 #include "plugin/run/loop.h"
 #include "plugin/run/real_kernel.h"
 #include "plugin/run/real_neighbours.h"
 #include "plugin/run/real_output.h"
 #include "plugin/run/real_process.h"
+#include "plugin/run/terminal.h"
 #include "plugin/settings/definitions.h"
+#include "plugin/settings/help.h"
 #include "plugin/settings/load.h"
 
 namespace nmanager::run {
@@ -27,26 +31,43 @@ using Level = reconciler::LogLine::Level;
   ::_exit(code);
 }
 
-[[noreturn]] void run(const Settings& own, const World& world, RealOutput& output) {
+[[noreturn]] void run(const Settings& own, const World& world, RealOutput& output,
+                      Mailbox<Event>& mailbox) {
   ::mallopt(M_ARENA_MAX, 1);  // threads that allocate little: one heap, given back after peaks
   api::start_http_library();
-  Mailbox<Event> mailbox;
   Loop loop(own, NMANAGER_VERSION, world, mailbox);
   output.log(Level::kInfo,
              "nmanager " NMANAGER_VERSION " starts: " + settings::settings_line(loop.settings()));
-  for (const std::string& note : loop.settings().notes) output.log(Level::kWarning, note);
+  for (const std::string& remark : loop.settings().remarks) output.log(Level::kInfo, remark);
+  for (const Warning& note : loop.settings().notes) output.log(Level::kWarning, note.text);
   loop.run();
   output.log(Level::kInfo, "stops; the rules stay");
   end_process(kExitDone, output);
 }
 
+int help(const Settings& own) {
+  const Paint paint(wants_colour());
+  std::string text;
+  if (own.options.manual) {
+    text = settings::manual_page(NMANAGER_VERSION);
+  } else if (const auto* command = settings::find_command(own.options.operand)) {
+    text = settings::help_text(*command, paint);
+  } else {
+    text = settings::help_text(paint);
+  }
+  print(text);
+  return kExitDone;
+}
+
 int dispatch(const Settings& own) {
   switch (own.command) {
     case Command::kHelp:
-      std::fputs(settings::help_text().c_str(), stdout);
-      return kExitDone;
+      return help(own);
     case Command::kVersion:
       std::puts("nmanager " NMANAGER_VERSION);
+      return kExitDone;
+    case Command::kCompletion:
+      print(settings::completion(own.options.operand).value_or(""));
       return kExitDone;
     case Command::kStatus:
       return status_command(own);
@@ -54,14 +75,17 @@ int dispatch(const Settings& own) {
       break;
   }
   RealProcess process;  // first: signals are blocked before any thread starts
+  Mailbox<Event> mailbox;
   RealKernel kernel([&process] { return process.stop_requested(); });
   RealKubeProxy kube_proxy;
   RealApiServer api_server;
-  RealOutput output(own, process.now().mono);
+  RealOutput output(own, process.now().mono, [&mailbox] { mailbox.post(Tick{}); });
   const World world{kernel, kube_proxy, api_server, output, process};
-  if (own.command == Command::kRun) run(own, world, output);
+  if (own.command == Command::kRun) run(own, world, output, mailbox);
   if (own.command == Command::kCleanup) end_process(cleanup_command(own, world), output);
   api::start_http_library();
+  if (own.command == Command::kExplain) end_process(explain_command(own, world), output);
+  if (own.command == Command::kDiagnose) end_process(diagnose_command(own, world), output);
   end_process(plan_command(own, world), output);
 }
 
@@ -69,6 +93,11 @@ int dispatch(const Settings& own) {
 }  // namespace nmanager::run
 
 int main(int argc, char** argv) {
+  if (argc == 1 && nmanager::run::at_a_terminal()) {
+    nmanager::run::print(
+        nmanager::settings::help_text(nmanager::Paint(nmanager::run::wants_colour())));
+    return nmanager::run::kExitDone;
+  }
   const auto settings = nmanager::settings::parse_settings(
       argc, argv, nmanager::settings::environment_from(::environ));
   if (!settings) {

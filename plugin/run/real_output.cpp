@@ -12,9 +12,10 @@ constexpr Millis kServeAgain{1'000};
 
 }  // namespace
 
-RealOutput::RealOutput(const Settings& settings, TimePoint now)
+RealOutput::RealOutput(const Settings& settings, TimePoint now, std::function<void()> wake)
     : log_(settings.log_level.value, settings.log_format.value),
       board_(now),
+      questions_(std::move(wake)),
       listen_(settings::parse_loopback_endpoint(settings.listen.value)) {}
 
 void RealOutput::log(reconciler::LogLine::Level level, const std::string& text) {
@@ -44,7 +45,7 @@ std::string RealOutput::serve(TimePoint now) {
   if (tried_at_ != TimePoint{} && now - tried_at_ < kServeAgain) return problem_;
   tried_at_ = now;
   if (!listen_) return listen_.error().message;
-  auto server = status::StatusServer::start(listen_->address, listen_->port, board_);
+  auto server = status::StatusServer::start(listen_->address, listen_->port, board_, questions_);
   if (!server) {
     problem_ = server.error().message;
     return problem_;

@@ -1,8 +1,10 @@
 // The log on standard error and the HTTP endpoint.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plugin/run/world.h"
 #include "plugin/status/board.h"
@@ -13,13 +15,17 @@ namespace nmanager::run {
 
 class RealOutput final : public Output {
  public:
-  RealOutput(const Settings& settings, TimePoint now);
+  /// `wake` makes the owner thread turn: somebody has asked something. Any thread.
+  RealOutput(const Settings& settings, TimePoint now, std::function<void()> wake);
 
   void log(reconciler::LogLine::Level level, const std::string& text) override;
   [[nodiscard]] bool logs_debug() const override;
   [[nodiscard]] std::uint64_t lost_log_lines() const override { return log_.lost(); }
   void publish(Snapshot snapshot) override;
   void beat(TimePoint now) override { board_.beat(now); }
+  [[nodiscard]] std::vector<status::PendingQuestion> take_questions() override {
+    return questions_.take();
+  }
   [[nodiscard]] std::string serve(TimePoint now) override;
 
   /// Waits until everything was written, or the bound is over; for the end of the process.
@@ -28,6 +34,7 @@ class RealOutput final : public Output {
  private:
   status::Log log_;
   status::StatusBoard board_;
+  status::Questions questions_;
   Result<Endpoint> listen_;
   TimePoint tried_at_{};
   std::string problem_;

@@ -23,6 +23,7 @@
 #include "plugin/neighbour/probe.h"
 #include "plugin/reconciler/action.h"
 #include "plugin/settings/merge.h"
+#include "plugin/status/questions.h"
 
 namespace nmanager::run {
 
@@ -97,6 +98,8 @@ class Output {
   virtual void publish(Snapshot snapshot) = 0;
   /// The loop turns.
   virtual void beat(TimePoint now) = 0;
+  /// Questions about Services that have come in since the last call.
+  [[nodiscard]] virtual std::vector<status::PendingQuestion> take_questions() = 0;
   /// Serves the published state, if it is not served yet. Empty: it is; else why not, one line.
   [[nodiscard]] virtual std::string serve(TimePoint now) = 0;
 };

@@ -31,6 +31,8 @@ constexpr std::array kModeWords{
     Word<ProxyMode>{"ipvs", ProxyMode::kIpvs}, Word<ProxyMode>{"nftables", ProxyMode::kNftables}};
 constexpr std::array kWatchWords{Word<WatchMode>{"event", WatchMode::kEvent},
                                  Word<WatchMode>{"poll", WatchMode::kPoll}};
+constexpr std::array kReadyWords{Word<ReadyWhen>{"rules", ReadyWhen::kRules},
+                                 Word<ReadyWhen>{"alive", ReadyWhen::kAlive}};
 constexpr std::array kFormatWords{Word<LogFormat>{"text", LogFormat::kText},
                                   Word<LogFormat>{"json", LogFormat::kJson}};
 constexpr std::array kLevelWords{
@@ -113,8 +115,10 @@ SettingDefinition define_pod_cidr(Names names, Setting<std::optional<Prefix>> Se
     const Status done = set(text, origin, settings);
     const auto& prefix = (settings.*member).value;
     if (done && has_host_bits(text, *prefix)) {
-      settings.notes.push_back("pod CIDR " + in_quotes(text) + " has host bits set: taken as " +
-                               to_string(*prefix));
+      settings.notes.push_back(
+          {WarningCode::kSettingAdjusted, "pod CIDR " + in_quotes(text) +
+                                              " has host bits set: taken as " +
+                                              to_string(*prefix)});
     }
     return done;
   };
@@ -160,7 +164,7 @@ std::vector<SettingDefinition> rule_settings() {
 std::vector<SettingDefinition> node_settings() {
   return {
       define_words({"backend", "NMANAGER_BACKEND", "",
-                    "Where the rules stand; auto follows kube-proxy and kubelet on this node."},
+                    "Which kind of tables holds the rules; auto follows kube-proxy and kubelet on this node."},
                    &Settings::backend, kBackendWords),
       define_words({"ip-family", "NMANAGER_IP_FAMILY", "", "Families to keep rules for."},
                    &Settings::ip_family, kFamilyWords),
@@ -192,7 +196,7 @@ std::vector<SettingDefinition> process_settings() {
                                    "service account."},
                                   &Settings::kubeconfig)),
       define_text({"kube-proxy-config", "NMANAGER_KUBE_PROXY_CONFIG", "FILE",
-                   "kube-proxy's configuration, which tells what is not set here."},
+                   "kube-proxy's configuration, which gives what is not set here."},
                   &Settings::kube_proxy_config),
       with_kube_proxy(
           define_endpoint({"kube-proxy-metrics", "NMANAGER_KUBE_PROXY_METRICS", "ADDRESS:PORT",
@@ -203,6 +207,10 @@ std::vector<SettingDefinition> process_settings() {
                        "Where /livez, /readyz and /metrics are served; loopback only."},
                       &Settings::listen,
                       [](std::string_view text) { return parse_loopback_endpoint(text); }),
+      define_words({"ready-when", "NMANAGER_READY_WHEN", "",
+                    "When /readyz passes: rules and cluster agree, or the process is alive; alive "
+                    "never holds back a rollout of kube-proxy."},
+                   &Settings::ready_when, kReadyWords),
       define_words({"log-level", "NMANAGER_LOG_LEVEL", "", "The least that is logged."},
                    &Settings::log_level, kLevelWords),
       define_words({"log-format", "NMANAGER_LOG_FORMAT", "", "Form of the log lines."},

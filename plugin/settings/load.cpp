@@ -2,11 +2,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <cstdint>
+#include <map>
 #include <vector>
 
+#include "plugin/model/explanation.h"
+#include "plugin/settings/commands.h"
 #include "plugin/settings/definitions.h"
+#include "plugin/settings/help.h"
 #include "plugin/settings/merge.h"
 #include "plugin/settings/parse.h"
 
@@ -14,31 +17,15 @@ namespace nmanager::settings {
 
 namespace {
 
-struct CommandName {
-  std::string_view name;
-  Command command;
-  std::string_view help;
-};
-constexpr std::array kCommands{
-    CommandName{"run", Command::kRun, "Keep the rules in their place (this is the default)."},
-    CommandName{
-        "plan", Command::kPlan,
-        "Print what would change, as iptables-restore text; --services FILE takes a recorded "
-        "ServiceList instead of the API."},
-    CommandName{"status", Command::kStatus,
-                "Print what the running process reports; the exit code tells whether it is ready."},
-    CommandName{"cleanup", Command::kCleanup, "Take every rule of ours away, and nothing else."},
-    CommandName{"version", Command::kVersion, "Print the version."}};
-
 /// What the command line holds, before any of it is understood.
 struct CommandLine {
   std::vector<std::vector<std::string>> values;  // by definition
-  std::vector<std::string> services;
+  std::map<std::string_view, std::vector<std::string>> options;  // the command's own, by flag
   std::vector<std::string> extras;
   std::string lacks_value;  // the last flag, when nothing follows it
   bool help = false;
   bool version = false;
-  std::optional<Command> command;
+  const CommandDefinition* command = nullptr;
 };
 
 class Problems {
@@ -57,12 +44,23 @@ class Problems {
   std::vector<std::string> all_;
 };
 
+/// A flag of some command that takes a value.
+bool is_command_flag(std::string_view word) {
+  return std::ranges::any_of(command_definitions(), [&](const CommandDefinition& command) {
+    return std::ranges::any_of(command.flags, [&](const CommandFlag& flag) {
+      if (flag.values.empty()) return false;
+      return flag.flag == word.substr(2) || (word.size() == 2 && word[1] == flag.letter);
+    });
+  });
+}
+
 bool is_known_flag(std::string_view word) {
+  if (!word.starts_with("-")) return false;
   const auto& definitions = setting_definitions();
-  return word == "--services" ||
-         (word.starts_with("--") &&
-          std::any_of(definitions.begin(), definitions.end(),
-                      [&](const auto& definition) { return definition.flag == word.substr(2); }));
+  return is_command_flag(word) ||
+         (word.starts_with("--") && std::ranges::any_of(definitions, [&](const auto& definition) {
+            return definition.flag == word.substr(2);
+          }));
 }
 
 /// Takes out what CLI11 would stop at: flags with an empty value, which count as not set, and a
@@ -74,6 +72,32 @@ void prepare(std::vector<std::string>& words, CommandLine& line) {
   if (words.empty() || !is_known_flag(words.back())) return;
   line.lacks_value = words.back();
   words.pop_back();
+}
+
+void add_command(CLI::App& app, const CommandDefinition& definition, CommandLine& line) {
+  CLI::App* command = app.add_subcommand(std::string(definition.name));
+  command->set_help_flag();
+  command->fallthrough();
+  command->allow_extras();
+  command->callback([&line, &definition] { line.command = &definition; });
+  for (const CommandFlag& flag : definition.flags) {
+    std::string name = "--" + std::string(flag.flag);
+    if (flag.letter != 0) name += std::string(",-") + flag.letter;
+    const auto take = [&line, flag](const std::vector<std::string>& values) {
+      line.options[flag.flag] = values;
+      return true;
+    };
+    if (flag.values.empty()) {
+      command->add_flag_function(name, [take](std::int64_t count) {
+        take(std::vector<std::string>(static_cast<std::size_t>(count > 0 ? 1 : 0)));
+      });
+      continue;
+    }
+    command->add_option(name, take)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
 }
 
 /// CLI11 splits the line; it is told to accept everything, so that it does not stop at the first
@@ -97,18 +121,8 @@ CommandLine split(int argc, const char* const* argv) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   app.require_subcommand(0, 1);
-  for (const CommandName& name : kCommands) {
-    CLI::App* command = app.add_subcommand(std::string(name.name));
-    command->set_help_flag();
-    command->fallthrough();
-    command->allow_extras();
-    command->callback([&line, name] { line.command = name.command; });
-    if (name.command == Command::kPlan) {
-      command->add_option("--services", line.services)
-          ->expected(1)
-          ->allow_extra_args(false)
-          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    }
+  for (const CommandDefinition& definition : command_definitions()) {
+    add_command(app, definition, line);
   }
   app.parse(std::move(words));
   line.extras = app.remaining(true);
@@ -140,46 +154,53 @@ void take_environment(const Environment& environment, Settings& settings, Proble
   }
 }
 
-bool ends_like_service_variable(std::string_view name) {
-  // NAME_PORT_80_TCP, NAME_PORT_80_TCP_ADDR and so on.
-  for (const std::string_view suffix : {"_PROTO", "_PORT", "_ADDR"}) {
-    if (name.ends_with(suffix)) {
-      name.remove_suffix(suffix.size());
-      break;
-    }
+void take_options(const CommandLine& line, Settings& settings, Problems& problems) {
+  if (line.command == nullptr) return;
+  for (const CommandFlag& flag : line.command->flags) {
+    const auto given = line.options.find(flag.flag);
+    if (given == line.options.end() || given->second.empty()) continue;
+    const std::string name = "--" + std::string(flag.flag);
+    if (given->second.size() > 1) problems.add(name + " is given more than once");
+    const Status set = flag.set(given->second.front(), settings.options);
+    if (!set) problems.add(name + ": " + set.error().message);
   }
-  for (const std::string_view protocol : {"_TCP", "_UDP", "_SCTP"}) {
-    if (!name.ends_with(protocol)) continue;
-    name.remove_suffix(protocol.size());
-    const auto digits = name.find_last_not_of("0123456789");
-    return digits != std::string_view::npos && digits + 1 < name.size() &&
-           name.substr(0, digits + 1).ends_with("_PORT_");
-  }
-  return false;
 }
 
-/// The kubelet describes each Service of the pod's namespace in the environment (Kubernetes
-/// documentation, "Service / Discovering services / Environment variables").
-bool made_by_kubernetes(const std::string& name, const std::string& value) {
-  if (name.ends_with("_SERVICE_HOST") || name.find("_SERVICE_PORT") != std::string::npos)
-    return true;
-  if (name.ends_with("_PORT")) {
-    for (const std::string_view scheme : {"tcp://", "udp://", "sctp://"}) {
-      if (value.starts_with(scheme)) return true;
-    }
+/// The operand is taken out of the extras.
+void take_operand(CommandLine& line, Settings& settings, Problems& problems) {
+  if (line.command == nullptr || line.command->operand.empty()) return;
+  const auto operand = std::ranges::find_if(
+      line.extras, [](const std::string& word) { return !word.starts_with("-"); });
+  if (operand != line.extras.end()) {
+    settings.options.operand = *operand;
+    line.extras.erase(operand);
+  } else if (!line.command->operand.starts_with("[")) {
+    problems.add(std::string(line.command->name) + " needs " + std::string(line.command->operand));
   }
-  return ends_like_service_variable(name);
 }
 
-void find_unknown_variables(const Environment& environment, Problems& problems) {
-  const auto& definitions = setting_definitions();
-  for (const auto& variable : environment) {
-    const auto& name = variable.first;
-    const auto& value = variable.second;
-    if (!name.starts_with("NMANAGER_") || made_by_kubernetes(name, value)) continue;
-    const bool known = std::any_of(definitions.begin(), definitions.end(),
-                                   [&](const auto& definition) { return definition.env == name; });
-    if (!known) problems.add("unknown variable " + in_quotes(name));
+/// What the operand has to be.
+void check_operand(const Settings& settings, Problems& problems) {
+  const CommandOptions& options = settings.options;
+  if (settings.command == Command::kHelp && !options.operand.empty() &&
+      find_command(options.operand) == nullptr) {
+    problems.add("there is no command " + in_quotes(options.operand));
+  }
+  if (settings.command == Command::kCompletion && !options.operand.empty() &&
+      !completion(options.operand)) {
+    problems.add("there are completions for bash, zsh and fish, not " +
+                 in_quotes(options.operand));
+  }
+  if (settings.command != Command::kExplain) return;
+  if (options.skipped) {
+    if (options.operand.empty() || skip_reason(options.operand)) return;
+    std::string known;
+    for (const SkipReason reason : kSkipReasons) known += " " + std::string(to_string(reason));
+    problems.add(in_quotes(options.operand) + " is none of the reasons:" + known);
+  } else if (!is_service_key(options.operand)) {
+    problems.add(options.operand.empty()
+                     ? "explain needs NAMESPACE/NAME of a Service, or --skipped"
+                     : in_quotes(options.operand) + " is not NAMESPACE/NAME of a Service");
   }
 }
 
@@ -190,23 +211,7 @@ void take_extras(const CommandLine& line, Problems& problems) {
   }
 }
 
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
-}
-
 }  // namespace
-
-Environment environment_from(const char* const* environ_array) {
-  Environment environment;
-  for (; environ_array != nullptr && *environ_array != nullptr; ++environ_array) {
-    const std::string_view entry = *environ_array;
-    const auto equals = entry.find('=');
-    if (equals == std::string_view::npos) continue;
-    environment.emplace(entry.substr(0, equals), entry.substr(equals + 1));
-  }
-  return environment;
-}
 
 Result<Settings> parse_settings(int argc, const char* const* argv, const Environment& environment) {
   Problems problems;
@@ -219,17 +224,21 @@ Result<Settings> parse_settings(int argc, const char* const* argv, const Environ
   Settings settings;
   if (line.help || line.version) {
     settings.command = line.help ? Command::kHelp : Command::kVersion;
+    if (line.help && line.command != nullptr) settings.options.operand = line.command->name;
     return settings;
   }
-  settings.command = line.command.value_or(Command::kRun);
-  if (line.services.size() > 1) problems.add("--services is given more than once");
-  if (!line.services.empty()) settings.services_file = line.services.front();
+  settings.command = line.command == nullptr ? Command::kRun : line.command->command;
+  take_options(line, settings, problems);
   if (!line.lacks_value.empty()) problems.add(line.lacks_value + " has no value behind it");
+  take_operand(line, settings, problems);
+  check_operand(settings, problems);
   take_extras(line, problems);
   if (!line.values.empty()) take_flags(line, settings, problems);
   take_environment(environment, settings, problems);
-  find_unknown_variables(environment, problems);
   if (!problems.empty()) return problems.error();
+  for (Warning& warning : unknown_variables(environment)) {
+    settings.notes.push_back(std::move(warning));
+  }
   return settings;
 }
 
@@ -237,32 +246,6 @@ Result<Settings> load_settings(int argc, const char* const* argv, const Environm
   auto own = parse_settings(argc, argv, environment);
   if (!own || own->command == Command::kHelp || own->command == Command::kVersion) return own;
   return merge_kube_proxy_files(*own, read_kube_proxy_files(*own));
-}
-
-std::string help_text() {
-  std::string text =
-      "nmanager keeps the NMANAGER netfilter chains of a node in their place beside kube-proxy.\n\n"
-      "Usage: nmanager [COMMAND] [--FLAG VALUE ...]\n\nCommands:\n";
-  const auto padded = [](std::string_view word, std::size_t width) {
-    return std::string(word) + std::string(word.size() < width ? width - word.size() : 1, ' ');
-  };
-  for (const CommandName& name : kCommands) {
-    text += "  " + padded(name.name, 9) + std::string(name.help) + "\n";
-  }
-  text +=
-      "\nEach setting is a flag or a variable of the environment. A flag goes before the "
-      "environment,"
-      "\nthat before kube-proxy's own files, these before the default; an empty value is not "
-      "set.\n";
-  const Settings defaults;
-  for (const SettingDefinition& definition : setting_definitions()) {
-    const std::string value = definition.show(defaults);
-    text += "\n  --" + std::string(definition.flag) + " " + definition.values + "\n      " +
-            std::string(definition.help) + "\n      Environment: " + std::string(definition.env) +
-            ". Default: " + (value.empty() ? "none" : value) +
-            (definition.from_kube_proxy ? ", unless kube-proxy's files tell it" : "") + ".\n";
-  }
-  return text + "\n  -h, --help    this text\n  --version     the version\n";
 }
 
 }  // namespace nmanager::settings

@@ -48,6 +48,17 @@ void fill_from(const KubeProxyConfig& config, Settings& settings) {
   settings.detect_local_mode = config.detect_local_mode;
 }
 
+/// Where nobody said that there is one, a missing file is how most platforms are: nothing is wrong.
+void note_unreadable(const Settings& own, const Error& error, Settings& settings) {
+  const std::string text = "nothing is taken from kube-proxy's configuration: " + error.message;
+  const bool expected = own.kube_proxy_config.origin != Origin::kDefault;
+  if (error.kind == ErrorKind::kAbsent && !expected) {
+    settings.remarks.push_back(text);
+  } else {
+    settings.notes.push_back({WarningCode::kConfigUnreadable, text});
+  }
+}
+
 }  // namespace
 
 KubeProxyFiles read_kube_proxy_files(const Settings& own) {
@@ -83,24 +94,25 @@ Settings merge_kube_proxy_files(const Settings& own, const KubeProxyFiles& files
   Settings settings = own;
   if (files.config) {
     for (const std::string& problem : files.config->problems) {
-      settings.notes.push_back(own.kube_proxy_config.value + ": " + problem);
+      settings.notes.push_back(
+          {WarningCode::kConfigValue, own.kube_proxy_config.value + ": " + problem});
     }
     fill_from(*files.config, settings);
   } else {
-    settings.notes.push_back("nothing is taken from kube-proxy's configuration: " +
-                             files.config.error().message);
+    note_unreadable(own, files.config.error(), settings);
   }
   if (!files.stale_error.empty()) {
-    settings.notes.push_back(
-        "kube-proxy's configuration cannot be read any more, what it said before stands: " +
-        files.stale_error);
+    settings.notes.push_back({WarningCode::kConfigUnreadable,
+                              "kube-proxy's configuration cannot be read any more, what it said "
+                              "before stays in force: " +
+                                  files.stale_error});
   }
   if (!files.kubeconfig.empty()) fill(settings.kubeconfig, files.kubeconfig);
   if (!files.missing.empty() && own.kubeconfig.origin == Origin::kDefault) {
-    settings.notes.push_back("kube-proxy's kubeconfig " + in_quotes(files.missing) +
-                             " does not exist here; using " +
-                             (files.kubeconfig.empty() ? std::string("the service account")
-                                                       : in_quotes(files.kubeconfig)));
+    settings.remarks.push_back("kube-proxy's kubeconfig " + in_quotes(files.missing) +
+                               " does not exist here; using " +
+                               (files.kubeconfig.empty() ? std::string("the service account")
+                                                         : in_quotes(files.kubeconfig)));
   }
   return settings;
 }

@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <sstream>
 #include <utility>
@@ -92,9 +93,7 @@ std::map<Cause, std::uint64_t> with_all_causes(std::map<Cause, std::uint64_t> co
 }
 
 std::map<std::string, std::size_t> with_all_reasons(std::map<std::string, std::size_t> counts) {
-  for (int i = 0; i <= static_cast<int>(SkipReason::kConflict); ++i) {
-    counts[std::string(to_string(static_cast<SkipReason>(i)))];
-  }
+  for (const SkipReason reason : kSkipReasons) counts[std::string(to_string(reason))];
   return counts;
 }
 
@@ -203,9 +202,13 @@ void add_kube(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
 }
 
 void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
-  gauge("nmanager_warnings", "Warnings that /readyz?verbose and `nmanager status` show now.")
-      .add(static_cast<double>(snapshot.warnings.size()))
-      .into(all);
+  auto warnings =
+      gauge("nmanager_warnings", "Warnings that /readyz?verbose and `nmanager status` show now.");
+  for (const WarningCode code : kWarningCodes) {
+    const auto shown = std::ranges::count(snapshot.warnings, code, &Warning::code);
+    warnings.add(static_cast<double>(shown), {{"code", std::string(to_string(code))}});
+  }
+  warnings.into(all);
   gauge("nmanager_services_stale", "1 while the Services may be out of date.")
       .add(snapshot.services_stale ? 1 : 0)
       .into(all);
@@ -291,7 +294,7 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
   gauge("nmanager_build_info", "1 with the version and the backend in use.")
       .add(1, {{"version", snapshot.version}, {"backend", snapshot.backend}})
       .into(all);
-  gauge("nmanager_ready", "1 while /readyz passes.").add(snapshot.ready() ? 1 : 0).into(all);
+  gauge("nmanager_ready", "1 while every check of /readyz passes, whatever --ready-when says.").add(snapshot.ready() ? 1 : 0).into(all);
   add_table_counters(snapshot, all);
   add_table_gauges(snapshot, all);
   add_kube(snapshot, all);

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "plugin/model/explanation.h"
+#include "plugin/model/paint.h"
 #include "plugin/model/snapshot.h"
 
 namespace nmanager::status {
@@ -13,8 +15,23 @@ namespace nmanager::status {
 /// each check. Lines that do not decide are marked [i].
 [[nodiscard]] std::string render_readyz(const Snapshot& snapshot, bool verbose);
 
-/// For people; what `nmanager status` prints. The first line is "ready" or "not ready".
-[[nodiscard]] std::string render_status(const Snapshot& snapshot, WallTime now);
+struct StatusStyle {
+  bool settings = false;  // every setting too
+  bool colour = false;
+};
+
+/// For people; what `nmanager status` prints. The first three lines are the cures; the next one
+/// begins with "ready" or "not ready".
+[[nodiscard]] std::string render_status(const Snapshot& snapshot, WallTime now,
+                                        const StatusStyle& style);
+
+/// For programs, by docs/status.schema.json; its first member is "ready".
+[[nodiscard]] std::string render_status_json(const Snapshot& snapshot);
+
+/// What `nmanager explain` prints: for people, or as JSON by docs/explain.schema.json, whose first
+/// member is "has_rules".
+[[nodiscard]] std::string render_explanation(const Explanation& answer, const Paint& paint);
+[[nodiscard]] std::string render_explanation_json(const Explanation& answer);
 
 /// Of this process, read when the metrics are asked for.
 struct ProcessStats {

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "hooks/values/text.h"
 #include "plugin/status/process_stats.h"
 #include "plugin/status/render.h"
 
@@ -22,15 +23,34 @@ Answer livez(const StatusBoard& board, StatusBoard::SteadyTime now) {
   return answer;
 }
 
-bool has_parameter(std::string_view query, std::string_view name) {
+/// The value of a parameter; empty when it has none. Nothing: it is not there.
+std::optional<std::string_view> parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const auto end = query.find('&');
     const auto one = query.substr(0, end);
-    if (one.substr(0, one.find('=')) == name) return true;
+    const auto equals = one.find('=');
+    if (one.substr(0, equals) == name) {
+      return equals == std::string_view::npos ? std::string_view() : one.substr(equals + 1);
+    }
     if (end == std::string_view::npos) break;
     query.remove_prefix(end + 1);
   }
-  return false;
+  return std::nullopt;
+}
+
+bool has_parameter(std::string_view query, std::string_view name) {
+  return parameter(query, name).has_value();
+}
+
+struct Target {
+  std::string_view path;
+  std::string_view query;
+};
+
+Target split(std::string_view target) {
+  const auto mark = target.find('?');
+  if (mark == std::string_view::npos) return {target, {}};
+  return {target.substr(0, mark), target.substr(mark + 1)};
 }
 
 /// What a loop that stands still has published is not the state of now.
@@ -46,10 +66,17 @@ std::optional<Answer> too_old(const StatusBoard& board, StatusBoard::SteadyTime 
 Answer from_snapshot(std::string_view path, std::string_view query, const Snapshot& snapshot) {
   Answer answer;
   if (path == "/readyz") {
-    answer.status = snapshot.ready() ? 200 : 503;
+    answer.status = snapshot.ready() || snapshot.ready_when_alive ? 200 : 503;
     answer.body = render_readyz(snapshot, has_parameter(query, "verbose"));
   } else if (path == "/status") {
-    answer.body = render_status(snapshot, std::chrono::system_clock::now());
+    if (has_parameter(query, "json")) {
+      answer.content_type = "application/json";
+      answer.body = render_status_json(snapshot);
+    } else {
+      answer.body =
+          render_status(snapshot, std::chrono::system_clock::now(),
+                        {has_parameter(query, "settings"), has_parameter(query, "colour")});
+    }
   } else {
     const double start =
         std::chrono::duration<double>(snapshot.started_at.time_since_epoch()).count();
@@ -61,16 +88,41 @@ Answer from_snapshot(std::string_view path, std::string_view query, const Snapsh
 
 }  // namespace
 
+std::optional<Result<ExplainRequest>> explain_request(std::string_view target) {
+  const auto [path, query] = split(target);
+  if (path != "/explain") return std::nullopt;
+  ExplainRequest request;
+  request.json = has_parameter(query, "json");
+  request.colour = has_parameter(query, "colour");
+  const auto service = parameter(query, "service");
+  const auto skipped = parameter(query, "skipped");
+  if (service && !skipped && is_service_key(*service)) {
+    request.question.service = *service;
+    return request;
+  }
+  if (!skipped || service) {
+    return Error{ErrorKind::kBadInput, "service=NAMESPACE/NAME or skipped[=REASON] is needed"};
+  }
+  request.question.reason = skip_reason(*skipped);
+  if (!skipped->empty() && !request.question.reason) {
+    return Error{ErrorKind::kBadInput, in_quotes(*skipped) + " is not a reason"};
+  }
+  return request;
+}
+
+Answer answer_of(const ExplainRequest& request, const Explanation& explanation) {
+  if (request.json) return {200, "application/json", render_explanation_json(explanation)};
+  return {200, "text/plain; charset=utf-8",
+          render_explanation(explanation, Paint(request.colour))};
+}
+
 Answer respond(std::string_view method, std::string_view target, const StatusBoard& board,
                StatusBoard::SteadyTime now) {
   if (method != "GET" && method != "HEAD") return {405, "text/plain", "GET or HEAD only\n"};
-  const auto mark = target.find('?');
-  const std::string_view path = target.substr(0, mark);
-  const std::string_view query =
-      mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+  const auto [path, query] = split(target);
   if (path == "/livez") return livez(board, now);
   if (path != "/readyz" && path != "/status" && path != "/metrics") {
-    return {404, "text/plain", "not found; there are /livez, /readyz, /status and /metrics\n"};
+    return {404, "text/plain", "not found; there are /livez, /readyz, /status, /explain and /metrics\n"};
   }
   const SnapshotPtr snapshot = board.current();
   if (!snapshot) return {503, "text/plain", "not ready\nstarting\n"};

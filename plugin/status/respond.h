@@ -1,9 +1,12 @@
 // From a request's method and target to its answer. Pure but for the process' own statistics.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "hooks/values/result.h"
+#include "plugin/model/explanation.h"
 #include "plugin/status/board.h"
 
 namespace nmanager::status {
@@ -20,6 +23,16 @@ inline constexpr std::chrono::seconds kBeatLimit{30};
 
 /// Ready needs a turn that is not older: a turn that waits for the xtables lock takes at most 15 s.
 inline constexpr std::chrono::seconds kTurnLimit{20};
+
+/// What /explain was asked: ?service=NS/NAME, ?skipped or ?skipped=REASON, and ?json, ?colour.
+struct ExplainRequest {
+  ServiceQuestion question;
+  bool json = false;
+  bool colour = false;
+};
+/// Nothing: the target is another path. An error says what is wrong with the question.
+[[nodiscard]] std::optional<Result<ExplainRequest>> explain_request(std::string_view target);
+[[nodiscard]] Answer answer_of(const ExplainRequest& request, const Explanation& explanation);
 
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,
                              const StatusBoard& board, StatusBoard::SteadyTime now);

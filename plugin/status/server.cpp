@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -25,6 +26,7 @@ constexpr std::size_t kMaxConnections = 32;
 constexpr std::uint32_t kMaxHeaderBytes = 8 * 1024;
 constexpr std::chrono::seconds kIdleTimeout{10};
 constexpr std::chrono::milliseconds kAcceptPause{200};
+constexpr std::chrono::seconds kPatience{5};  // for the owner thread's answer
 
 class Connection;
 /// The one that was idle longest is first; a new connection takes its place.
@@ -33,8 +35,8 @@ using Connections = std::list<std::weak_ptr<Connection>>;
 /// One connection; requests one after the other. Server thread only.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, const StatusBoard& board, Connections& all)
-      : stream_(std::move(socket)), board_(board), all_(all) {}
+  Connection(tcp::socket socket, const StatusBoard& board, Questions& questions, Connections& all)
+      : stream_(std::move(socket)), board_(board), questions_(questions), all_(all) {}
 
   void read() {
     parser_.emplace();
@@ -67,9 +69,41 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::string_view target(request.target().data(), request.target().size());
     const auto method = request.method_string();
     head_ = request.method() == http::verb::head;
+    if (request.method() == http::verb::get) {
+      if (auto question = explain_request(target)) return ask(*question, request.keep_alive());
+    }
     answer(
         respond({method.data(), method.size()}, target, board_, std::chrono::steady_clock::now()),
         request.keep_alive());
+  }
+
+  /// The owner thread answers at its next turn, or nobody does in time.
+  void ask(const Result<ExplainRequest>& request, bool keep_alive) {
+    if (!request) return answer({400, "text/plain", request.error().message + '\n'}, keep_alive);
+    const int number = ++asked_;
+    const bool taken = questions_.ask(
+        {request->question,
+         [weak = weak_from_this(), request = *request, number, keep_alive](Explanation found) {
+           const auto self = weak.lock();
+           if (!self) return;
+           asio::post(self->stream_.get_executor(), [self, request, number, keep_alive,
+                                                     found = std::move(found)] {
+             self->answered(number, answer_of(request, found), keep_alive);
+           });
+         }});
+    if (!taken) return answer({503, "text/plain", "too many questions at once\n"}, keep_alive);
+    patience_.expires_after(kPatience);
+    // This handler keeps the connection alive while it waits.
+    patience_.async_wait([self = shared_from_this(), number, keep_alive](beast::error_code) {
+      self->answered(number, {503, "text/plain", "the loop is busy, try again\n"}, keep_alive);
+    });
+  }
+
+  void answered(int number, Answer content, bool keep_alive) {
+    if (number != asked_) return;  // it was answered before
+    ++asked_;
+    patience_.cancel();
+    answer(std::move(content), keep_alive);
   }
 
   void was_used() {
@@ -95,8 +129,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   beast::tcp_stream stream_;
+  asio::steady_timer patience_{stream_.get_executor()};
   const StatusBoard& board_;
+  Questions& questions_;
   Connections& all_;
+  int asked_ = 0;
   beast::flat_buffer buffer_{kMaxHeaderBytes * 2};
   std::optional<http::request_parser<http::empty_body>> parser_;
   Response response_;
@@ -105,8 +142,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class Server final : public StatusServer {
  public:
-  Server(const tcp::endpoint& endpoint, const StatusBoard& board)
-      : acceptor_(io_, endpoint), board_(board) {
+  Server(const tcp::endpoint& endpoint, const StatusBoard& board, Questions& questions)
+      : acceptor_(io_, endpoint), board_(board), questions_(questions) {
     port_ = acceptor_.local_endpoint().port();
     accept();
     thread_ = std::thread([this] { io_.run(); });
@@ -141,7 +178,7 @@ class Server final : public StatusServer {
       if (const auto oldest = connections_.front().lock()) oldest->close();
       connections_.pop_front();
     }
-    const auto connection = std::make_shared<Connection>(std::move(socket), board_, connections_);
+    const auto connection = std::make_shared<Connection>(std::move(socket), board_, questions_, connections_);
     connections_.push_back(connection);
     connection->read();
   }
@@ -150,6 +187,7 @@ class Server final : public StatusServer {
   tcp::acceptor acceptor_;
   asio::steady_timer pause_{io_};
   const StatusBoard& board_;
+  Questions& questions_;
   Connections connections_;
   std::uint16_t port_ = 0;
   std::thread thread_;
@@ -163,13 +201,14 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address,
                                                           std::uint16_t port,
-                                                          const StatusBoard& board) {
+                                                          const StatusBoard& board,
+                                                          Questions& questions) {
   if (!address.is_loopback()) {
     return Error{ErrorKind::kBadInput, to_string(address) + " is not a loopback address"};
   }
   try {
     return std::unique_ptr<StatusServer>(
-        std::make_unique<Server>(endpoint_of(address, port), board));
+        std::make_unique<Server>(endpoint_of(address, port), board, questions));
   } catch (const boost::system::system_error& error) {
     return Error{ErrorKind::kUnavailable, "cannot listen on " + to_string(address) + " port " +
                                               std::to_string(port) + ": " + error.code().message()};

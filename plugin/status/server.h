@@ -1,4 +1,4 @@
-// The local HTTP endpoint: /livez, /readyz, /status, /metrics. One thread of its own, loopback
+// The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. One thread of its own, loopback
 // only.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "plugin/status/board.h"
+#include "plugin/status/questions.h"
 
 namespace nmanager::status {
 
@@ -17,7 +18,8 @@ class StatusServer {
   /// kBadInput: not a loopback address; kUnavailable: the port cannot be had, the message says why.
   [[nodiscard]] static Result<std::unique_ptr<StatusServer>> start(const Address& address,
                                                                    std::uint16_t port,
-                                                                   const StatusBoard& board);
+                                                                   const StatusBoard& board,
+                                                                   Questions& questions);
   virtual ~StatusServer() = default;  // stops within milliseconds, whatever clients do
 
   /// The port that was bound; interesting when 0 was asked for.

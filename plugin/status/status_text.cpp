@@ -1,7 +1,7 @@
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
+#include "hooks/values/text.h"
 #include "plugin/status/render.h"
 
 namespace nmanager::status {
@@ -55,7 +55,7 @@ std::string kube_line(const KubeStatus& kube, WallTime now) {
 
 std::string kube_proxy_part(const Snapshot& snapshot, WallTime now) {
   std::string text = "kube-proxy: mode " + snapshot.proxy_mode;
-  if (!snapshot.proxy_mode_origin.empty()) text += " (told by " + snapshot.proxy_mode_origin + ')';
+  if (!snapshot.proxy_mode_origin.empty()) text += " (from " + snapshot.proxy_mode_origin + ')';
   if (!snapshot.proxy_version.empty()) text += ", version " + snapshot.proxy_version;
   text += '\n';
   if (!snapshot.proxy_health_text.empty()) text += "  " + snapshot.proxy_health_text + '\n';
@@ -94,43 +94,70 @@ std::string api_part(const Snapshot& snapshot) {
          std::to_string(api.watches) + ", events " + std::to_string(api.events) + ")\n";
 }
 
-std::string drops_part(const Snapshot& snapshot) {
-  std::string text = "INVALID packets dropped:";
-  for (const TableStatus& table : snapshot.tables) {
-    if (table.id.table != Table::kFilter) continue;
-    text +=
-        ' ' + std::string(to_string(table.id.family)) + ' ' + std::to_string(table.invalid_drops);
+std::string painted(const Paint& paint, CureState state) {
+  switch (state) {
+    case CureState::kOn:
+      return paint.good("ON");
+    case CureState::kFailing:
+      return paint.bad("FAILING");
+    case CureState::kOff:
+      return paint.doubtful("OFF");
+    case CureState::kNotNeeded:
+      return "NOT NEEDED";
+    case CureState::kUnknown:
+      return paint.doubtful("NOT DECIDED YET");
   }
-  text += '\n';
-  if (snapshot.be_liberal) {
-    const bool kept = std::ranges::any_of(snapshot.tables, [](const TableStatus& table) {
-      return table.id.table == Table::kFilter && table.wanted;
-    });
-    text +=
-        "  net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID";
-    text += kept ? "\n" : ", so the rule is left out\n";
+  return {};
+}
+
+std::string cure_line(const Cure& cure, const Paint& paint) {
+  std::string text = "problem " + std::to_string(cure.problem) + ", " + cure.name + ": " +
+                     painted(paint, cure.state);
+  if (!cure.did.empty()) text += ", " + cure.did;
+  if (!cure.why.empty()) text += ": " + one_line(cure.why);
+  return text + '\n';
+}
+
+/// What is wrong, with names.
+std::string wrong_part(const Snapshot& snapshot, const Paint& paint) {
+  std::string text;
+  if (snapshot.ready()) {
+    text = paint.good("ready") + "\n";
+  } else if (const Check* missing = snapshot.waits_for_kube_proxy()) {
+    text = paint.bad("not ready") + ", only because kube-proxy has not synced: " +
+           one_line(missing->detail) + '\n';
+  } else {
+    text = paint.bad("not ready") + "\n";
+    for (const Check& check : snapshot.checks) {
+      if (check.ok || check.informational) continue;
+      text += "  " + check.name + ": " + one_line(check.detail) + '\n';
+    }
+  }
+  if (!snapshot.ready() && snapshot.ready_when_alive) {
+    text += "  /readyz passes all the same: --ready-when alive\n";
+  }
+  for (const Warning& warning : snapshot.warnings) {
+    text += paint.doubtful("warning") + " " + std::string(to_string(warning.code)) + ": " +
+            one_line(warning.text) + '\n';
   }
   return text;
 }
 
 }  // namespace
 
-std::string render_status(const Snapshot& snapshot, WallTime now) {
-  std::string text = snapshot.ready() ? "ready\n" : "not ready\n";
-  if (!snapshot.ready()) {
-    for (const Check& check : snapshot.checks) {
-      if (!check.ok && !check.informational) text += "  " + check.name + ": " + check.detail + '\n';
-    }
-  }
+std::string render_status(const Snapshot& snapshot, WallTime now, const StatusStyle& style) {
+  const Paint paint(style.colour);
+  std::string text;
+  for (const Cure& cure : snapshot.cures) text += cure_line(cure, paint);
+  text += wrong_part(snapshot, paint);
   text += "nmanager " + snapshot.version + ", running since " + ago(snapshot.started_at, now) +
           ", backend " + (snapshot.backend.empty() ? "not known yet" : snapshot.backend) + '\n';
   text += "tables:\n";
   for (const TableStatus& table : snapshot.tables) text += table_line(table, now);
-  text += drops_part(snapshot);
   text += kube_proxy_part(snapshot, now);
   text += services_part(snapshot);
   text += api_part(snapshot);
-  for (const std::string& warning : snapshot.warnings) text += "note: " + warning + '\n';
+  if (!style.settings) return text;
   text += "settings:\n";
   for (const SettingShown& setting : snapshot.settings) {
     text += "  " + setting.name + " = " + setting.value + " (" + setting.origin + ")\n";

@@ -81,7 +81,7 @@ def check_try_out():
         if not check(result.returncode == 0, f"{label}: {result.stdout[-500:]}{result.stderr[-500:]}"):
             continue
         shown, _, after = result.stdout.partition("cleanup takes all of it away")
-        for part in ("\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
+        for part in ("the connection was RESET", "the connection goes on", "are reset: YES", "\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
             check(part in shown, f"{label} does not show {part!r}")
         check("KUBE-SERVICES" in after and "NMANAGER" not in after, f"{label}: cleanup")
 

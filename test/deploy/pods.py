@@ -80,3 +80,4 @@ def check_only_added(patched, original, label):
 def check_off(a_daemonset, label):
     values = {v["name"]: v.get("value") for v in container(a_daemonset, "nmanager").get("env", [])}
     check({name for name, value in values.items() if value == "false"} == SWITCHES, f"{label}: every rule is off: {values}")
+    check(values.get("NMANAGER_READY_WHEN") == "rules", f"{label}: ready means that the rules are gone: {values}")

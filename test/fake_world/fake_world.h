@@ -56,6 +56,7 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   // What comes out.
   std::vector<std::string> lines;
   std::vector<Snapshot> published;
+  std::vector<status::PendingQuestion> questions;  // that the loop takes next
   std::string serve_problem;
   int beats = 0;
   int trims = 0;
@@ -97,6 +98,9 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   std::uint64_t lost_log_lines() const override { return 0; }
   void publish(Snapshot snapshot) override { published.push_back(std::move(snapshot)); }
   void beat(TimePoint /*now*/) override { ++beats; }
+  std::vector<status::PendingQuestion> take_questions() override {
+    return std::exchange(questions, {});
+  }
   std::string serve(TimePoint /*now*/) override { return serve_problem; }
 
   std::string claim_node() override { return other_nmanager; }

@@ -90,23 +90,6 @@ TEST_CASE("a plan of Services from a file, without any API server") {
   CHECK(translate(result.output));
 }
 
-TEST_CASE("status tells by its exit code: ready, not ready, nobody there") {
-  Node node;
-  if (!node.usable()) return;
-  put_services(node);
-  CHECK(nmanager(node, "status").exit_code == 2);
-  const Sidecar sidecar(node);
-  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
-  const auto waiting = nmanager(node, "status");
-  CHECK(waiting.exit_code == 1);
-  CHECK(waiting.output.find("kube-proxy-synced") != std::string::npos);
-  node.sh("iptables-restore --noflush",
-          "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-          "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n-A PREROUTING -j KUBE-SERVICES\n"
-          "COMMIT\n");
-  CHECK(eventually([&] { return nmanager(node, "status").exit_code == 0; }));
-}
-
 TEST_CASE("--watch poll: nobody listens, and all is held all the same") {
   Node node;
   if (!node.usable()) return;

@@ -252,7 +252,7 @@ TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {
   const Sidecar sidecar(node, by_files(files));
   REQUIRE_MESSAGE(eventually([&] { return has_rule(node, "192.0.2.10"); }), sidecar.log());
   CHECK(has_rule(node, from_pods("10.244.0.0/16")));
-  CHECK(shows(sidecar, "/status", "pod-cidr-ipv4 = 10.244.0.0/16 (kube-proxy config)"));
+  CHECK(shows(sidecar, "/status?settings", "pod-cidr-ipv4 = 10.244.0.0/16 (kube-proxy config)"));
   CHECK(sidecar.log().find("pod-cidr-ipv4=10.244.0.0/16 (kube-proxy config)") != std::string::npos);
   CHECK(sidecar.log().find("log-level=info (default)") != std::string::npos);
 
@@ -285,7 +285,7 @@ TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {
   CHECK(eventually([&] { return has_rule(node, "192.0.2.50"); }));
   CHECK_FALSE(has_rule(node, "192.0.2.40"));
   CHECK_FALSE(shows(sidecar, "/readyz?verbose", "access to the API server: "));
-  CHECK(shows(sidecar, "/status", other.url()));
+  CHECK(shows(sidecar, "/status?settings", other.url()));
 }
 
 TEST_CASE("files that come late, and files that are none") {

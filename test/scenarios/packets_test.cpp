@@ -86,7 +86,7 @@ TEST_CASE("what is exempt from the drop is not dropped, and the rest is") {
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   CHECK(network.connection_with_forged_segment("203.0.113.2", 7301) == 10);
   CHECK(network.connection_with_forged_segment("fd13::2", 7302) == 0);
-  CHECK(sidecar.get("/status").find(exempt) != std::string::npos);
+  CHECK(sidecar.get("/status?settings").find(exempt) != std::string::npos);
 }
 
 TEST_CASE("problem 2: external addresses from a pod and from the node, and nothing else") {

@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& cidr : {settings.pod_cidr_ipv4.value, settings.pod_cidr_ipv6.value}) {
     if (cidr) require(cidr->length() > 0);
   }
-  for (const auto& note : settings.notes) require(one_line(note));
+  for (const auto& note : settings.notes) require(one_line(note.text));
+  for (const auto& remark : settings.remarks) require(one_line(remark));
   require(one_line(nmanager::settings::settings_line(settings)));
   return 0;
 }

@@ -226,8 +226,9 @@ TEST_CASE("asked for outside IPVS mode: refused, loudly") {
   rig.post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
   CHECK_FALSE(rig.ours(kNat4));
   const auto warnings = rig.snapshot().warnings;
-  CHECK(std::ranges::any_of(warnings, [](const std::string& line) {
-    return line.find("is not obeyed") != std::string::npos;
+  CHECK(std::ranges::any_of(warnings, [](const Warning& warning) {
+    return warning.code == WarningCode::kExternalClusterRefused &&
+           warning.text.find("is not obeyed") != std::string::npos;
   }));
 }
 
@@ -391,7 +392,8 @@ TEST_CASE("an agent that keeps undoing us: repairs are spaced out, told, and end
   CHECK(rig.status(kNat4).repairs < 60);
   CHECK(rig.status(kNat4).repairs > 20);
   CHECK_FALSE(rig.snapshot().ready());
-  CHECK(rig.snapshot().warnings.front().find("rival keeps undoing") != std::string::npos);
+  CHECK(rig.snapshot().warnings.front().code == WarningCode::kContested);
+  CHECK(rig.snapshot().warnings.front().text.find("rival keeps undoing") != std::string::npos);
   rig.pass(60s);
   CHECK_FALSE(rig.status(kNat4).contested);
   CHECK(rig.kernel.table(kNat4).at("PREROUTING").rules[0].jump_target() == "NMANAGER_PREROUTING");

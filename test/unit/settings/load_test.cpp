@@ -4,10 +4,14 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "plugin/settings/commands.h"
 #include "plugin/settings/definitions.h"
+#include "plugin/settings/help.h"
+#include "plugin/settings/parse.h"
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
@@ -31,6 +35,13 @@ TEST_CASE("commands") {
       {{"plan"}, Command::kPlan},
       {{"status"}, Command::kStatus},
       {{"cleanup"}, Command::kCleanup},
+      {{"explain", "default/web"}, Command::kExplain},
+      {{"explain", "--skipped"}, Command::kExplain},
+      {{"diagnose", "--for", "5s", "--probe", "-o", "json"}, Command::kDiagnose},
+      {{"completion", "bash"}, Command::kCompletion},
+      {{"help"}, Command::kHelp},
+      {{"help", "status"}, Command::kHelp},
+      {{"status", "-v", "--output=json"}, Command::kStatus},
       {{"version"}, Command::kVersion},
       {{"--version"}, Command::kVersion},
       {{"--help"}, Command::kHelp},
@@ -50,9 +61,9 @@ TEST_CASE("commands") {
 TEST_CASE("plan takes a file of Services, and only plan does") {
   const auto plan = parse({"plan", "--services", "list.json", "--backend", "nftables"});
   REQUIRE(plan.ok());
-  CHECK(plan->services_file == "list.json");
+  CHECK(plan->options.services_file == "list.json");
   CHECK(plan->backend.value == BackendChoice::kNftables);
-  CHECK(parse({"plan", "--services=x"})->services_file == "x");
+  CHECK(parse({"plan", "--services=x"})->options.services_file == "x");
   CHECK_FALSE(parse({"run", "--services", "list.json"}).ok());
   CHECK_FALSE(parse({"--services", "list.json"}).ok());
   CHECK_FALSE(parse({"plan", "--services", "a", "--services", "b"}).ok());
@@ -73,11 +84,21 @@ TEST_CASE("one message names every problem") {
       {{"--listen"}, {}, {"--listen has no value"}},
       {{"plan", "--services"}, {}, {"--services has no value"}},
       {{"--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"}, {}, {"--listen is given 2 times"}},
-      {{}, {{"NMANAGER_LISTENER", "1"}}, {"unknown variable 'NMANAGER_LISTENER'"}},
+      {{"help", "nonsense"}, {}, {"there is no command 'nonsense'"}},
+      {{"explain"}, {}, {"explain needs NAMESPACE/NAME"}},
+      {{"explain", "web"}, {}, {"'web' is not NAMESPACE/NAME"}},
+      {{"explain", "a/b\r\n"}, {}, {"is not NAMESPACE/NAME"}},
+      {{"explain", "--skipped", "moon"}, {}, {"'moon' is none of the reasons", "conflict"}},
+      {{"completion", "csh"}, {}, {"bash, zsh and fish, not 'csh'"}},
+      {{"completion"}, {}, {"completion needs bash|zsh|fish"}},
+      {{"status", "-o", "xml"}, {}, {"--output: 'xml' is none of text|json"}},
+      {{"status", "-o"}, {}, {"-o has no value"}},
+      {{"diagnose", "--for", "long"}, {}, {"--for: 'long' is not a duration"}},
+      {{"run", "-o", "json"}, {}, {"'-o'"}},
       {{"--one", "--listen=0.0.0.0:1", "--masquerade-bit", "77", "--watch"},
-       {{"POD_CIDR_IPV4", "ten"}, {"NMANAGER_X", ""}, {"NMANAGER_BACKEND", "best"}},
-       {"7 problems in", "'--one'", "--listen: '0.0.0.0:1' is not a loopback address",
-        "--masquerade-bit: '77'", "--watch has no value", "POD_CIDR_IPV4: 'ten'", "'NMANAGER_X'",
+       {{"POD_CIDR_IPV4", "ten"}, {"NMANAGER_BACKEND", "best"}},
+       {"6 problems in", "'--one'", "--listen: '0.0.0.0:1' is not a loopback address",
+        "--masquerade-bit: '77'", "--watch has no value", "POD_CIDR_IPV4: 'ten'",
         "NMANAGER_BACKEND: 'best' is none of auto|iptables-legacy|iptables-nft|nftables"}},
       {{"--rule-drop-invalid-input-exempt", "foo,src:x,iface:eth0"}, {}, {"'foo'", "'src:x'"}},
   };
@@ -108,11 +129,52 @@ TEST_CASE("what Kubernetes puts into the environment for a Service called nmanag
                         {"PATH", "/bin"},
                         {"KUBERNETES_SERVICE_HOST", "10.96.0.1"}};
   const auto settings = parse({}, pod);
-  CHECK_MESSAGE(settings.ok(), settings.error().message);
+  REQUIRE_MESSAGE(settings.ok(), settings.error().message);
+  CHECK(settings->notes.empty());
   for (const char* name : {"NMANAGER_PORT", "NMANAGER_PORT_X_TCP", "NMANAGER_TCP",
                            "NMANAGER_PORT_TCP", "NMANAGER_SERVICE", "NMANAGER__ADDR"}) {
-    CHECK_FALSE_MESSAGE(parse({}, {{name, "10261"}}).ok(), name);
+    CHECK_MESSAGE(parse({}, {{name, "10261"}})->notes.size() == 1, name);
   }
+}
+
+TEST_CASE("variables that name no setting are reported, and stop nothing") {
+  struct Case {
+    const char* name;
+    const char* told;  // part of the warning; empty: nothing to warn of
+  };
+  for (const Case& one : {
+           Case{"NMANAGER_LISTENER", "NMANAGER_LISTEN may be meant"},
+           Case{"NMANAGER_OF_THE_FUTURE", "this version does not know it"},
+           Case{"RULE_DROP_INVALID_INPUT_ENABL", "RULE_DROP_INVALID_INPUT_ENABLE may be meant"},
+           Case{"RULE_DROP_INVALID_INPUT_ENALBE", "RULE_DROP_INVALID_INPUT_ENABLE may be meant"},
+           Case{"RULE_EXTERNAL_CLUSTER_ENABLED", "RULE_EXTERNAL_CLUSTER_ENABLE may be meant"},
+           Case{"POD_CIDR_IPV5", "POD_CIDR_IPV"},
+           Case{"POD_CIDR_IPV4", ""},
+           Case{"POD_IP", ""},
+           Case{"NODE_NAME", ""},
+           Case{"KUBERNETES_PORT", ""},
+           Case{"PATH", ""},
+       }) {
+    CAPTURE(std::string(one.name));
+    const auto settings = parse({}, {{one.name, "10.0.0.0/8"}});
+    REQUIRE(settings.ok());
+    const std::string told(one.told);
+    REQUIRE(settings->notes.size() == (told.empty() ? 0 : 1));
+    if (told.empty()) continue;
+    CHECK(settings->notes[0].code == WarningCode::kUnknownVariable);
+    CHECK_MESSAGE(settings->notes[0].text.find(told) != std::string::npos, settings->notes[0].text);
+    CHECK(settings->notes[0].text.find(in_quotes(one.name)) != std::string::npos);
+  }
+}
+
+TEST_CASE("how far two words are apart") {
+  CHECK(edit_distance("", "") == 0);
+  CHECK(edit_distance("ENABLE", "ENABLE") == 0);
+  CHECK(edit_distance("ENABL", "ENABLE") == 1);
+  CHECK(edit_distance("ENALBE", "ENABLE") == 1);
+  CHECK(edit_distance("XNABLX", "ENABLE") == 2);
+  CHECK(edit_distance("ABCDEF", "GHIJKL") == 6);
+  CHECK(edit_distance("A", "ABCDEFGH") > 2);
 }
 
 TEST_CASE("spellings of a switch") {
@@ -172,8 +234,9 @@ TEST_CASE("nothing given in a kubeadm cluster: all comes from kube-proxy's files
   CHECK(settings->kubeconfig.value == kubeconfig);
   CHECK(settings->kube_proxy_metrics.value == "127.0.0.1:10249");
   // The one it names is that of the container.
-  REQUIRE(settings->notes.size() == 1);
-  CHECK(settings->notes[0].find("/var/lib/kube-proxy/kubeconfig.conf") != std::string::npos);
+  CHECK(settings->notes.empty());
+  REQUIRE(settings->remarks.size() == 1);
+  CHECK(settings->remarks[0].find("/var/lib/kube-proxy/kubeconfig.conf") != std::string::npos);
 }
 
 TEST_CASE("any words on the command line end in settings or one line") {
@@ -183,7 +246,8 @@ TEST_CASE("any words on the command line end in settings or one line") {
       "=",     "--listen",    "--listen=", "-h=1",      "--services", "",
       "[",     "[]",          "[a,b]",     "{}",        "%%",         "'",
       "\"",    "\xff\xfe",    "--\n",      "--help=no", "--version=", "--log-level",
-      "debug", "127.0.0.1:1", "--config",  "-1",        "a=b",        std::string(5000, 'x')};
+      "debug", "explain", "a/b", "-o", "json", "--skipped", "help", "--for", "5s", "-v", "diagnose",
+      "127.0.0.1:1", "--config",  "-1",        "a=b",        std::string(5000, 'x')};
   for (int round = 0; round < 5000; ++round) {
     std::vector<std::string> arguments;
     for (auto count = random() % 6; count > 0; --count) {
@@ -192,6 +256,40 @@ TEST_CASE("any words on the command line end in settings or one line") {
     const auto settings = parse(arguments);
     if (!settings) CHECK(settings.error().message.find('\n') == std::string::npos);
   }
+}
+
+TEST_CASE("help, manual and completions name every command, flag and setting") {
+  std::vector<std::string> flags;
+  for (const SettingDefinition& one : setting_definitions()) flags.emplace_back(one.flag);
+  const std::string manual = manual_page("1.2.3");
+  const auto holds = [](const std::string& text, const std::string& part) {
+    CHECK_MESSAGE(text.find(part) != std::string::npos, part);
+  };
+  for (const CommandDefinition& command : command_definitions()) {
+    const std::string name(command.name);
+    holds(help_text(Paint(false)), "\n  " + name + " ");
+    holds(manual, ".SS " + name + "\n");
+    const std::string own = help_text(command, Paint(false));
+    holds(own, "nmanager " + name);
+    for (const auto& [code, meaning] : command.exit_codes) {
+      holds(own, "  " + std::to_string(code) + "  " + std::string(meaning));
+    }
+    std::set<int> codes;
+    for (const auto& exit : command.exit_codes) CHECK(codes.insert(exit.first).second);
+    for (const CommandFlag& flag : command.flags) {
+      holds(own, "--" + std::string(flag.flag));
+      flags.emplace_back(flag.flag);
+    }
+    for (const char* shell : {"bash", "zsh", "fish"}) holds(*completion(shell), name);
+  }
+  for (const std::string& flag : flags) {
+    holds(*completion("bash"), "--" + flag);
+    holds(*completion("zsh"), "--" + flag + "[");
+    holds(*completion("fish"), " -l " + flag + " ");
+  }
+  CHECK_FALSE(completion("csh"));
+  CHECK(help_text(Paint(false)).find('\x1b') == std::string::npos);
+  CHECK(help_text(Paint(true)).find("\x1b[1mstatus\x1b[0m") != std::string::npos);
 }
 
 }  // namespace

@@ -42,19 +42,112 @@ TEST_CASE("readyz lists each check as kube-apiserver does") {
   CHECK(render_readyz(sample_snapshot(), false) == text);  // not ready: always in full
 }
 
-TEST_CASE("status tells people everything") {
+TEST_CASE("status: the cures, what is wrong, the rest, and settings on request") {
   const Snapshot snapshot = sample_snapshot();
-  const std::string text = render_status(snapshot, snapshot.made_at);
-  CHECK(text.starts_with("not ready\n"));
+  const std::string text = render_status(snapshot, snapshot.made_at, {.settings = true});
+  CHECK(text.starts_with("problem 1, resets: FAILING, 77 dropped: the kernel lacks\n"
+                         "problem 2, external IPs: ON, 4 of 10 Services have rules\n"
+                         "problem 3, more resets: NOT NEEDED: IPVS mode\n"
+                         "not ready\n"
+                         "  table-ipv6-filter: the kernel lacks\n"
+                         "warning pod_cidr_missing: something to know\n"));
   for (const char* part :
-       {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"", "IPv6 77",
+       {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"",
         "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
         "HTTP 403", "removed in 1.43", "when it synced last cannot be read",
         "by its own word: its sync at 2026-09-21T14:18:11.000Z was verified 7 ms later",
-        "nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID\n",
-        "something to know", "backend = auto (default)"}) {
+        "backend = auto (default)"}) {
     CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
   }
+  const std::string brief = render_status(snapshot, snapshot.made_at, {});
+  CHECK_FALSE(contains(brief, "backend = auto"));
+  CHECK_FALSE(contains(brief, "\x1b"));
+  const std::string coloured = render_status(snapshot, snapshot.made_at, {.colour = true});
+  CHECK(contains(coloured, "\x1b[1;31mFAILING\x1b[0m"));
+}
+
+TEST_CASE("what waits for kube-proxy alone says so first") {
+  Snapshot snapshot = sample_snapshot();
+  CHECK(snapshot.waits_for_kube_proxy() == nullptr);  // a table fails too
+  snapshot.checks = {{"services-listed", true, false, ""},
+                     {"kube-proxy-synced", false, false, "no KUBE-SERVICES chain in nat"},
+                     {"kube-proxy", false, true, "down"}};
+  REQUIRE(snapshot.waits_for_kube_proxy() != nullptr);
+  CHECK(render_readyz(snapshot, false)
+            .starts_with("waiting for kube-proxy, and for nothing else: no KUBE-SERVICES"));
+  CHECK(contains(render_status(snapshot, snapshot.made_at, {}),
+                 "not ready, only because kube-proxy has not synced: no KUBE-SERVICES"));
+  CHECK(contains(render_status_json(snapshot), "\"waits_for_kube_proxy\": true"));
+}
+
+TEST_CASE("--ready-when alive: readyz passes, and says what it does not wait for") {
+  Snapshot snapshot = sample_snapshot();
+  snapshot.ready_when_alive = true;
+  CHECK(render_readyz(snapshot, false) == "ok");
+  const std::string verbose = render_readyz(snapshot, true);
+  CHECK(contains(verbose, "[-]table-ipv6-filter failed"));
+  CHECK(contains(verbose, "readyz check passed: --ready-when alive"));
+  // Nothing else lies for it.
+  CHECK(contains(render_metrics(snapshot, {}), "nmanager_ready 0\n"));
+  CHECK(contains(render_status(snapshot, snapshot.made_at, {}), "not ready\n"));
+  const StatusBoard::SteadyTime start{std::chrono::seconds(100)};
+  StatusBoard board(start);
+  board.publish(std::make_shared<const Snapshot>(snapshot));
+  CHECK(respond("GET", "/readyz", board, start).status == 200);
+  CHECK(respond("GET", "/readyz", board, start + kTurnLimit * 2).status == 503);  // not alive
+}
+
+TEST_CASE("JSON says first whether it is ready, and survives any text") {
+  Snapshot snapshot = sample_snapshot();
+  snapshot.checks[1].detail = "\xff\"\n";
+  const std::string json = render_status_json(snapshot);
+  CHECK(json.starts_with("{\n  \"ready\": false,\n  \"schema\": 1,"));
+  CHECK(contains(json, "\"code\": \"pod_cidr_missing\""));
+  CHECK(contains(json, "\\\"\\n"));
+}
+
+TEST_CASE("questions about Services are checked before anybody is asked") {
+  CHECK_FALSE(explain_request("/status?service=a/b"));
+  const auto one = explain_request("/explain?service=default/web&json");
+  REQUIRE((one && *one));
+  CHECK((*one)->question.service == "default/web");
+  CHECK((*one)->json);
+  const auto skipped = explain_request("/explain?skipped=conflict&colour");
+  REQUIRE((skipped && *skipped));
+  CHECK((*skipped)->question.reason == SkipReason::kConflict);
+  CHECK((*skipped)->colour);
+  for (const char* bad :
+       {"/explain", "/explain?", "/explain?service=", "/explain?service=web", "/explain?service=A/b",
+        "/explain?service=a/b/c", "/explain?service=a%2Fb", "/explain?skipped=moon",
+        "/explain?service=a/b&skipped"}) {
+    const auto request = explain_request(bad);
+    REQUIRE_MESSAGE(request.has_value(), bad);
+    CHECK_FALSE_MESSAGE(request->ok(), bad);
+  }
+}
+
+TEST_CASE("an explanation in words") {
+  Explanation answer;
+  answer.question.service = "default/web";
+  const auto text = [&] { return render_explanation(answer, Paint(false)); };
+  answer.found = false;
+  CHECK(text() == "default/web has no rules: there is no such Service\n");
+  answer.found = true;
+  answer.skipped = {{"default/web", "192.0.2.1", SkipReason::kConflict, "default/first"}};
+  CHECK(text() ==
+        "default/web has no rules: 192.0.2.1: another Service has the address, protocol and port "
+        "already (default/first)\n");
+  answer.rules = {{"192.0.2.2", "10.96.0.1", "tcp 80,443", "", "pods in 10.244.0.0/16 and this node",
+                   ""}};
+  CHECK(text().starts_with("default/web has rules:\n  192.0.2.2, tcp 80,443 -> 10.96.0.1, for pods "
+                           "in 10.244.0.0/16 and this node\nand not for:\n  192.0.2.1: another"));
+  answer.nobody = "kube-proxy runs in iptables mode";
+  CHECK(text() == "default/web has no rules on this node: kube-proxy runs in iptables mode\n");
+  answer.nobody.clear();
+  answer.question.service.clear();
+  CHECK(text() == "conflict: another Service has the address, protocol and port already\n"
+                  "  default/web 192.0.2.1, which default/first has\n");
+  CHECK(render_explanation_json(answer).starts_with("{\n  \"has_rules\": true,"));
 }
 
 TEST_CASE("metrics are Prometheus text, and each counts what it says") {
@@ -92,7 +185,10 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
         "nmanager_table_lock_wait_seconds_count{family=\"ipv6\",table=\"filter\"} 0\n",
         "nmanager_table_repair_causes_total{family=\"ipv6\",table=\"filter\",cause=\"rule_order\"} "
         "0\n",
-        "nmanager_services_skipped{reason=\"conflict\"} 0\n", "nmanager_services 10\n",
+        "nmanager_services_skipped{reason=\"conflict\"} 0\n",
+        "nmanager_services_skipped{reason=\"api_server\"} 0\n",
+        "nmanager_warnings{code=\"pod_cidr_missing\"} 1\n",
+        "nmanager_warnings{code=\"backend\"} 0\n", "nmanager_services 10\n",
         "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n", "process_resident_memory_bytes 3\n",
         "process_threads 6\n"}) {
     CHECK_MESSAGE(contains(text, line), line);

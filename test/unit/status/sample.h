@@ -54,7 +54,10 @@ inline Snapshot sample_snapshot() {
   snapshot.checks = {{"services-listed", true, false, "10 Services"},
                      {"table-ipv6-filter", false, false, "the kernel lacks"},
                      {"api-server", false, true, "HTTP 403"}};
-  snapshot.warnings = {"something to know"};
+  snapshot.cures = {{1, "resets", CureState::kFailing, "the kernel lacks", "77 dropped"},
+                    {2, "external IPs", CureState::kOn, {}, "4 of 10 Services have rules"},
+                    {3, "more resets", CureState::kNotNeeded, "IPVS mode", {}}};
+  snapshot.warnings = {{WarningCode::kPodCidrMissing, "something to know"}};
   snapshot.settings = {{"backend", "auto", "default"}};
   return snapshot;
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <future>
 #include <string>
 
 #include "test/unit/status/sample.h"
@@ -61,13 +62,15 @@ class Client {
 
 struct Running {
   StatusBoard board{std::chrono::steady_clock::now()};
+  std::promise<void> asked;  // set by the first question
+  Questions questions{[this] { asked.set_value(); }};
   std::unique_ptr<StatusServer> server;
 
   Running() {
     Snapshot snapshot = sample_snapshot();
     snapshot.checks.resize(1);
     board.publish(std::make_shared<const Snapshot>(std::move(snapshot)));
-    auto started = StatusServer::start(*Address::parse("127.0.0.1"), 0, board);
+    auto started = StatusServer::start(*Address::parse("127.0.0.1"), 0, board, questions);
     REQUIRE(started.ok());
     server = std::move(*started);
   }
@@ -126,13 +129,60 @@ TEST_CASE("stops at once while clients hang") {
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
 }
 
+TEST_CASE("a question waits for the owner thread, and holds up nobody else") {
+  Running running;
+  const Client client(running.server->port());
+  client.send("GET /explain?service=default/web HTTP/1.1\r\nHost: x\r\n\r\n");
+  running.asked.get_future().wait();
+  const Client probe(running.server->port());
+  probe.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(probe.read("ok").starts_with("HTTP/1.1 200"));
+  auto pending = running.questions.take();
+  REQUIRE(pending.size() == 1);
+  CHECK(pending[0].question.service == "default/web");
+  Explanation answer;
+  answer.question = pending[0].question;
+  answer.found = false;
+  pending[0].answer(answer);
+  CHECK(client.read("such Service").find("no rules: there is no such Service") !=
+        std::string::npos);
+  // The connection lives on.
+  client.send("GET /explain?service=moon HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(client.read("needed").starts_with("HTTP/1.1 400"));
+}
+
+TEST_CASE("an answer that nobody waits for any more goes nowhere") {
+  Running running;
+  {
+    const Client client(running.server->port());
+    client.send("GET /explain?skipped HTTP/1.1\r\nHost: x\r\n\r\n");
+    running.asked.get_future().wait();
+  }
+  auto pending = running.questions.take();
+  running.server.reset();
+  REQUIRE(pending.size() == 1);
+  pending[0].answer({});
+}
+
+TEST_CASE("more questions than the owner should answer are refused") {
+  int woken = 0;
+  Questions questions([&] { ++woken; });
+  for (std::size_t i = 0; i < Questions::kMost; ++i) CHECK(questions.ask({}));
+  CHECK_FALSE(questions.ask({}));
+  CHECK(woken == static_cast<int>(Questions::kMost));
+  CHECK(questions.take().size() == Questions::kMost);
+  CHECK(questions.ask({}));
+}
+
 TEST_CASE("only loopback, and a taken port is told") {
   Running running;
-  const auto open = StatusServer::start(*Address::parse("0.0.0.0"), 0, running.board);
+  const auto open =
+      StatusServer::start(*Address::parse("0.0.0.0"), 0, running.board, running.questions);
   REQUIRE(!open.ok());
   CHECK(open.error().kind == ErrorKind::kBadInput);
   const auto taken =
-      StatusServer::start(*Address::parse("127.0.0.1"), running.server->port(), running.board);
+      StatusServer::start(*Address::parse("127.0.0.1"), running.server->port(), running.board,
+                          running.questions);
   REQUIRE(!taken.ok());
   CHECK(taken.error().message.find("in use") != std::string::npos);
 }

@@ -27,6 +27,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- range $name := list "RULE_DROP_INVALID_INPUT_ENABLE" "RULE_DROP_INVALID_FORWARD_ENABLE" "RULE_EXTERNAL_CLUSTER_ENABLE" -}}
 {{- $_ := set $settings $name "false" -}}
 {{- end -}}
+{{- $_ := set $settings "NMANAGER_READY_WHEN" "rules" -}}
 {{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}

@@ -1,5 +1,5 @@
 // What keeps the pods' half from its work.
-#include "plugin/reconciler/diagnosis.h"
+#include "plugin/reconciler/warnings.h"
 
 #include <doctest/doctest.h>
 
@@ -20,7 +20,9 @@ State in_mode(ProxyMode mode) {
 
 std::string all(const State& state) {
   std::string text;
-  for (const std::string& warning : pod_warnings(state)) text += warning + '\n';
+  for (const Warning& warning : pod_warnings(state)) {
+    text += std::string(to_string(warning.code)) + ": " + warning.text + '\n';
+  }
   return text;
 }
 
@@ -54,12 +56,17 @@ TEST_CASE("a pod CIDR that does not cover this node's podCIDR") {
 TEST_CASE("kube-proxy tells pods otherwise than by cluster CIDR") {
   State state = in_mode(ProxyMode::kIpvs);
   state.settings.detect_local_mode = "ClusterCIDR";
-  CHECK(all(state).empty());
+  CHECK(all(state).starts_with("pod_cidr_missing"));
   state.settings.detect_local_mode = "BridgeInterface";
+  CHECK(all(state).starts_with("pod_cidr_missing: HALF OF PROBLEM 2 IS NOT CURED"));
+  state.settings.pod_cidr_ipv4 = {Prefix::parse("10.244.0.0/16"), Origin::kKubeProxyConfig};
+  CHECK(contains(all(state), "pod_detection"));
   CHECK(contains(all(state), "detectLocalMode BridgeInterface"));
-  CHECK(contains(all(state), "there are none for pods"));
-  state.settings.pod_cidr_ipv4.value = Prefix::parse("10.244.0.0/16");
-  CHECK(contains(all(state), "for pods in 10.244.0.0/16 only"));
+  CHECK(contains(all(state), "pods in 10.244.0.0/16 are covered"));
+  // The operator has said where pods are.
+  state.settings.pod_cidr_ipv4.origin = Origin::kEnvironment;
+  CHECK(all(state).empty());
+  state.settings.pod_cidr_ipv4.origin = Origin::kKubeProxyConfig;
   state.mode.mode = ProxyMode::kNftables;
   CHECK(all(state).empty());
 }

@@ -1,0 +1,47 @@
+// Holds each RST that was seen against conntrack: is it one of those that problem 1 or 3 sends?
+// Pure, given a way to ask conntrack.
+//
+// Problem 1: this node answers a segment of a translated connection with RST, since conntrack did
+// not translate that segment back. The RST leaves with the translated address. The pod's own RST
+// looks the same on the way out, but it has come in untranslated just before.
+// Problem 3: a client answers a segment that came with the pod's own address. The RST comes in with
+// that address, which a client that knows only the Service cannot know.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "hooks/values/flow.h"
+#include "hooks/values/result.h"
+#include "plugin/diagnose/evidence.h"
+
+namespace nmanager::diagnose {
+
+class ResetJudge {
+ public:
+  /// The connection that has the tuple as one of its directions; kAbsent: there is none.
+  using Find = std::function<Result<Flow>(const Tuple&)>;
+
+  explicit ResetJudge(Find find) : find_(std::move(find)) {}
+
+  /// In the order in which they were seen.
+  void take(const Tuple& reset, bool outgoing, WallTime when);
+
+  [[nodiscard]] std::size_t seen() const { return seen_; }
+  [[nodiscard]] const std::vector<ResetHit>& by_node() const { return by_node_; }
+  [[nodiscard]] const std::vector<ResetHit>& by_client() const { return by_client_; }
+  /// Why conntrack could not be asked; empty: it could.
+  [[nodiscard]] const std::string& problem() const { return problem_; }
+
+ private:
+  Find find_;
+  std::set<Tuple> came_in_;
+  std::set<Flow> known_;  // one connection is told once
+  std::vector<ResetHit> by_node_;
+  std::vector<ResetHit> by_client_;
+  std::size_t seen_ = 0;
+  std::string problem_;
+};
+
+}  // namespace nmanager::diagnose

@@ -1,0 +1,150 @@
+#include "plugin/reconciler/explain.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hooks/intent/table_spec.h"
+#include "plugin/reconciler/wants.h"
+#include "plugin/services/qualify.h"
+
+namespace nmanager::reconciler {
+
+namespace {
+
+std::string ports_text(const std::vector<ExternalAddress::Ports>& all, MatchBy match) {
+  if (match == MatchBy::kAddress) return "any port";
+  std::string text;
+  for (const auto& some : all) {
+    text += (text.empty() ? "" : " ") + std::string(to_string(some.protocol));
+    char separator = ' ';
+    for (const std::uint16_t port : some.ports) {
+      text += separator + std::to_string(port);
+      separator = ',';
+    }
+  }
+  return text;
+}
+
+std::string allowed_text(const std::vector<Prefix>& sources) {
+  std::string text;
+  for (const Prefix& source : sources) text += (text.empty() ? "" : ", ") + to_string(source);
+  return text;
+}
+
+std::string for_whom(const Settings& settings, Family family) {
+  const auto& cidr =
+      family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
+  return cidr ? "pods in " + to_string(*cidr) + " and this node"
+              : "this node only, no pod CIDR is known";
+}
+
+/// Why the table of the family does not have them in place; empty: it has.
+std::string held_up(const State& state, Family family) {
+  const auto table = std::ranges::find_if(state.tables, [&](const TableState& one) {
+    return one.id == TableId{family, Table::kNat};
+  });
+  if (table == state.tables.end() || table->want != Want::kRules) return "not wanted here";
+  if (table->status.error) return table->status.error->message;
+  if (!table->status.note.empty()) return table->status.note;
+  return table->status.in_sync && !table->changed_at ? "" : "not verified since the last change";
+}
+
+RulesShown shown(const State& state, const ExternalAddress& entry) {
+  const Family family = entry.external.family();
+  return {to_string(entry.external), to_string(entry.cluster),
+          ports_text(entry.ports, state.settings.external_match.value),
+          allowed_text(entry.allowed_sources), for_whom(state.settings, family),
+          held_up(state, family)};
+}
+
+std::size_t ports_in(const ExternalAddress& entry) {
+  std::size_t count = 0;
+  for (const auto& some : entry.ports) count += some.ports.size();
+  return count;
+}
+
+struct Everybody {
+  std::vector<ExternalAddress> given;  // as the rules have them
+  std::vector<SkippedShown> skipped;
+};
+
+/// What a Service asked for and did not get, since another one has it.
+void add_conflicts(const std::vector<ExternalAddress>& asked, Everybody& all) {
+  for (const ExternalAddress& entry : asked) {
+    const auto same = [&](const ExternalAddress& one) {
+      return one.external == entry.external && one.owner == entry.owner;
+    };
+    const auto given = std::ranges::find_if(all.given, same);
+    if (given != all.given.end() && ports_in(*given) == ports_in(entry)) continue;
+    const auto other = std::ranges::find_if(all.given, [&](const ExternalAddress& one) {
+      return one.external == entry.external && one.owner < entry.owner;
+    });
+    all.skipped.push_back({entry.owner, to_string(entry.external), SkipReason::kConflict,
+                           other == all.given.end() ? "" : other->owner});
+  }
+}
+
+Everybody qualify_everybody(const State& state) {
+  const services::QualifySettings settings = qualify_settings(state);
+  Everybody all;
+  std::vector<ExternalAddress> asked;
+  for (const auto& [key, service] : state.store.services()) {
+    services::Qualification one = qualify(service, settings);
+    for (const services::Skip& skip : one.skipped) {
+      all.skipped.push_back({key, skip.address, skip.reason, {}});
+    }
+    std::ranges::move(one.addresses, std::back_inserter(asked));
+  }
+  for (const Family family : kFamilies) {
+    ExternalClusterSettings external;
+    external.match = settings.match;
+    std::ranges::move(external_cluster(family, asked, external).addresses,
+                      std::back_inserter(all.given));
+  }
+  std::ranges::sort(all.given);
+  const auto contested = [&](const ExternalAddress& entry) {
+    const auto same = [&](const ExternalAddress& one) { return one.external == entry.external; };
+    const auto [first, last] = std::ranges::equal_range(
+        all.given, entry.external, {}, [](const ExternalAddress& one) { return one.external; });
+    return last - first != 1 || !same(*first) || first->owner != entry.owner ||
+           ports_in(*first) != ports_in(entry);
+  };
+  std::erase_if(asked, [&](const ExternalAddress& entry) { return !contested(entry); });
+  add_conflicts(asked, all);
+  return all;
+}
+
+}  // namespace
+
+Explanation explain(const State& state, const ServiceQuestion& question) {
+  Explanation answer;
+  answer.question = question;
+  if (!services_wanted(state)) {
+    answer.nobody = why_no_services(state);
+    return answer;
+  }
+  if (!state.store.listed()) {
+    answer.nobody = "the first list of Services is not complete";
+    return answer;
+  }
+  answer.found = question.service.empty() || state.store.services().contains(question.service);
+  const Everybody all = qualify_everybody(state);
+  const auto meant = [&](const std::string& service) {
+    return question.service.empty() || service == question.service;
+  };
+  for (const SkippedShown& skip : all.skipped) {
+    const bool reason = !question.reason || skip.reason == *question.reason;
+    if (meant(skip.service) && reason) answer.skipped.push_back(skip);
+  }
+  if (question.service.empty()) return answer;
+  for (const ExternalAddress& entry : all.given) {
+    if (entry.owner == question.service) answer.rules.push_back(shown(state, entry));
+  }
+  return answer;
+}
+
+}  // namespace nmanager::reconciler

@@ -1,0 +1,22 @@
+// The commands that ask the running process over its loopback endpoint.
+#pragma once
+
+#include <string_view>
+
+#include "plugin/model/settings.h"
+#include "plugin/run/world.h"
+
+namespace nmanager::run {
+
+/// Prints the running process' status; 0: ready, 1: not ready, 3: no process answers.
+[[nodiscard]] int status_command(const Settings& settings);
+
+/// Prints the rules of a Service, or why there are none. Where no process answers, or with
+/// --services, it looks by itself as plan does. 0: it has rules, or --skipped; 1: none; 3: could
+/// not be found out.
+[[nodiscard]] int explain_command(const Settings& own, const World& world);
+
+/// A process that answers at --listen says that it is ready, in text or JSON.
+[[nodiscard]] bool says_ready(std::string_view status);
+
+}  // namespace nmanager::run

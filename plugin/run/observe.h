@@ -1,0 +1,19 @@
+// Watches this node for a while and reads what the kernel tells, for `nmanager diagnose`. Writes
+// nothing.
+#pragma once
+
+#include <chrono>
+
+#include "plugin/diagnose/evidence.h"
+#include "plugin/run/world.h"
+
+namespace nmanager::run {
+
+/// Fills in what RSTs and conntrack tell within `time`; ends sooner when the process is asked to
+/// stop.
+void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Evidence& evidence);
+
+/// nf_conntrack's sysctls of this network namespace.
+void read_conntrack_settings(diagnose::ConntrackSeen& seen);
+
+}  // namespace nmanager::run
