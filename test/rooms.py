@@ -22,7 +22,7 @@ ARROWS = {
     "hooks/iptables_legacy": ["hooks/values", "hooks/intent", "hooks/xt", "hooks/chains", "hooks/sys"],
     "hooks/iptables_nft": ["hooks/values", "hooks/intent", "hooks/xt", "hooks/chains", "hooks/netlink", "hooks/sys"],
     "hooks/nftables": ["hooks/values", "hooks/intent", "hooks/netlink", "hooks/sys"],
-    "hooks/detect": ["hooks/values", "hooks/sys", "hooks/netlink", "hooks/iptables_legacy"],
+    "hooks/detect": ["hooks/values", "hooks/intent", "hooks/sys", "hooks/netlink", "hooks/iptables_legacy"],
     "hooks/conntrack": ["hooks/values", "hooks/intent", "hooks/netlink", "hooks/sys"],
     "hooks/capture": ["hooks/values", "hooks/sys"],
     "plugin/model": ["hooks/values", "hooks/intent"],

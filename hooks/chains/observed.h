@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -58,6 +59,8 @@ struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
   std::map<Hook, std::vector<HookRule>> hooks;  // hooks_of() this table;
                                                 // a base chain that does not exist is an empty list
+  /// Why the kernel obeys no rule of this table, or of one of `hooks`; one line. Empty: it does.
+  std::string inert = {};
 
   /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as
   /// expected, and `missing` names the expected ones that do not exist. Every other expected chain

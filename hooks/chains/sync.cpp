@@ -28,6 +28,24 @@ bool has_kube_jumps(const ObservedTable& observed) {
   });
 }
 
+/// Somebody has flushed the whole table: no rule in any hook, and our chains are there without one.
+bool flushed_whole(const DesiredTable& desired, const ObservedTable& observed) {
+  const auto no_rules = [](const auto& chain) { return chain.second.empty(); };
+  if (!std::ranges::all_of(observed.hooks, no_rules) || observed.chains.empty()) return false;
+  if (!std::ranges::all_of(observed.chains, no_rules)) return false;
+  // A chain that is not shown holds what it should.
+  return std::ranges::all_of(desired.chains, [&](const auto& chain) {
+    return chain.second.empty() || !observed.only_differences ||
+           observed.chains.contains(chain.first) || observed.missing.contains(chain.first);
+  });
+}
+
+/// It holds what it should; whether the kernel obeys that is another question.
+Attempt in_place(const DesiredTable& desired, const ObservedTable& observed, SyncReport& report) {
+  if (observed.inert.empty() || desired.jumps.empty()) return verified(report);
+  return unreadable(report, {ErrorKind::kUnavailable, observed.inert});
+}
+
 Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
              const std::set<ChainName>& leave, const SyncOptions& options,
              const ChainDigests* expected, SyncReport& report) {
@@ -37,7 +55,12 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   report.invalid_drops = count_drops(transaction.observed());
   report.kube_jumps = has_kube_jumps(transaction.observed());
   const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
-  if (plan.empty()) return verified(report);
+  if (plan.empty()) return in_place(desired, transaction.observed(), report);
+  if (options.spare_flushed.contains(id) && flushed_whole(desired, transaction.observed())) {
+    report.flushed = true;
+    report.error.reset();
+    return Attempt::kDone;
+  }
   report.findings = plan.findings;
   report.udp = udp_change(desired, transaction.observed(), plan);
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
@@ -45,7 +68,7 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   report.committed = true;
   if (!commit) return refused(report, commit.error());
   report.still_referenced = std::move(commit->still_referenced);
-  return verified(report);
+  return in_place(desired, transaction.observed(), report);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "hooks/detect/legacy_traces.h"
+#include "hooks/netlink/kube_chains.h"
 #include "hooks/netlink/objects.h"
 #include "hooks/netlink/socket.h"
 #include "hooks/values/kube_chain.h"
@@ -41,6 +42,11 @@ void look_at_nft(netlink::Netlink& netlink, VariantEvidence& evidence) {
   note(any_chain(netlink, "mangle", kKubeHintChains), evidence.nft.hint, evidence.problem);
   const std::string_view services[] = {kKubeServices};
   note(any_chain(netlink, "nat", services), evidence.nft.services, evidence.problem);
+  if (!evidence.nft.services.value_or(false)) return;
+  for (const Family family : kFamilies) {
+    const auto stamp = netlink::read_kube_stamp(netlink, family);
+    evidence.nft.stamp = evidence.nft.stamp * 31 + (stamp ? *stamp : 0);
+  }
 }
 
 }  // namespace
@@ -60,6 +66,9 @@ VariantEvidence VariantLook::gather() {
        evidence.problem);
   const std::string_view services[] = {kKubeServices};
   note(memory_->legacy.any_chain("nat", services), evidence.legacy.services, evidence.problem);
+  if (evidence.legacy.services.value_or(false)) {
+    evidence.legacy.stamp = memory_->legacy.kube_stamp("nat");
+  }
   return evidence;
 }
 

@@ -1,9 +1,12 @@
 #include "hooks/detect/legacy_traces.h"
 
 #include <algorithm>
+#include <cstdint>
 
+#include "hooks/intent/kube_checksum.h"
 #include "hooks/iptables_legacy/blob.h"
 #include "hooks/iptables_legacy/family.h"
+#include "hooks/values/kube_chain.h"
 
 namespace nmanager::detect {
 
@@ -13,6 +16,20 @@ using std::chrono::steady_clock;
 
 /// A table is not read again before so many times what reading it took: 1 % of a core.
 constexpr int kPauseFactor = 100;
+
+template <class F>
+std::uint64_t stamp_of(const iptables_legacy::BlobIndex<F>& blob) {
+  ChecksumSum sum;
+  for (const auto& chain : blob.user_chains()) {
+    if (!is_kube_chain(chain.name)) continue;
+    sum.add_chain(chain.name);
+    std::uint64_t rules = 0;
+    blob.for_each_rule(chain, [&](const auto&, const auto&) { ++rules; });
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&rules);
+    sum.add_rule(chain.name, {bytes, sizeof rules}, {});
+  }
+  return sum.sum();
+}
 
 }  // namespace
 
@@ -41,8 +58,17 @@ Result<bool> LegacyTraces::look(std::string_view table, std::span<const std::str
   const bool found = std::ranges::any_of(blob->user_chains(), [&](const auto& chain) {
     return std::ranges::find(chains, chain.name) != chains.end();
   });
-  seen = {copy->shape(), found, start, steady_clock::now() - start};
+  seen = {copy->shape(), found, stamp_of(*blob), start, steady_clock::now() - start};
   return found;
+}
+
+std::uint64_t LegacyTraces::kube_stamp(std::string_view table) const {
+  std::uint64_t stamp = 0;
+  for (const Family family : kFamilies) {
+    const auto seen = seen_.find({family, std::string(table)});
+    if (seen != seen_.end() && seen->second) stamp = stamp * 31 + seen->second->kube_stamp;
+  }
+  return stamp;
 }
 
 Result<bool> LegacyTraces::any_chain(std::string_view table,

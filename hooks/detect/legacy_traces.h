@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
@@ -23,11 +24,16 @@ class LegacyTraces {
   [[nodiscard]] Result<bool> any_chain(std::string_view table,
                                        std::span<const std::string_view> chains);
 
+  /// Of what any_chain() last read of the table: moves when kube-proxy's chains, or the numbers of
+  /// their rules, do. 0: nothing was read.
+  [[nodiscard]] std::uint64_t kube_stamp(std::string_view table) const;
+
  private:
   /// What was found in a table of that shape.
   struct Seen {
     iptables_legacy::TableShape shape;
     bool found = false;
+    std::uint64_t kube_stamp = 0;
     std::chrono::steady_clock::time_point at;
     std::chrono::steady_clock::duration cost{};
   };

@@ -33,6 +33,7 @@ struct Goal {
 struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
+  bool flushed = false;    // by somebody, whole, and left so as asked; not verified, no error
   int attempts = 0;
   std::vector<Finding> findings;         // what was wrong before the commit
   std::string plan_text;                 // what was written, for the log at level debug
@@ -54,6 +55,9 @@ struct SyncReport {
 struct SyncOptions {
   int max_attempts = 10;  // reads that were overtaken by a rival, or failed commits re-read
   bool keep_plan_text = false;
+  /// Tables of iptables that are left as they are when somebody has just flushed them whole: what
+  /// usually follows is `-X`, which fails on chains that are in use.
+  std::set<TableId> spare_flushed = {};
 };
 
 /// What sync() would write now, as text for a tool of the administrator.

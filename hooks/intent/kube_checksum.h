@@ -10,13 +10,14 @@
 namespace nmanager {
 
 /// A cheap identity of kube-proxy's chains in one family's nat table: it moves at every kube-proxy
-/// sync (and possibly more often), and is stable at idle. 0 when there are no such chains.
+/// sync (and possibly more often), and is stable at idle. 0 when there is no KUBE-SERVICES.
 using KubeStamp = std::uint64_t;
 
 /// Equal across variants for equal KUBE-* rules is a goal of each
 /// backend.
 struct KubeChecksum {
   bool present = false;  // the nat table holds KUBE-SERVICES
+  bool empty = false;    // ... without a rule: no sync wrote it, or somebody flushed it
   std::uint64_t sum = 0;
   bool operator==(const KubeChecksum&) const = default;
 };

@@ -62,9 +62,11 @@ KubeChecksum checksum_of(const BlobIndex<F>& blob, bool& any) {
   for (const BlobChain& chain : blob.user_chains()) {
     if (!is_kube_chain(chain.name)) continue;
     any = true;
-    result.present = result.present || chain.name == kKubeServices;
+    const bool services = chain.name == kKubeServices;
+    if (services) result.present = result.empty = true;
     sum.add_chain(chain.name);
     blob.for_each_rule(chain, [&](Span entry, std::string_view jump_to) {
+      if (services) result.empty = false;
       sum.add_rule(chain.name, comparable<F>(entry, scratch), jump_to);
     });
   }

@@ -72,6 +72,9 @@ Result<chains::ObservedTable> Nft::observe(TableId id, const chains::ChainDigest
     if (!table) return table.error();
     if (!*table) return Error{ErrorKind::kAbsent, "there is no table " + to_string(id) + " (nft)"};
   }
+  auto inert = netlink::why_inert(cache_->netlink(), id);
+  if (!inert) return inert.error();
+  observed.inert = std::move(*inert);
   const Status status = expected == nullptr ? observe_all(id, observed)
                                             : observe_differences(id, *expected, observed);
   if (!status) return status.error();

@@ -32,29 +32,37 @@ void collect_bytes(const nlmsghdr& message, std::vector<std::uint8_t>& bytes) {
   });
 }
 
-Result<std::uint64_t> sum_chains(Netlink& netlink, TableId id) {
+Result<KubeChecksum> sum_chains(Netlink& netlink, TableId id) {
+  KubeChecksum result{true, true, 0};
   ChecksumSum sum;
   std::vector<std::uint8_t> bytes;
   for (const std::string_view chain : kKubeRewrittenChains) {
     const Status status = read_rules(netlink, id, chain, [&](const nlmsghdr& message) {
       collect_bytes(message, bytes);
+      if (chain == kKubeServices) result.empty = false;
       sum.add_rule(chain, bytes, jump_target(message));
     });
     if (!status) return status.error();
   }
-  return sum.sum();
+  result.sum = sum.sum();
+  return result;
 }
 
 }  // namespace
 
 Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family) {
-  KubeStamp stamp = 0;
+  const TableId nat{family, Table::kNat};
   for (int read = 0; read < kReads; ++read) {
-    stamp = 0;
-    const Status status =
-        read_rules(netlink, {family, Table::kNat}, kKubeMarkMasq, [&](const nlmsghdr& message) {
-          stamp = std::max(stamp, Attributes(message).be64(NFTA_RULE_HANDLE));
-        });
+    const auto services = chain_exists(netlink, family, to_string(nat.table), kKubeServices);
+    if (!services) return services.error();
+    if (!*services) return KubeStamp{0};
+    const auto mark = chain_exists(netlink, family, to_string(nat.table), kKubeMarkMasq);
+    if (!mark) return mark.error();
+    // A chain that is absent, one that is empty and one with a rule (handles begin with 1) differ.
+    KubeStamp stamp = *mark ? 2 : 1;
+    const Status status = read_rules(netlink, nat, kKubeMarkMasq, [&](const nlmsghdr& message) {
+      stamp = std::max(stamp, 2 + Attributes(message).be64(NFTA_RULE_HANDLE));
+    });
     if (status) return stamp;
     if (status.error().kind != ErrorKind::kRetry) return status.error();
   }
@@ -74,7 +82,7 @@ Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
     const auto after = netlink.generation();
     if (!after) return after.error();
     // The chains are read one by one: all of one generation, or not at all.
-    if (sum && *before == *after) return KubeChecksum{true, *sum};
+    if (sum && *before == *after) return *sum;
   }
   return Error{ErrorKind::kRetry, "KUBE-* chains change faster than they can be read"};
 }

@@ -9,8 +9,8 @@
 
 namespace nmanager::netlink {
 
-/// The handle of the rule in KUBE-MARK-MASQ: a new one at each sync, untouched by counters. About
-/// 10 us.
+/// From the handle of the rule in KUBE-MARK-MASQ: a new one at each sync, untouched by counters. 0:
+/// there is no KUBE-SERVICES. About 30 us.
 [[nodiscard]] Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family);
 
 /// Over the four chains that kube-proxy rewrites at every sync. 86 ms with 10,000 Services.

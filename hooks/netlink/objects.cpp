@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "hooks/netlink/message.h"
+#include "hooks/values/hook_number.h"
 
 namespace nmanager::netlink {
 
@@ -41,6 +42,36 @@ Result<bool> chain_exists(Netlink& netlink, Family family, std::string_view tabl
   Message request(NFT_MSG_GETCHAIN, nf_family(family), 0);
   request.text(NFTA_CHAIN_TABLE, table).text(NFTA_CHAIN_NAME, chain);
   return exists(netlink, request);
+}
+
+Result<std::string> why_inert(Netlink& netlink, TableId id) {
+  const std::string table(to_string(id.table));
+  std::string why;
+  const auto look = [&](Message& request, const Netlink::Visitor& visit) -> Status {
+    const auto code = netlink.answer_to(*request.header(), visit);
+    if (!code) return code.error();
+    return *code == 0 || *code == ENOENT ? Status() : netlink_error("asking nf_tables", *code);
+  };
+  Message of_table(NFT_MSG_GETTABLE, nf_family(id.family), 0);
+  of_table.text(NFTA_TABLE_NAME, table);
+  const Status asked = look(of_table, [&](const nlmsghdr& message) {
+    if ((Attributes(message).be32(NFTA_TABLE_FLAGS) & NFT_TABLE_F_DORMANT) != 0) {
+      why = "the table is dormant (flags dormant): the kernel obeys none of its rules";
+    }
+  });
+  if (!asked) return asked.error();
+  for (const Hook hook : hooks_of(id.table)) {
+    Message of_chain(NFT_MSG_GETCHAIN, nf_family(id.family), 0);
+    of_chain.text(NFTA_CHAIN_TABLE, table).text(NFTA_CHAIN_NAME, to_string(hook));
+    const Status seen = look(of_chain, [&](const nlmsghdr& message) {
+      const nlattr* const base = Attributes(message).find(NFTA_CHAIN_HOOK);
+      if (base != nullptr && Attributes(*base).be32(NFTA_HOOK_HOOKNUM) == hook_number(hook)) return;
+      why = "chain " + std::string(to_string(hook)) + " is not attached to the hook of its name: " +
+            "no packet meets its rules";
+    });
+    if (!seen) return seen.error();
+  }
+  return why;
 }
 
 std::string jump_target(const nlmsghdr& message) {

@@ -20,6 +20,10 @@ Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
 [[nodiscard]] Result<bool> chain_exists(Netlink& netlink, Family family, std::string_view table,
                                         std::string_view chain);
 
+/// Why the kernel obeys no rule of these hooks' chains in an iptables table: the table is dormant,
+/// or a chain is attached to no hook, or to another one. Empty: it does, or they do not exist yet.
+[[nodiscard]] Result<std::string> why_inert(Netlink& netlink, TableId id);
+
 /// Where a dumped rule jumps or goes to, whatever it matches; empty: nowhere.
 [[nodiscard]] std::string jump_target(const nlmsghdr& message);
 

@@ -24,6 +24,7 @@ struct ModeKnown {
   std::optional<ProxyMode> mode;
   std::string origin;  // "kube-proxy", "config.conf", "flag", "kernel", ...
   std::string note;    // why it could not be told, or what contradicts it; empty: nothing to say
+  bool in_doubt = false;  // kube-proxy may be in another mode by now
 };
 /// The backend in use; an empty name: none yet.
 struct BackendKnown {
@@ -58,6 +59,8 @@ struct ProxySync {
   /// In the order of kFamilies, per its metrics; with metrics_read nothing means: never synced.
   std::array<std::optional<WallTime>, kFamilies.size()> last_sync;
   std::string error;  // one line
+  /// In the order of kFamilies: failed calls of iptables-restore since kube-proxy's start.
+  std::array<std::optional<double>, kFamilies.size()> restore_failures = {};
 };
 /// KUBE-PROXY-CANARY stands in mangle: while it does, kube-proxy in iptables mode sees no flush.
 /// Nothing: could not be told.

@@ -16,6 +16,8 @@ std::string_view to_string(ProxyHealth health) {
       return "never_synced";
     case ProxyHealth::kMetricsUnreadable:
       return "metrics_unreadable";
+    case ProxyHealth::kSyncFails:
+      return "sync_fails";
     case ProxyHealth::kJumpsGone:
       return "jumps_gone";
   }

@@ -32,11 +32,12 @@ enum class ProxyHealth : std::uint8_t {
   kNeverSynced,        // it answers, and has not synced since it started
   kMetricsUnreadable,  // it answers, but its metrics tell nothing
   kJumpsGone,          // its chains stand, and nothing leads to them
+  kSyncFails,          // it answers, and what it writes for a family fails
 };
 inline constexpr std::array kProxyHealths{
     ProxyHealth::kNotAsked, ProxyHealth::kSynced,      ProxyHealth::kNotStarted,
     ProxyHealth::kDown,     ProxyHealth::kNeverSynced, ProxyHealth::kMetricsUnreadable,
-    ProxyHealth::kJumpsGone};
+    ProxyHealth::kJumpsGone, ProxyHealth::kSyncFails};
 [[nodiscard]] std::string_view to_string(ProxyHealth health);  // "not_asked", ...
 
 }  // namespace nmanager

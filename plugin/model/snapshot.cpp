@@ -36,7 +36,8 @@ std::string utc(WallTime time) {
 
 std::string sync_in_words(const KubeStatus& kube) {
   const std::string text = "its sync at " + utc(*kube.told_sync);
-  if (!kube.told_verified) return text + " is not verified yet";
+  if (!kube.told_is_verified) return text + " is not verified yet";
+  if (!kube.told_verified) return text + " was before nmanager started, verified since";
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*kube.told_verified);
   return text + " was verified " + std::to_string(ms.count()) + " ms later";
 }

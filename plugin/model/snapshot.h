@@ -44,6 +44,7 @@ struct TableStatus {
   std::optional<Error> error;  // of the last attempt; nothing: it succeeded
   std::string note;            // why nothing is kept here though it could be; empty: nothing to say
   std::chrono::milliseconds retry_in{};  // with error or while backing off from a rival
+  bool flushed = false;                  // whole, by somebody; repaired when its window is over
   bool contested = false;                // another agent keeps undoing us; we back off
   std::string rival;                     // its name when known
   std::vector<std::string> held;         // strangers' things in our table that cannot be removed
@@ -62,6 +63,7 @@ struct TableStatus {
 struct KubeStatus {
   Family family = Family::kIpv4;
   bool present = false;    // KUBE-SERVICES exists in nat
+  bool empty = false;      // ... and holds no rule
   std::string unreadable;  // why that could not be read when last tried; empty: it could
   std::uint64_t checksum = 0;
   std::uint64_t resyncs = 0;               // times the checksum or stamp moved
@@ -69,8 +71,12 @@ struct KubeStatus {
   std::optional<WallTime> verified_after;  // when ours was verified after it
   std::chrono::nanoseconds verify_lag{};
   std::optional<WallTime> told_sync;  // the end of its last sync, by its own word
-  /// From there (or from our start, when that was later) until ours was verified; nothing: not yet.
+  bool told_before_start = false;     // that was before this process could see it
+  bool told_is_verified = false;      // ours was verified after it
+  /// From there until ours was verified; nothing: not yet, or it was before our start.
   std::optional<std::chrono::nanoseconds> told_verified;
+  /// Calls of iptables-restore that failed since its last sync.
+  std::uint64_t restore_failures = 0;
 };
 
 /// "its sync at 2026-01-02T03:04:05.678Z was verified 3 ms later"; `told_sync` is set.

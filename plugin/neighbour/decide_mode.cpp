@@ -36,6 +36,7 @@ KernelWord kernel_word(const KernelEvidence& kernel) {
 ModeDecision keep(const ModeDecision& previous, std::string why) {
   ModeDecision decision = previous;
   decision.certain = false;
+  decision.in_doubt = true;
   decision.note = "kube-proxy's mode could not be told: " + std::move(why) + "; " +
                   (previous.mode ? "what was known before (" + name(*previous.mode) + ") stands"
                                  : "nothing is concluded from that");

@@ -15,6 +15,7 @@ struct ModeDecision {
   std::string origin;             // who said so
   bool certain = false;           // the operator's or kube-proxy's own word, and of now
   std::string note;               // one line, what an operator should know; empty: nothing
+  bool in_doubt = false;          // what is known contradicts itself: `mode` may be of before
   bool operator==(const ModeDecision&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "plugin/neighbour/metrics_text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -12,6 +13,10 @@ namespace nmanager::neighbour {
 namespace {
 
 constexpr std::string_view kLastSync = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
+constexpr std::string_view kRestoreFailures =
+    "kubeproxy_sync_proxy_rules_iptables_restore_failures_total";
+constexpr std::string_view kPartialRestoreFailures =
+    "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total";
 constexpr std::string_view kBuildInfo = "kubernetes_build_info";
 constexpr std::size_t kMaxLine = 4096;
 
@@ -82,15 +87,29 @@ void keep_latest(std::optional<double>& kept, double seconds) {
   kept = std::max(kept.value_or(0), seconds);
 }
 
+/// Whether the series is of this family; nothing: it is of no family.
+std::optional<bool> is_of(const Series& series, Family family) {
+  const auto label = series.labels.find("ip_family");
+  if (label == series.labels.end()) return std::nullopt;
+  return equal_ignoring_case(label->second, to_string(family));
+}
+
 void take_last_sync(const Series& series, ProxyMetrics& metrics) {
   if (!plausible(series.value)) return;
   keep_latest(metrics.last_sync, series.value);
-  const auto family = series.labels.find("ip_family");
-  if (family == series.labels.end()) return;
-  if (equal_ignoring_case(family->second, "IPv4"))
-    keep_latest(metrics.last_sync_ipv4, series.value);
-  if (equal_ignoring_case(family->second, "IPv6"))
-    keep_latest(metrics.last_sync_ipv6, series.value);
+  for (std::size_t i = 0; i < kFamilies.size(); ++i) {
+    const auto own = is_of(series, kFamilies[i]);
+    metrics.by_family = metrics.by_family || own.has_value();
+    if (own.value_or(false)) keep_latest(metrics.last_sync_of[i], series.value);
+  }
+}
+
+void take_restore_failures(const Series& series, ProxyMetrics& metrics) {
+  if (!std::isfinite(series.value) || series.value < 0) return;
+  for (std::size_t i = 0; i < kFamilies.size(); ++i) {
+    if (!is_of(series, kFamilies[i]).value_or(true)) continue;
+    metrics.restore_failures[i] = metrics.restore_failures[i].value_or(0) + series.value;
+  }
 }
 
 void take_version(const Series& series, ProxyMetrics& metrics) {
@@ -104,11 +123,18 @@ void take_version(const Series& series, ProxyMetrics& metrics) {
 
 void take_line(std::string_view line, ProxyMetrics& metrics) {
   if (line.starts_with("kubeproxy_")) metrics.is_kube_proxy = true;
-  for (const std::string_view name : {kLastSync, kBuildInfo}) {
-    if (!line.starts_with(name) || line.size() > kMaxLine) continue;
-    const auto series = parse_series(line.substr(name.size()));
-    if (!series) continue;
-    name == kLastSync ? take_last_sync(*series, metrics) : take_version(*series, metrics);
+  if (line.size() > kMaxLine) return;
+  struct Known {
+    std::string_view name;
+    void (*take)(const Series&, ProxyMetrics&);
+  };
+  static constexpr std::array kSeries{Known{kLastSync, take_last_sync},
+                                      Known{kRestoreFailures, take_restore_failures},
+                                      Known{kPartialRestoreFailures, take_restore_failures},
+                                      Known{kBuildInfo, take_version}};
+  for (const auto& [name, take] : kSeries) {
+    if (!line.starts_with(name)) continue;
+    if (const auto series = parse_series(line.substr(name.size()))) take(*series, metrics);
   }
 }
 

@@ -1,10 +1,12 @@
 // kube-proxy's own words: /proxyMode and the few series we need of /metrics. Pure.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "plugin/model/settings.h"
 
@@ -18,8 +20,12 @@ struct ProxyMetrics {
   /// kubeproxy_sync_proxy_rules_last_timestamp_seconds, seconds since 1970: the latest of all
   /// series (older kube-proxies have one, newer ones one for each family). Nothing: never synced.
   std::optional<double> last_sync;
-  std::optional<double> last_sync_ipv4;  // only where it tells families apart
-  std::optional<double> last_sync_ipv6;
+  /// By family, in the order of kFamilies, where the series have a label ip_family.
+  std::array<std::optional<double>, kFamilies.size()> last_sync_of;
+  bool by_family = false;  // they have: a family without a series has never synced
+  /// kubeproxy_sync_proxy_rules_iptables_restore_failures_total and its _partial_ sibling, by
+  /// family; without the label both families have the sum. Nothing: no such series.
+  std::array<std::optional<double>, kFamilies.size()> restore_failures;
   std::optional<std::string> version;  // kubernetes_build_info{git_version}
 
   bool operator==(const ProxyMetrics&) const = default;

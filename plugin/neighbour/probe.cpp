@@ -1,5 +1,7 @@
 #include "plugin/neighbour/probe.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "plugin/neighbour/metrics_text.h"
@@ -7,6 +9,12 @@
 namespace nmanager::neighbour {
 
 namespace {
+
+using std::chrono::steady_clock;
+
+std::size_t index_of(Family family) {
+  return static_cast<std::size_t>(std::ranges::find(kFamilies, family) - kFamilies.begin());
+}
 
 void ask_mode(const Endpoint& endpoint, const HttpLimits& limits, const std::stop_token& stop,
               ProxyReport& report) {
@@ -31,35 +39,40 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
     report.error = body.error().message;
     return;
   }
-  ProxyMetrics metrics = parse_proxy_metrics(*body);
-  if (!metrics.is_kube_proxy) {
+  report.metrics = parse_proxy_metrics(*body);
+  if (!report.metrics.is_kube_proxy) {
     report.error = "http://" + to_string(endpoint) + "/metrics holds no metrics of a kube-proxy";
     return;
   }
   report.metrics_read = true;
-  report.last_sync_timestamp = metrics.last_sync;
-  report.last_sync_ipv4 = metrics.last_sync_ipv4;
-  report.last_sync_ipv6 = metrics.last_sync_ipv6;
-  report.version = std::move(metrics.version);
 }
 
 }  // namespace
 
 std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync(Family family) const {
-  const auto& own = family == Family::kIpv4 ? last_sync_ipv4 : last_sync_ipv6;
-  const auto& told = own ? own : last_sync_timestamp;
+  const auto& told =
+      metrics.by_family ? metrics.last_sync_of[index_of(family)] : metrics.last_sync;
   if (!told) return std::nullopt;
   const std::chrono::duration<double> since_1970(*told);
   return std::chrono::system_clock::time_point(
       std::chrono::duration_cast<std::chrono::microseconds>(since_1970));
 }
 
+std::optional<double> ProxyReport::restore_failures(Family family) const {
+  return metrics.restore_failures[index_of(family)];
+}
+
+bool ProxyReport::says_the_same(const ProxyReport& other) const {
+  return mode == other.mode && reachable == other.reachable &&
+         metrics_read == other.metrics_read && error == other.error && metrics == other.metrics;
+}
+
 ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
-                           const std::stop_token& stop) {
+                           const std::stop_token& stop, Ask what) {
   ProxyReport report;
   ask_mode(endpoint, limits, stop, report);
   // Who does not answer the first question is not asked the second: it would only hang again.
-  if (report.reachable) ask_metrics(endpoint, limits, stop, report);
+  if (report.reachable && what == Ask::kModeAndMetrics) ask_metrics(endpoint, limits, stop, report);
   report.when = std::chrono::system_clock::now();
   return report;
 }
@@ -96,6 +109,8 @@ bool KubeProxyProbe::wait(const std::stop_token& stop, std::chrono::milliseconds
 }
 
 void KubeProxyProbe::loop(const std::stop_token& stop) {
+  ProxyReport last;
+  auto metrics_due = steady_clock::time_point::min();
   do {
     Endpoint endpoint;
     bool poked = false;
@@ -104,12 +119,27 @@ void KubeProxyProbe::loop(const std::stop_token& stop) {
       endpoint = endpoint_;
       poked = std::exchange(poked_, false);
     }
-    ProxyReport report = ask_kube_proxy(endpoint, options_.limits, stop);
+    const bool all = poked || steady_clock::now() >= metrics_due;
+    ProxyReport report = ask_kube_proxy(endpoint, options_.limits, stop,
+                                        all ? Ask::kModeAndMetrics : Ask::kModeOnly);
     if (stop.stop_requested()) return;
-    const bool soon = poked || !report.reachable;
-    sink_(std::move(report));
-    if (!wait(stop, soon ? options_.interval_unreachable : options_.interval)) return;
-  } while (true);
+    const bool as_before = report.reachable && report.mode == last.mode;
+    if (!all && as_before) {  // the metrics are those of the last look
+      report.metrics_read = last.metrics_read;
+      report.metrics = last.metrics;
+      report.error = last.error;
+    }
+    // Poked: once more soon after, since a sync's time is set after its rules are written.
+    const bool ask_all_again = poked || !as_before;
+    if (ask_all_again) {
+      metrics_due = steady_clock::time_point::min();
+    } else if (all) {
+      metrics_due = steady_clock::now() + options_.metrics_interval;
+    }
+    const bool news = all || !report.says_the_same(last);
+    last = report;
+    if (news) sink_(std::move(report));
+  } while (wait(stop, options_.interval));
 }
 
 }  // namespace nmanager::neighbour

@@ -12,6 +12,7 @@
 
 #include "plugin/model/settings.h"
 #include "plugin/neighbour/http_get.h"
+#include "plugin/neighbour/metrics_text.h"
 
 namespace nmanager::neighbour {
 
@@ -23,33 +24,41 @@ struct ProxyReport {
   bool reachable = false;     // it answered /proxyMode with a mode
   bool metrics_read = false;  // it answered /metrics with metrics of a kube-proxy
   std::string error;          // one line; empty: nothing went wrong
-  /// Seconds since 1970; with metrics_read nothing means: it has never synced.
-  std::optional<double> last_sync_timestamp;
-  std::optional<double> last_sync_ipv4;  // where it tells families apart
-  std::optional<double> last_sync_ipv6;
-  std::optional<std::string> version;  // "v1.36.2"
+  ProxyMetrics metrics;       // with metrics_read; without a last_sync it has never synced
   std::chrono::system_clock::time_point when;
 
-  [[nodiscard]] bool never_synced() const { return metrics_read && !last_sync_timestamp; }
-  /// The family's own last sync, else the one for all, as a time point to the microsecond.
+  [[nodiscard]] bool never_synced() const { return metrics_read && !metrics.last_sync; }
+  /// The family's own last sync, to the microsecond; the one for all only where kube-proxy (before
+  /// 1.33) does not tell families apart.
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> last_sync(Family family) const;
+  /// Calls of iptables-restore that failed since it started; nothing: not known.
+  [[nodiscard]] std::optional<double> restore_failures(Family family) const;
+
+  /// Equal but for `when`.
+  [[nodiscard]] bool says_the_same(const ProxyReport& other) const;
 };
+
+enum class Ask { kModeAndMetrics, kModeOnly };
 
 /// One round of questions; blocks at most twice `limits.timeout`, less when `stop` is requested.
 [[nodiscard]] ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
-                                         const std::stop_token& stop = {});
+                                         const std::stop_token& stop = {},
+                                         Ask what = Ask::kModeAndMetrics);
 
 struct ProbeOptions {
   Endpoint endpoint;
-  std::chrono::milliseconds interval{10'000};
-  std::chrono::milliseconds interval_unreachable{1'000};
+  /// For the mode, whose change makes rules of ours wrong: a question of some bytes.
+  std::chrono::milliseconds interval{1'000};
+  /// For the metrics, which are long. They are also asked for when it is poked, says another mode,
+  /// or could not be reached before.
+  std::chrono::milliseconds metrics_interval{10'000};
   /// Not more often than this, however often it is poked.
   std::chrono::milliseconds least_gap{200};
   HttpLimits limits;
 };
 
-/// A thread of its own. Every report goes to the sink, on that thread; the sink must not block or
-/// throw, nor destroy the probe. Ends in well under a second, even while kube-proxy hangs.
+/// A thread of its own. Every report with something new, and one for each look at the metrics, goes
+/// to the sink, on that thread; the sink must not block or throw, nor destroy the probe. Ends in well under a second, even while kube-proxy hangs.
 class KubeProxyProbe {
  public:
   using Sink = std::function<void(ProxyReport)>;

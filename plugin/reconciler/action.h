@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,6 +17,7 @@ namespace nmanager::reconciler {
 /// Bring tables to their goals; answered by one TableSynced for each.
 struct SyncTables {
   std::vector<Goal> goals;
+  std::set<TableId> spare_flushed = {};  // see SyncOptions
 };
 /// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not
 /// `known_stamp` and `may_read_content`.

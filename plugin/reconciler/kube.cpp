@@ -24,6 +24,7 @@ void resynced(State& state, KubeState& kube, Now now) {
 void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, Now now,
                   std::vector<Action>& actions) {
   const bool was_present = kube.status.present;
+  const bool was_written = was_present && !kube.status.empty;
   const bool changed = kube.checksum && *kube.checksum != checksum;
   // Chains that go may be the end of a mode as well.
   if (changed || checksum.present != was_present) actions.emplace_back(AskKubeProxy{});
@@ -31,12 +32,14 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
   kube.checksum = checksum;
   kube.status.checksum = checksum.sum;
   kube.status.present = checksum.present;
+  kube.status.empty = checksum.empty;
   if (checksum.present && (changed || !was_present)) resynced(state, kube, now);
-  if (checksum.present == was_present) return;
   const std::string family(to_string(kube.family));
-  if (checksum.present) {
+  // Its chains are made first, and filled last.
+  if (checksum.present && !checksum.empty && !was_written) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, family + ": kube-proxy has synced"});
-  } else {
+  }
+  if (!checksum.present && was_present) {
     kube.resynced_at.reset();
     actions.emplace_back(
         LogLine{LogLine::Level::kWarning,

@@ -120,6 +120,8 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
   table.changed_by.clear();
   table.not_before = {};
   table.failures.reset();
+  table.flushed_at.reset();
+  table.status.flushed = false;
   table.status.in_sync = true;
   table.status.verified_at = now.wall;
   table.status.error.reset();
@@ -138,6 +140,16 @@ bool is_fine_without(const State& state, const TableState& table, const Error& e
   const FamilyChoice choice = state.settings.ip_family.value;
   return table.id.family == Family::kIpv6 && choice == FamilyChoice::kAuto &&
          !state.settings.pod_cidr_ipv6.value;
+}
+
+/// Not a failure: the repair comes when the window is over.
+void take_flush(TableState& table, Now now) {
+  if (!table.flushed_at) table.flushed_at = now.mono;
+  if (!table.changed_at) table.changed_at = now.mono;
+  table.due = true;
+  table.not_before = *table.flushed_at + kFlushWindow;
+  table.status.flushed = true;
+  table.status.in_sync = false;
 }
 
 void take_failure(State& state, TableState& table, const Error& error, Now now,
@@ -177,11 +189,19 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
   if (table.id.table == Table::kNat) {
-    std::ranges::find(state.kube, table.id.family, &KubeState::family)->jumps = report.kube_jumps;
+    KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
+    // Chains go after their jumps: whether they did is to be read now, however long that takes.
+    if (kube.jumps == std::optional(true) && report.kube_jumps == std::optional(false)) {
+      kube.content_due = true;
+      kube.content_not_before = now.mono;
+    }
+    kube.jumps = report.kube_jumps;
   }
   if (report.lock_wait) table.status.lock_wait.observe(*report.lock_wait);
   if (report.verified) {
     take_success(state, table, report, now, actions);
+  } else if (report.flushed) {
+    take_flush(table, now);
   } else {
     take_failure(state, table, *report.error, now, actions);
   }

@@ -9,6 +9,10 @@
 
 namespace nmanager::reconciler {
 
+/// A table of iptables that somebody flushes whole is left alone for so long: what follows a flush
+/// is usually `-X` of all chains, which fails on those that are in use again.
+inline constexpr Millis kFlushWindow{1'000};
+
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions);
 
 }  // namespace nmanager::reconciler

@@ -1,6 +1,7 @@
 #include "plugin/reconciler/proxy_sync.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace nmanager::reconciler {
@@ -26,15 +27,34 @@ const ChangeSeen* change_of(const KubeState& kube, WallTime told, std::optional<
   return found;
 }
 
+/// How long that took is known only of a sync that this process could see.
+void verified(KubeStatus& kube, WallTime when) {
+  kube.told_is_verified = true;
+  if (kube.told_before_start) return;
+  kube.told_verified = std::max(when - *kube.told_sync, WallTime::duration::zero());
+}
+
+/// Calls of iptables-restore that failed since the family's last sync. A count that is lower than
+/// before is that of another process.
+void take_failures(KubeState& kube, std::optional<double> count, bool just_synced) {
+  if (!count) return;
+  const bool first = !kube.status.told_sync && kube.failures_before > *count;
+  if (just_synced || first || *count < kube.failures_before) {
+    kube.failures_before = just_synced ? *count : 0;
+  }
+  kube.status.restore_failures = static_cast<std::uint64_t>(*count - kube.failures_before);
+}
+
 /// A sync that was not held against anything yet.
 void take_told(State& state, KubeState& kube, WallTime told) {
   const auto before = std::exchange(kube.status.told_sync, told);
   if (before == told) return;
+  kube.status.told_before_start = told < state.started_at;
+  kube.status.told_is_verified = false;
   kube.status.told_verified.reset();
   const ChangeSeen* const change = change_of(kube, told, before);
   if (change != nullptr) {
-    if (!change->verified) return;  // settle_changes() will tell
-    kube.status.told_verified = std::max(*change->verified - told, WallTime::duration::zero());
+    if (change->verified) verified(kube.status, *change->verified);  // else settle_changes() tells
     return;
   }
   // No change was seen for it: a look from now on is what verifies it.
@@ -49,8 +69,34 @@ bool any_present(const State& state) {
 
 bool jumps_gone(const State& state) {
   return std::ranges::any_of(state.kube, [](const KubeState& kube) {
-    return kube.status.present && kube.jumps == std::optional(false);
+    return kube.status.present && kube.jumps_gone;
   });
+}
+
+bool fails(const KubeState& kube) {
+  return kube.status.present && (kube.status.restore_failures > 0 || kube.stays_empty);
+}
+
+std::string failures_text(const State& state) {
+  std::string text;
+  for (const KubeState& kube : state.kube) {
+    if (!fails(kube)) continue;
+    text += (text.empty() ? "" : "; ") + std::string(to_string(kube.family));
+    if (kube.status.restore_failures > 0) {
+      text += " its iptables-restore has failed " + std::to_string(kube.status.restore_failures) +
+              " times since " + (kube.status.told_sync ? "its last sync" : "it started");
+    } else {
+      text += " KUBE-SERVICES is empty, the other family's is not";
+    }
+  }
+  return text;
+}
+
+/// Since when something is so; the return value: for longer than a sync takes.
+bool lasts(bool is_so, std::optional<TimePoint>& since, TimePoint now) {
+  if (!is_so) since.reset();
+  if (is_so && !since) since = now;
+  return since && now - *since >= kSyncTakes;
 }
 
 std::string jumps_gone_text(const State& state) {
@@ -70,11 +116,16 @@ std::string jumps_gone_text(const State& state) {
 
 void take_proxy_sync(State& state, ProxySync sync) {
   for (std::size_t i = 0; i < state.kube.size(); ++i) {
-    if (sync.last_sync[i]) take_told(state, state.kube[i], *sync.last_sync[i]);
+    KubeState& kube = state.kube[i];
+    const auto before = kube.status.told_sync;
+    if (sync.last_sync[i]) take_told(state, kube, *sync.last_sync[i]);
     if (sync.metrics_read && !sync.last_sync[i]) {
-      state.kube[i].status.told_sync.reset();
-      state.kube[i].status.told_verified.reset();
+      kube.status.told_sync.reset();
+      kube.status.told_is_verified = false;
+      kube.status.told_verified.reset();
     }
+    const bool just_synced = kube.status.told_sync && kube.status.told_sync != before;
+    take_failures(kube, sync.restore_failures[i], just_synced);
   }
   state.proxy_sync = std::move(sync);
 }
@@ -92,18 +143,29 @@ void settle_changes(State& state, WallTime now) {
   for (KubeState& kube : state.kube) {
     if (!all_verified(state, kube.family)) continue;
     if (!kube.changes.empty() && !kube.changes.back().verified) kube.changes.back().verified = now;
-    if (!kube.status.told_sync || kube.status.told_verified) continue;
-    const WallTime from = std::max(*kube.status.told_sync, state.started_at);
-    kube.status.told_verified = std::max(now - from, WallTime::duration::zero());
+    if (kube.status.told_sync && !kube.status.told_is_verified) verified(kube.status, now);
   }
 }
 
-void tell_health(State& state, std::vector<Action>& actions) {
-  const ProxyHealth health = proxy_health(state);
-  if (std::exchange(state.health_told, health) == health || health == ProxyHealth::kNotAsked) {
-    return;
+void note_lasting(State& state, TimePoint now) {
+  const bool any_filled = std::ranges::any_of(state.kube, [](const KubeState& kube) {
+    return kube.status.present && !kube.status.empty;
+  });
+  for (KubeState& kube : state.kube) {
+    const bool gone = kube.status.present && kube.jumps == std::optional(false);
+    const bool empty = kube.status.present && kube.status.empty && any_filled;
+    kube.jumps_gone = lasts(gone, kube.jumps_gone_since, now);
+    kube.stays_empty = lasts(empty, kube.empty_since, now);
   }
+}
+
+void tell_health(State& state, TimePoint now, std::vector<Action>& actions) {
+  const ProxyHealth health = proxy_health(state);
+  if (std::exchange(state.health_seen, health) != health) state.health_since = now;
+  if (state.health_told == health || health == ProxyHealth::kNotAsked) return;
   const bool well = health == ProxyHealth::kSynced;
+  if (!well && now - state.health_since < kSyncTakes) return;
+  state.health_told = health;
   actions.emplace_back(LogLine{well ? LogLine::Level::kInfo : LogLine::Level::kWarning,
                                "kube-proxy: " + (well ? std::string("it answers, and has synced")
                                                       : proxy_health_text(state))});
@@ -117,9 +179,14 @@ ProxyHealth proxy_health(const State& state) {
     return any_present(state) ? ProxyHealth::kDown : ProxyHealth::kNotStarted;
   }
   if (!state.proxy_sync->metrics_read) return ProxyHealth::kMetricsUnreadable;
-  const bool synced = std::ranges::any_of(state.proxy_sync->last_sync,
-                                          [](const auto& time) { return time.has_value(); });
-  return synced ? ProxyHealth::kSynced : ProxyHealth::kNeverSynced;
+  if (std::ranges::any_of(state.kube, fails)) return ProxyHealth::kSyncFails;
+  return never_synced(state) ? ProxyHealth::kNeverSynced : ProxyHealth::kSynced;
+}
+
+bool never_synced(const State& state) {
+  return state.proxy_sync && state.proxy_sync->metrics_read &&
+         std::ranges::none_of(state.proxy_sync->last_sync,
+                              [](const auto& time) { return time.has_value(); });
 }
 
 std::string proxy_health_text(const State& state) {
@@ -140,6 +207,8 @@ std::string proxy_health_text(const State& state) {
                                 : "it has not synced since it started";
     case ProxyHealth::kMetricsUnreadable:
       return "it answers, but when it synced last cannot be read (" + error + ")";
+    case ProxyHealth::kSyncFails:
+      return failures_text(state);
     case ProxyHealth::kJumpsGone:
       return jumps_gone_text(state);
   }

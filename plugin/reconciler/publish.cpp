@@ -67,6 +67,7 @@ Check table_check(const TableState& table, WallTime now) {
   } else if (!check.ok) {
     check.detail = status.contested ? (status.rival.empty() ? "another agent" : status.rival) +
                                           " keeps undoing our chains, backing off"
+                   : status.flushed ? "the whole table was flushed, repaired in a moment"
                                     : "not verified since the last change";
   } else {
     check.detail = std::to_string(status.rules) + " rules, verified " +
@@ -97,12 +98,16 @@ Check kube_check(const State& state, WallTime now) {
       check.detail += ", verified " + std::to_string(lag) + " ms later";
     }
   }
-  check.ok = any && !pending;
+  check.ok = any && !pending && !never_synced(state);
   if (state.mode.mode == ProxyMode::kNftables) {
     check.ok = any || state.backend.name != "nftables";
     check.detail = any ? "nftables mode: kube-proxy's table stands"
                        : "nftables mode: kube-proxy keeps no iptables chains";
     if (!check.ok) check.detail = "no table kube-proxy: kube-proxy has not synced yet";
+    if (never_synced(state)) {
+      check.ok = false;
+      check.detail = "kube-proxy has not synced since it started";
+    }
     return check;
   }
   if (!unreadable.empty()) {
@@ -112,6 +117,7 @@ Check kube_check(const State& state, WallTime now) {
   }
   if (!any) check.detail = "no KUBE-SERVICES chain in nat: kube-proxy has not synced yet";
   if (pending) check.detail += ", not verified since";
+  if (any && never_synced(state)) check.detail += "; kube-proxy has not synced since it started";
   return check;
 }
 
@@ -122,9 +128,11 @@ Check proxy_check(const State& state) {
   if (!state.proxy_sync) check.detail = "not asked yet";
   if (!check.ok) return check;
   for (const KubeState& kube : state.kube) {
-    if (!kube.status.present || !kube.status.told_sync) continue;
+    if (!kube.status.present) continue;
     if (!check.detail.empty()) check.detail += "; ";
-    check.detail += std::string(to_string(kube.family)) + " " + sync_in_words(kube.status);
+    check.detail += std::string(to_string(kube.family)) + " " +
+                    (kube.status.told_sync ? sync_in_words(kube.status)
+                                           : "no sync is reported since kube-proxy started");
   }
   return check;
 }
@@ -155,6 +163,11 @@ Check mode_check(const State& state) {
                      ? std::string(to_string(*state.mode.mode)) + ", told by " + state.mode.origin
                      : "not known";
   if (!state.mode.note.empty()) check.detail += "; " + state.mode.note;
+  // In another mode the rules of IPVS mode are a black hole.
+  const bool rules = std::ranges::any_of(state.tables, [](const TableState& table) {
+    return table.id.table == Table::kNat && table.want == Want::kRules && table.status.rules > 0;
+  });
+  if (state.mode.in_doubt && rules) check.informational = false;
   return check;
 }
 

@@ -42,6 +42,7 @@ struct TableState {
   TimePoint not_before{};               // back-off after a failure
   TimePoint looked_at{};                // when the last look was asked for
   std::optional<TimePoint> verified_at;
+  std::optional<TimePoint> flushed_at;  // seen to be flushed whole, and not repaired yet
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
   std::uint64_t drops_seen = 0;  // packet counter of the DROP rule when last read
@@ -65,6 +66,11 @@ struct KubeState {
   std::optional<TimePoint> resynced_at;  // waits for a verification that began later
   std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
   std::optional<bool> jumps;             // KUBE-* jumps stand in PREROUTING and OUTPUT of nat
+  std::optional<TimePoint> jumps_gone_since;
+  std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
+  bool jumps_gone = false;               // for longer than a sync takes
+  bool stays_empty = false;              // likewise
+  double failures_before = 0;            // of iptables-restore, when it synced last
   KubeStatus status;
 };
 
@@ -84,6 +90,8 @@ struct State {
   std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
   std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
+  ProxyHealth health_seen = ProxyHealth::kNotAsked;
+  TimePoint health_since{};
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;

@@ -15,6 +15,10 @@ namespace {
 
 using Actions = std::vector<Action>;
 
+/// A change by somebody else may be what mends a table that is of no use as it is (dormant, a chain
+/// on no hook).
+constexpr Millis kRetryAfterChange{1'000};
+
 void log(Actions& actions, LogLine::Level level, std::string text) {
   actions.emplace_back(LogLine{level, std::move(text)});
 }
@@ -44,6 +48,9 @@ class Intake {
       if (!table.changed_at) table.changed_at = now_.mono;
       // One that is fine without its table: a look costs nothing, and readiness waits for it.
       if (!table.status.note.empty()) table.not_before = {};
+      if (table.status.error && table.status.error->kind == ErrorKind::kUnavailable) {
+        table.not_before = std::min(table.not_before, now_.mono + kRetryAfterChange);
+      }
       if (!change.writer.empty()) table.changed_by = change.writer;
     }
     for (KubeState& kube : state_.kube) {
@@ -169,6 +176,8 @@ class Intake {
       table.verified_at.reset();
       table.verified_digest.reset();
       table.held_rules = false;
+      table.flushed_at.reset();
+      table.status.flushed = false;
       table.not_before = {};
       table.drops_seen = 0;
       table.status.in_sync = false;
@@ -181,7 +190,7 @@ class Intake {
       kube.checksum.reset();
       kube.resynced_at.reset();
       kube.jumps.reset();
-      kube.status.present = false;
+      kube.status.present = kube.status.empty = false;
     }
   }
 
@@ -190,10 +199,22 @@ class Intake {
   Actions& actions_;
 };
 
-bool may_sync(const TableState& table, TimePoint now) {
-  if (!table.due || table.want == Want::kLeave || now < table.not_before) return false;
-  const auto calm_at = table.contest.not_before();
-  return !calm_at || now >= *calm_at;
+/// The earliest time for the next sync of a table that is due. Repairs of what a rival undoes are
+/// spaced out; what we want changed by ourselves is not contested, and does not wait for him.
+TimePoint sync_not_before(const TableState& table) {
+  const bool as_wanted = !table.spec_stale && table.spec_digest == table.verified_digest;
+  const auto spaced = as_wanted ? table.contest.not_before() : std::nullopt;
+  return spaced ? std::max(*spaced, table.not_before) : table.not_before;
+}
+
+bool sync_is_due(const TableState& table, TimePoint now) {
+  return table.due && table.want != Want::kLeave && now >= sync_not_before(table);
+}
+
+/// Not again when its window is over.
+bool spares_flush(const TableState& table, TimePoint now) {
+  return table.want == Want::kRules &&
+         (!table.flushed_at || now < *table.flushed_at + kFlushWindow);
 }
 
 void look_again(State& state, TimePoint now) {
@@ -216,16 +237,17 @@ void drop_unused(State& state, TimePoint now, Actions& actions) {
   if (dropped) actions.emplace_back(TrimMemory{});
 }
 
-void collect(State& state, TimePoint now, Actions& actions) {
+void collect(State& state, TimePoint now, bool may_sync, Actions& actions) {
   if (state.backend.name.empty() || !state.other_nmanager.empty()) return;
   SyncTables due;
   for (TableState& table : state.tables) {
     table.contest.look(now);
     table.status.contested = table.contest.contested();
-    if (!may_sync(table, now)) continue;
+    if (!may_sync || !sync_is_due(table, now)) continue;
     table.due = false;
     table.looked_at = now;
     due.goals.push_back({table.id, spec_of(state, table)});
+    if (spares_flush(table, now)) due.spare_flushed.insert(table.id);
   }
   if (!due.goals.empty()) actions.emplace_back(std::move(due));
   for (KubeState& kube : state.kube) {
@@ -278,15 +300,16 @@ State initial_state(Settings settings, Now now) {
   return state;
 }
 
-std::vector<Action> step(State& state, std::vector<Event> events, Now now) {
+std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool may_sync) {
   Actions actions;
   for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
   drop_services(state, actions);
   update_wants(state);
   log_warnings(state, actions);
-  tell_health(state, actions);
-  collect(state, now.mono, actions);
+  note_lasting(state, now.mono);
+  tell_health(state, now.mono, actions);
+  collect(state, now.mono, may_sync, actions);
   drop_unused(state, now.mono, actions);
   return actions;
 }
@@ -300,7 +323,7 @@ TimePoint wake_at(const State& state, TimePoint now) {
     if (const auto calm_at = table.contest.calm_at()) no_later(*calm_at);
     if (table.want == Want::kLeave) continue;
     if (table.due) {
-      no_later(std::max(table.not_before, table.contest.not_before().value_or(now)));
+      no_later(sync_not_before(table));
     } else if (table.id.table == Table::kFilter) {
       no_later(table.looked_at + kFilterLookInterval);
     }

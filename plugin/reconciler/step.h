@@ -20,8 +20,10 @@ inline constexpr Millis kFilterLookInterval{15'000};
 [[nodiscard]] State initial_state(Settings settings, Now now);
 
 /// Takes events in, in order, then returns what has to be done, in order: a burst of Service
-/// changes makes one commit. The answers come back as events.
-[[nodiscard]] std::vector<Action> step(State& state, std::vector<Event> events, Now now);
+/// changes makes one commit. The answers come back as events. Without `may_sync` tables that are due
+/// stay so.
+[[nodiscard]] std::vector<Action> step(State& state, std::vector<Event> events, Now now,
+                                       bool may_sync = true);
 
 /// step() has to be called with a Tick no later than this.
 [[nodiscard]] TimePoint wake_at(const State& state, TimePoint now);

@@ -104,7 +104,17 @@ void Backends::clear_next(TimePoint now, const std::function<bool(Backend&)>& cl
     if (other.error().kind != ErrorKind::kUnsupported) due->second = now + kClearAgain;
     return;
   }
-  if (!clear(*other->backend)) due->second = now + kClearAgain;
+  unfinished_.erase(due->first);
+  if (clear(*other->backend)) return;
+  unfinished_.insert(due->first);
+  due->second = now + kClearAgain;
+}
+
+void Backends::clear_unfinished(TimePoint now) {
+  for (const BackendChoice choice : unfinished_) {
+    if (const auto due = clear_due_.find(choice); due != clear_due_.end()) due->second = now;
+  }
+  unfinished_.clear();
 }
 
 }  // namespace nmanager::run

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "hooks/detect/decide.h"
@@ -45,6 +46,8 @@ class Backends {
   /// again soon. To be called only while the rules of the backend in use are in place. Such a
   /// backend makes no table and does not wait for the lock.
   void clear_next(TimePoint now, const std::function<bool(Backend&)>& clear);
+  /// Asks again at once for those for which `clear` returned false: it can do more now.
+  void clear_unfinished(TimePoint now);
   /// When clear_next() has something to do.
   [[nodiscard]] TimePoint next_clear() const;
 
@@ -59,6 +62,7 @@ class Backends {
   bool makes_tables_ = false;
   BackendPair current_;
   std::map<BackendChoice, TimePoint> clear_due_;  // every backend but the one in use
+  std::set<BackendChoice> unfinished_;            // of them, where something is left
   detect::VariantDecision variant_;
   reconciler::BackendHistory history_;
   std::string trouble_;  // of the backend in use, when last looked at

@@ -38,6 +38,7 @@ void Loop::run() {
 }
 
 void Loop::turn() {
+  held_up_ = false;
   if (claim_node()) {
     take(gather());
     // A repair does not wait for a look at the evidence, nor for what may be left elsewhere.
@@ -112,7 +113,8 @@ std::optional<bool> Loop::kube_chains() const {
 void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions = step(state_, std::exchange(events, {}), world_.process.now());
+    const auto actions =
+        step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
     for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }
@@ -141,8 +143,11 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   if (has_unverified_change(state_)) publish();
   SyncOptions options;
   options.keep_plan_text = world_.output.logs_debug();
+  options.spare_flushed = action.spare_flushed;
   auto reports = backend->sync(action.goals, options);
   for (std::size_t i = 0; i < reports.size(); ++i) {
+    // One wait for a lock or a rival a turn: others than these want to be heard as well.
+    held_up_ = held_up_ || (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
   }
 }
@@ -154,7 +159,9 @@ void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
   looked.family = action.family;
   looked.stamp = backend->kube_stamp(action.family);
   const bool moved = looked.stamp.ok() && action.known_stamp != *looked.stamp;
-  if (moved && action.may_read_content) {
+  // That nothing is there costs nothing to read, and is not to wait.
+  const bool gone = looked.stamp.ok() && *looked.stamp == KubeStamp{0};
+  if (moved && (action.may_read_content || gone)) {
     const auto start = mono();
     auto checksum = backend->kube_checksum(action.family);
     looked.checksum_cost = mono() - start;
@@ -206,7 +213,10 @@ void Loop::choose_backend() {
 void Loop::clear_others() {
   const std::vector<TableId> settled = settled_tables(state_);
   if (settled.empty() || has_unverified_change(state_)) return;
-  const bool all = all_stand(state_);  // else what is not decided yet is left for a later time
+  // What is not decided yet is left for when it is.
+  const bool all = all_stand(state_);
+  if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
+  settled_when_cleared_ = settled.size();
   backends_.clear_next(mono(), [&](Backend& other) { return clear(other, settled) && all; });
 }
 

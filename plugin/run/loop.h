@@ -69,6 +69,8 @@ class Loop {
   Backends backends_;
   ServiceFeed feed_;
   bool claimed_ = false;
+  bool held_up_ = false;  // in this turn, by a lock or a rival
+  std::size_t settled_when_cleared_ = 0;
   std::string endpoint_problem_;
   TimePoint next_look_around_{};
   TimePoint next_drain_{};

@@ -37,7 +37,7 @@ class Surroundings {
   /// Pods' routes on this node that the pod CIDRs do not cover, one line each.
   [[nodiscard]] const std::vector<std::string>& route_notes() const { return route_notes_; }
   [[nodiscard]] const std::optional<std::string>& kube_proxy_version() const {
-    return report_.version;
+    return report_.metrics.version;
   }
 
  private:

@@ -30,7 +30,10 @@ std::string table_line(const TableStatus& table, WallTime now) {
                                      : "left as it stands\n");
   }
   text += std::to_string(table.rules) + " rules, " +
-          (table.in_sync ? "in place" : "NOT verified since the last change") + ", verified " +
+          (table.in_sync   ? "in place"
+           : table.flushed ? "NOT in place: the whole table was flushed, repaired in a moment"
+                           : "NOT verified since the last change") +
+          ", verified " +
           ago(table.verified_at, now) + '\n';
   text += "    written " + std::to_string(table.syncs) + " times, repaired " +
           std::to_string(table.repairs) + " times";
@@ -50,6 +53,10 @@ std::string kube_line(const KubeStatus& kube, WallTime now) {
   if (kube.verified_after) text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
   text += ", " + std::to_string(kube.resyncs) + " resyncs seen\n";
   if (kube.told_sync) text += "    by its own word: " + sync_in_words(kube) + '\n';
+  if (kube.restore_failures > 0) {
+    text += "    its iptables-restore has failed " + std::to_string(kube.restore_failures) +
+            " times since\n";
+  }
   return text;
 }
 

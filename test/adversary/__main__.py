@@ -22,8 +22,6 @@ def arguments(argv):
     parser.add_argument("--steps", type=int, default=300, help="steps of one run")
     parser.add_argument("--only", help="only faults whose name matches")
     parser.add_argument("--without", help="no faults whose name matches")
-    parser.add_argument("--lenient-lines", action="store_true",
-                        help="an unknown or untrue line of readyz, status or log is counted and does not end the run")
     parser.add_argument("--long", action="store_true", help="also the faults that take minutes")
     parser.add_argument("--memory-bound", type=int, default=MEMORY_BOUND >> 20, help="MiB resident")
     parser.add_argument("--replay", help="a file of steps, as a failing run leaves it")

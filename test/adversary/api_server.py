@@ -4,13 +4,15 @@ It serves /api/v1/services (list in pages, watch, streaming list) and /api/v1/no
 label as kube-apiserver does (a label flip arrives as ADDED or DELETED), and knows what it has sent.
 """
 
-import copy
 import json
 import socket
 import ssl
 import threading
 import time
 import urllib.parse
+
+from .serving import Server, Switches, read_request
+from .store import Selector, Store
 
 SERVICES = "/api/v1/services"
 REASONS = {200: "OK", 301: "Moved Permanently", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized",
@@ -23,106 +25,7 @@ def status_object(code, message, reason=None):
             "reason": reason or REASONS.get(code, "Unknown").replace(" ", ""), "code": code}
 
 
-class Selector:
-    """The subset of label selectors that matters here: `key`, `!key`, `key=value`, `key!=value`."""
-
-    def __init__(self, text):
-        self.terms = [term.strip() for term in text.split(",") if term.strip()]
-
-    def takes(self, item):
-        labels = item["metadata"].get("labels") or {}
-        for term in self.terms:
-            if term.startswith("!"):
-                if term[1:] in labels:
-                    return False
-            elif "!=" in term:
-                key, value = term.split("!=")
-                if labels.get(key) == value:
-                    return False
-            elif "=" in term:
-                key, value = term.replace("==", "=").split("=")
-                if labels.get(key) != value:
-                    return False
-            elif term not in labels:
-                return False
-        return True
-
-
-class Store:
-    """Services and their history of changes."""
-
-    def __init__(self):
-        self.changed = threading.Condition()
-        self.items = {}
-        self.version = 100
-        self.oldest = 100  # a watch from before this is answered with 410
-        self.history = []  # (version, item before, item after)
-        self.epoch = 0  # grows when the history is replaced
-        self.disturbed = 0.0  # when watchers were last made to fall behind
-
-    def put(self, item):
-        with self.changed:
-            key = (item["metadata"]["namespace"], item["metadata"]["name"])
-            before = self.items.get(key)
-            self.version += 1
-            item = copy.deepcopy(item)
-            item["metadata"]["resourceVersion"] = str(self.version)
-            self.items[key] = item
-            self.history.append((self.version, before, item))
-            self.changed.notify_all()
-
-    def remove(self, namespace, name):
-        with self.changed:
-            before = self.items.pop((namespace, name), None)
-            if before is None:
-                return
-            self.version += 1
-            gone = copy.deepcopy(before)
-            gone["metadata"]["resourceVersion"] = str(self.version)
-            self.history.append((self.version, gone, None))
-            self.changed.notify_all()
-
-    def compact(self):
-        """Forgets the history: watches from before now meet 410."""
-        with self.changed:
-            self.version += 1  # something else has changed: no watcher is up to date
-            self.disturbed = time.monotonic()
-            self.oldest = self.version
-            self.history = []
-            self.epoch += 1
-            self.changed.notify_all()
-
-    def restore(self, items, version):
-        """Another history, as after a restore of etcd from a backup."""
-        with self.changed:
-            self.items = copy.deepcopy(items)
-            self.disturbed = time.monotonic()
-            self.version = version
-            self.oldest = version
-            self.history = []
-            self.epoch += 1
-            self.changed.notify_all()
-
-    def list(self, selector):
-        with self.changed:
-            items = [item for _, item in sorted(self.items.items()) if selector.takes(item)]
-            return str(self.version), items
-
-    @staticmethod
-    def event(selector, before, after):
-        was = before is not None and selector.takes(before)
-        now = after is not None and selector.takes(after)
-        if now:
-            return {"type": "MODIFIED" if was else "ADDED", "object": after}
-        if was:
-            gone = copy.deepcopy(before)
-            if after is not None:
-                gone["metadata"]["resourceVersion"] = after["metadata"]["resourceVersion"]
-            return {"type": "DELETED", "object": gone}
-        return None
-
-
-class Faults:
+class Faults(Switches):
     """What the server does wrong at the moment. Every field is read at each request or event."""
 
     def __init__(self):
@@ -145,9 +48,9 @@ class Faults:
         self.ignore_changes = False  # the watch cache lags: changes are not seen until this is lifted
 
 
-class ApiServer:
+class ApiServer(Server):
     def __init__(self, certificate, port=6443, host="127.0.0.1"):
-        self.address = (host, port)
+        super().__init__(host, port)
         self.store = Store()
         self.faults = Faults()
         self.streaming_list = "yes"  # "yes", "422", "error-500", "ignored"
@@ -159,44 +62,11 @@ class ApiServer:
         self.agents = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate.cert, certificate.key)
-        self.open = set()
-        self.guard = threading.Lock()
-        self.listener = None
         self.up()
 
-    # Reachability
-
-    def up(self):
-        if self.listener:
-            return
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(self.address)
-        listener.listen(64)
-        self.listener = listener
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def down(self):
-        """Nobody listens; open connections are reset."""
-        listener, self.listener = self.listener, None
-        if listener:
-            try:
-                listener.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            listener.close()
-        self.kick()
-
     def kick(self):
-        """Resets every open connection."""
         self.store.disturbed = time.monotonic()
-        with self.guard:
-            connections = list(self.open)
-        for connection in connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        super().kick()
 
     def wake(self):
         """Makes watchers look at the faults again."""
@@ -209,66 +79,36 @@ class ApiServer:
 
     # Connections
 
-    def _accept(self, listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, raw):
-        connection = raw
-        with self.guard:
-            self.open.add(raw)
+    def serve(self, raw):
+        fault = self.faults.connection
+        if fault == "reset":
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            return
+        if fault == "hang":
+            while self.faults.connection == "hang":
+                time.sleep(0.05)
+            return
+        if fault == "no-tls":
+            raw.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return
+        raw.settimeout(120)
+        connection = self.context.wrap_socket(raw, server_side=True)
+        self.replace(raw, connection)
         try:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            fault = self.faults.connection
-            if fault == "reset":
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                return
-            if fault == "hang":
-                while self.faults.connection == "hang":
-                    time.sleep(0.05)
-                return
-            if fault == "no-tls":
-                raw.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-                return
-            raw.settimeout(120)
-            connection = self.context.wrap_socket(raw, server_side=True)
-            with self.guard:
-                self.open.discard(raw)
-                self.open.add(connection)
             stream = connection.makefile("rb")
             while self._one_request(connection, stream):
                 pass
-        except (OSError, ssl.SSLError, ValueError):
-            pass
         finally:
-            with self.guard:
-                self.open.discard(raw)
-                self.open.discard(connection)
-            try:
-                connection.close()
-            except OSError:
-                pass
+            self.forget(connection)
 
     def _one_request(self, connection, stream):
-        line = stream.readline(65536).decode("latin-1")
-        if not line:
+        request = read_request(stream)
+        if request is None:
             return False
-        headers = {}
-        while True:
-            header = stream.readline(65536).decode("latin-1").rstrip("\r\n")
-            if not header:
-                break
-            name, _, value = header.partition(":")
-            headers[name.strip().lower()] = value.strip()
-        _, target, _ = line.split(" ", 2)
-        url = urllib.parse.urlsplit(target)
+        url = urllib.parse.urlsplit(request.target)
         query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-        self.agents.add(headers.get("user-agent", ""))
-        return self._answer(connection, url.path, query, headers)
+        self.agents.add(request.headers.get("user-agent", ""))
+        return self._answer(connection, url.path, query, request.headers)
 
     def _answer(self, connection, path, query, headers):
         faults = self.faults

@@ -5,10 +5,9 @@ a full sync is -N, -C, -I on top if missing, then iptables-restore --noflush; a 
 """
 
 import random
-import socket
-import threading
 import time
 
+from .serving import Server, Switches, read_request
 from .shell import run, together
 
 # (table, hook, match, chain): the jumps of a mode, in the order in which they are inserted.
@@ -70,16 +69,25 @@ class KubeChains:
         self.mode = "ipvs"
         self.random = random.Random(seed)
         self.sets_made = False
-        self.generation = 0
+        self.touched = time.monotonic()  # when a tool last ran for it
 
     def tool(self, family, name=""):
         return ("iptables" if family == 4 else "ip6tables") + "-" + self.variant + name
 
     def call(self, family, *argv, check=True):
+        self.touched = time.monotonic()
         return run(self.tool(family), "-w", "5", *argv, check=check, env=self.env)
 
     def restore(self, family, text):
+        self.touched = time.monotonic()
         run(self.tool(family, "-restore"), "-w", "5", "--noflush", "--counters", text=text, env=self.env)
+
+    def _device(self):
+        """kube-ipvs0, on which kube-proxy in IPVS mode has the Services' addresses; a veth where there is no dummy."""
+        if self.mode != "ipvs":
+            run("ip", "link", "del", "kube-ipvs0", check=False)
+        elif run("ip", "link", "add", "kube-ipvs0", "type", "dummy", check=False)[0] != 0:
+            run("ip", "link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "kube-ipvs0-peer", check=False)
 
     def _make_sets(self):
         if self.sets_made:
@@ -93,7 +101,6 @@ class KubeChains:
 
     def rules(self, family):
         """What iptables-restore --noflush gets, Services in random order as kube-proxy writes them."""
-        self.generation += 1
         text = ["*filter"]
         chains = CHAINS[self.mode]
         text += [f":{chain} - [0:0]" for chain in chains["filter"]]
@@ -143,6 +150,7 @@ class KubeChains:
 
     def full_sync(self, one_by_one=False):
         """-N, -C and -I for each chain and jump, then the restore; in fewer calls unless one_by_one."""
+        self._device()
         if self.mode == "nftables":
             return self.native_sync()
         self._make_sets()
@@ -226,95 +234,63 @@ class KubeChains:
             run("nft", "delete", "table", family, "kube-proxy", check=False)
 
 
-class Endpoint:
-    """/proxyMode, /metrics and /healthz of kube-proxy, each fault switchable."""
-
-    def __init__(self, host="127.0.0.1", port=10249):
-        self.address = (host, port)
-        self.mode = "ipvs"
-        self.clear()
-        self.started = time.time()
-        self.synced = {"IPv4": None, "IPv6": None}
-        self.restore_failures = {"IPv4": 0, "IPv6": 0}
-        self.listener = None
-        self.connections = set()
-        self.requests = 0
-        self.up()
-
-    def clear(self):
+class EndpointFaults(Switches):
+    def __init__(self):
         self.hang = False
         self.status = None  # an HTTP status for everything
         self.mode_text = None  # what /proxyMode answers instead of the truth
         self.metrics_fault = None  # "garbage", "empty", "partial", "nan", "no-timestamps"
 
+
+class Endpoint(Server):
+    """/proxyMode, /metrics and /healthz of kube-proxy, each fault switchable."""
+
+    def __init__(self, host="127.0.0.1", port=10249):
+        super().__init__(host, port)
+        self.faults = EndpointFaults()
+        self.mode = "ipvs"
+        self.started = time.time()
+        self.synced = {"IPv4": None, "IPv6": None}
+        self.syncs = {"IPv4": [], "IPv6": []}  # every one there ever was
+        self.restore_failures = {"IPv4": 0, "IPv6": 0}
+        self.up()
+
+    def clear(self):
+        self.faults.__init__()
+
+    def in_fault(self):
+        return self.faults.any()
+
     def mark_synced(self, families=("IPv4", "IPv6")):
         now = time.time()
         for family in families:
             self.synced[family] = now
+            self.syncs[family].append(now)
 
     def restarted(self):
+        self.disturbed = time.monotonic()
         self.started = time.time()
         self.synced = {"IPv4": None, "IPv6": None}
+        self.restore_failures = {"IPv4": 0, "IPv6": 0}
 
-    def up(self):
-        if self.listener:
-            return
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(self.address)
-        listener.listen(32)
-        self.listener = listener
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-
-    def down(self):
-        listener, self.listener = self.listener, None
-        if listener:
-            try:
-                listener.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            listener.close()
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _accept(self, listener):
+    def serve(self, connection):
+        connection.settimeout(60)
+        stream = connection.makefile("rb")
         while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
+            request = read_request(stream)
+            if request is None:
                 return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        self.connections.add(connection)
-        try:
-            connection.settimeout(60)
-            stream = connection.makefile("rb")
-            while True:
-                line = stream.readline(65536).decode("latin-1")
-                if not line:
-                    return
-                while stream.readline(65536) not in (b"\r\n", b""):
-                    pass
-                self.requests += 1
-                while self.hang:
-                    time.sleep(0.02)
-                code, body = self._answer(line.split(" ")[1])
-                connection.sendall(f"HTTP/1.1 {code} X\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        except (OSError, IndexError, ValueError):
-            pass
-        finally:
-            self.connections.discard(connection)
-            connection.close()
+            while self.faults.hang:
+                time.sleep(0.02)
+            code, body = self._answer(request.target)
+            connection.sendall(f"HTTP/1.1 {code} X\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def _answer(self, path):
-        if self.status:
-            return self.status, b"adversary"
+        faults = self.faults
+        if faults.status:
+            return faults.status, b"adversary"
         if path == "/proxyMode":
-            return 200, (self.mode_text if self.mode_text is not None else self.mode).encode()
+            return 200, (faults.mode_text if faults.mode_text is not None else self.mode).encode()
         if path == "/healthz":
             return 200, b'{"healthy":true}'
         if path != "/metrics":
@@ -322,7 +298,7 @@ class Endpoint:
         return 200, self.metrics().encode("latin-1")
 
     def metrics(self):
-        fault = self.metrics_fault
+        fault = self.faults.metrics_fault
         if fault == "garbage":
             return "}}}{ \xff\xfe\n\n= = =\n" * 50
         if fault == "empty":

@@ -1,28 +1,83 @@
 """One table: every line that nmanager says, and what makes it true.
 
-A check gets (match, runner) and returns None when the line is true (or cannot be judged), else what is wrong
-with it. It is asked after a step, when rules and readiness have settled, and again for a second before it counts.
-Lines change between versions of the program: this file is the only place that knows them.
+A check gets (match, runner) and returns None when the line is true (or cannot be judged now), else what is wrong with it. It
+is asked after a step, when rules and readiness have settled, and again for a second before it counts. A line without an entry
+fails. Lines change between versions of the program: this file is the only place that knows them, one entry each.
 """
 
 import datetime
+import json
 import re
 import time
 
-from .api_server import Selector
+from .store import Selector
 
 UNKNOWN = "unknown line"
 KUBE_PROXY_SELECTOR = Selector("!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless")
-OK, FAILED = r"\[\+\]", r"\[[-i]\]"
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+TABLE = r"IPv(?P<family>[46]) (?P<table>filter|nat)"
+SLACK = 3.0  # seconds between an event and the turn that shows it, on an idle machine
+PROXY_MEMORY = 15.0  # kube-proxy's metrics are asked for every 10 s
+API_MEMORY = 65.0  # pauses between tries at the API server grow to 30 s; silence counts as stale after a minute
+WRITERS = r"(ip6?tables(-(legacy|nft))?(-restore)?|xtables-(nft|legacy)-m\S*|nft|python3?\S*|unshare|nmanager)"
+CAUSES = {"jump_missing", "jump_displaced", "jump_duplicated", "jump_altered", "jump_left_over", "chain_missing", "chain_left_over",
+          "rule_missing", "rule_foreign", "rule_order", "table_altered", "set_missing", "set_altered", "set_left_over",
+          "element_missing", "element_foreign"}
+DEFAULTS = {"rule-drop-invalid-input-exempt": "", "rule-external-cluster-enable": "auto", "rule-external-cluster-match": "port",
+            "external-cluster-policy": "local", "backend": "auto", "ip-family": "auto", "proxy-mode": "auto", "watch": "event",
+            "masquerade-bit": "14", "lock-wait": "5s", "kube-proxy-metrics": "127.0.0.1:10249", "listen": "127.0.0.1:10261",
+            "log-level": "info", "log-format": "text", "rule-drop-invalid-input-enable": "true"}
+
+
+# What may be so
 
 
 def fine(_match, _runner):
+    """For words that state nothing about the world (headings, a line that another one proves)."""
     return None
 
 
+def moment(stamp):
+    return datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+def clock_is_ours(runner):
+    return "extra_env" not in runner.world.notes  # libfaketime shifts its clock
+
+
+def proxy_was_disturbed(runner, seconds=PROXY_MEMORY):
+    proxy = runner.world.proxy
+    last = max(proxy.disturbed, proxy.faults.touched)
+    return proxy.listener is None or proxy.in_fault() or time.monotonic() - last < seconds * runner.pace
+
+
+def api_was_disturbed(runner, seconds=API_MEMORY):
+    api = runner.world.api
+    last = max(api.disturbed, api.store.disturbed, api.faults.touched)
+    return not runner.services_are_known() or time.monotonic() - last < seconds * runner.pace
+
+
+def nat_of(runner, family):
+    saves = runner.tables_now().saves
+    return saves[runner.world.kube.variant, family].get("nat")
+
+
+def kube_chain(runner, family):
+    return "KUBE-SERVICES" in getattr(nat_of(runner, family), "chains", {})
+
+
+def kube_jumps(runner, family):
+    nat = nat_of(runner, family)
+    return all(any(re.search(r" -[jg] KUBE-", rule) for rule in nat.rules.get(hook, [])) for hook in ("PREROUTING", "OUTPUT"))
+
+
+# Checks
+
+
 def rules_count(match, runner):
-    """`IPv4 nat: 8 rules`: as many rules as stand in our chains, where iptables counts the same."""
+    """As many rules as stand in our chains, where iptables counts the same; and verified not longer ago than README says."""
+    if "ago" in match.groupdict() and match["ago"] and int(match["ago"]) > 310 * runner.pace:
+        return "it is to be looked at every five minutes"
     variant = runner.world.kube.variant
     if runner.expected().backend != "iptables-" + variant:
         return None
@@ -31,9 +86,38 @@ def rules_count(match, runner):
     return None if count == int(match["rules"]) else f"{count} rules stand"
 
 
+def not_kept(match, runner):
+    """Nothing is wanted in this table."""
+    family, table = int(match["family"]), match["table"]
+    wanted = any(key[:2] == (family, table) for key in runner.expected().effects)
+    return "rules are wanted there" if wanted else None
+
+
+def step_ended_otherwise(_match, runner):
+    """A failing check, when the step ended with rules in place and a node that has to be ready."""
+    return "the node is ready by everything that can be seen" if runner.ready_expected is True else None
+
+
+def ready_word(match, runner):
+    if runner.ready_expected is None:
+        return None
+    return None if (match[1] != "not ") == runner.ready_expected else "readiness is not what it was"
+
+
 def backend_named(match, runner):
     wanted = runner.expected().backend
     return None if match["backend"] == wanted else f"it should be {wanted}"
+
+
+def backend_because(match, runner):
+    """`KUBE-SERVICES in X`: they stand there."""
+    wrong = backend_named(match, runner)
+    found = re.search(r"KUBE-SERVICES(?: and hint chains)? in iptables-(legacy|nft)", match[0])
+    if wrong or not found or runner.world.kube.mode == "nftables" or runner.ready_expected is not True:
+        return wrong
+    saves = runner.tables_now().saves
+    stand = any("KUBE-SERVICES" in getattr(saves[found[1], family].get("nat"), "chains", {}) for family in (4, 6))
+    return None if stand else f"no KUBE-SERVICES in iptables-{found[1]}"
 
 
 def mode_named(match, runner):
@@ -44,13 +128,42 @@ def mode_named(match, runner):
     return None if match["mode"] == wanted else f"it is {wanted}"
 
 
+def mode_by(match, runner):
+    """Who told it: kube-proxy itself, unless it cannot be asked; its file says otherwise where that is said."""
+    wrong = mode_named(match, runner)
+    if wrong:
+        return wrong
+    if match["origin"] in ("config.conf", "kernel") and not proxy_was_disturbed(runner):
+        return "kube-proxy answers /proxyMode"
+    if match["origin"] == "flag" and runner.world.settings.proxy_mode == "auto":
+        return "no flag says so"
+    return None
+
+
+def mode_note(match, runner):
+    """Its word and its file differ, or it could not be asked lately."""
+    told = re.search(r"runs in mode (\S+), its configuration says (\S+):", match[0])
+    if told:
+        return None if told[1] != told[2] == runner.world.kube.mode else "its configuration says the same"
+    return None if proxy_was_disturbed(runner) else "kube-proxy answers /proxyMode"
+
+
 def setting_told(match, runner):
     flags = runner.world.settings.flags()
-    name = "--" + match["name"]
-    if name in flags:
-        given = flags[flags.index(name) + 1]
-        same = sorted(given.split(",")) == sorted(match["value"].split(","))
-        return None if same and match["where"] == "flag" else f"the flag says {given}"
+    name, value, where = match["name"], match["value"], match["where"]
+    if "--" + name in flags:
+        given = flags[flags.index("--" + name) + 1]
+        same = sorted(given.split(",")) == sorted(value.split(","))
+        return None if same and where == "flag" else f"the flag says {given}"
+    if name in ("kubeconfig", "kube-proxy-config"):
+        return None if where == "flag" else "a flag says so"
+    if where == "default":
+        return None if DEFAULTS.get(name, value) == value else f"the default is {DEFAULTS[name]}"
+    settings = runner.world.settings
+    filed = {"pod-cidr-ipv4": settings.file_pod_cidr4, "pod-cidr-ipv6": settings.file_pod_cidr6,
+             "masquerade-bit": str(settings.file_masquerade_bit)}
+    if where == "kube-proxy config" and name in filed and runner.world.notes.get("files-sound", True):
+        return None if filed[name] == value else f"the file says {filed[name]}"
     return None
 
 
@@ -62,92 +175,289 @@ def services_counted(match, runner):
     return None if abs(count - int(match["count"])) <= runner.world.notes.get("odd-services", 0) else f"there are {count}"
 
 
-def chains_stand(_match, runner):
-    """`kube-proxy-synced ok`: its chains are there in each family that is kept."""
-    kube, tables = runner.world.kube, runner.tables_now()
+def services_not_needed(match, runner):
+    settings, mode = runner.world.settings, runner.mode()
+    mode = mode if settings.proxy_mode == "auto" else settings.proxy_mode
+    if "are off" in match[0]:
+        return None if settings.external == "false" else "they are not"
+    told = re.search(r"runs in (\S+) mode", match[0])
+    return None if told and told[1] == mode != "ipvs" else f"kube-proxy runs in {mode} mode"
+
+
+def services_missing(_match, runner):
+    return "the API server answers" if not api_was_disturbed(runner) else None
+
+
+def chains_stand(match, runner):
+    """kube-proxy's chains are there, and changed no later than it says."""
+    kube = runner.world.kube
     if kube.mode == "nftables":
         return None
-    gone = [family for family in runner.world.settings.families()
-            if "KUBE-SERVICES" not in getattr(tables.saves[kube.variant, family].get("nat"), "chains", {})]
-    return f"KUBE-SERVICES is not there in IPv{gone[0]}" if gone else None
-
-
-def kube_proxy_answers(match, runner):
-    """`kube-proxy ok: ...`: it listens, its chains are there, and each sync it tells of can have been seen."""
-    if runner.world.proxy.listener is None and time.monotonic() - runner.world.notes.get("proxy-down-at", 1e18) > 3:
-        return "it does not listen"
-    return chains_stand(match, runner) or syncs_were_seen(match[0], runner)
-
-
-def syncs_were_seen(text, runner):
-    """`its sync at T was verified N ms later`: only by one that was there at T (T17)."""
-    for stamp in re.findall(rf"its sync at ({STAMP}) was verified", text):
-        at = datetime.datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc).timestamp()
-        if at < runner.world.started_wall - 0.05 and "extra_env" not in runner.world.notes:
-            return f"the process began {runner.world.started_wall - at:.1f} s after that sync"
+    gone = [family for family in runner.world.settings.families() if not kube_chain(runner, family)]
+    if len(gone) == len(runner.world.settings.families()):
+        return "KUBE-SERVICES is not there"
+    since = time.monotonic() - kube.touched
+    for family, seconds in re.findall(r"IPv([46]) changed (\d+) s ago", match[0]):
+        if int(family) in gone:
+            return f"KUBE-SERVICES is not there in IPv{family}"
+        if int(seconds) < since - SLACK * runner.pace - 15 and clock_is_ours(runner):
+            return f"nobody has changed them for {since:.0f} s"
     return None
 
 
-def sync_of_status(match, runner):
-    return syncs_were_seen(match[0], runner)
+def kube_proxy_well(match, runner):
+    """It listens, has synced, and each sync that is told of was one, and could be seen where that is said."""
+    proxy = runner.world.proxy
+    if proxy.listener is None and time.monotonic() - proxy.disturbed > SLACK * runner.pace:
+        return "it does not listen"
+    return syncs_were(match, runner)
 
 
-TABLES = {
-    "readyz": [
-        (OK + r"services-listed ok: (?P<count>\d+) Services?", services_counted),
-        (OK + r"services-listed ok: not needed.*", fine),
-        (FAILED + r"services-listed failed: .*", fine),
-        (OK + r"backend ok: (?P<backend>[-a-z]+), .*", backend_named),
-        (FAILED + r"backend failed: .*", fine),
-        (OK + r"table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified \d+ s ago(, last displaced by .*)?", rules_count),
-        (FAILED + r"table-ipv[46]-(filter|nat) failed: .*", fine),
-        (OK + r"kube-proxy-synced ok: .*", chains_stand),
-        (FAILED + r"kube-proxy-synced failed: .*", fine),
-        (OK + r"kube-proxy ok: .*", kube_proxy_answers),
-        (FAILED + r"kube-proxy failed: .*", fine),
-        (OK + r"proxy-mode ok: (?P<mode>ipvs|iptables|nftables), told by .*", mode_named),
-        (FAILED + r"proxy-mode failed: .*", fine),
-        (OK + r"api-server ok: https://127\.0\.0\.1:\d+", fine),
-        (FAILED + r"api-server failed: .*", fine),
-        (r"\[i\]warning: .*", fine),
-        (r"readyz check (passed|failed)", fine),
-    ],
-    "status": [
-        (r"(not )?ready", fine),
-        (r"  [-a-z0-9]+: .*", fine),
-        (r"nmanager \S+, running since .*, backend (?P<backend>[-a-z]+)", backend_named),
-        (r"tables:|settings:", fine),
-        (r"  IPv(?P<family>[46]) (?P<table>filter|nat): (?P<rules>\d+) rules?, in place, verified .*", rules_count),
-        (r"  IPv[46] (filter|nat): (left as it stands|.* rules?, (not in place|.*)|.*)", fine),
-        (r"    written \d+ times, repaired \d+ times.*", fine),
-        (r"    by its own word: .*", sync_of_status),
-        (r"    .*", fine),
-        (r"INVALID packets dropped: IPv4 \d+ IPv6 \d+", fine),
-        (r"kube-proxy: mode (?P<mode>ipvs|iptables|nftables) \(told by .*\)", mode_named),
-        (r"kube-proxy: .*", fine),
-        (r"  IPv[46]: .*", fine),
-        (r"  skipped, [a-z_]+: \d+", fine),
-        (r"  (?P<name>[-a-z0-9]+) = (?P<value>.*) \((?P<where>[^)]*)\)", setting_told),
-        (r"  .*", fine),
-        (r"Services: (?P<count>\d+), \d+ of them with rules", services_counted),
-        (r"Services: (the first list is not complete|not needed.*)", fine),
-        (r"API server: .*", fine),
-        (r"note: .*", fine),
-    ],
-    # README's table of failures names what is logged; errors are checked by their subject.
-    "log": [
-        (rf"{STAMP} (debug|info|warning) [^\x00-\x1f\x7f]*", fine),
-        (rf"{STAMP} error [^\x00-\x1f\x7f]*(lock|inet nmanager|cannot|could not|failed|not ours|kernel|files)[^\x00-\x1f\x7f]*", fine),
-        (r'\{[^\x00-\x1f\x7f]*"(debug|info|warning|error)"[^\x00-\x1f\x7f]*\}', fine),
-    ],
-}
+def syncs_were(match, runner):
+    proxy, began = runner.world.proxy, runner.world.started_wall
+    if not clock_is_ours(runner):
+        return None
+    for family, stamp, rest in re.findall(rf"(?:(IPv[46]) )?its sync at ({STAMP}) (is not verified yet|was [^;]*)", match[0]):
+        at = moment(stamp)
+        if not any(abs(at - known) < 0.002 for known in proxy.syncs[family] or []) if family else False:
+            return f"{family} never had a sync at {stamp}"
+        if "later" in rest and at < began - 0.05:
+            return f"the process began {began - at:.1f} s after that sync"
+        if "before nmanager started" in rest and at > began + 1:
+            return f"the process began {at - began:.1f} s before that sync"
+    return None
+
+
+def kube_proxy_ill(match, runner):
+    """A state of kube-proxy that is not well is one that it was in lately."""
+    text = match[0]
+    families = runner.world.settings.families()
+    if "Services do not work on this node" in text:
+        return "jumps lead to its chains" if all(kube_jumps(runner, f) for f in families if kube_chain(runner, f)) else None
+    if "KUBE-SERVICES is empty" in text:
+        return "it is not" if all(nat_of(runner, f).rules.get("KUBE-SERVICES") for f in families if kube_chain(runner, f)) else None
+    if "iptables-restore has failed" in text:
+        return None if any(runner.world.proxy.restore_failures.values()) or proxy_was_disturbed(runner) else "none has failed"
+    return None if proxy_was_disturbed(runner) else "it answers"
+
+
+def chains_gone(_match, runner):
+    if runner.world.kube.mode == "nftables":
+        return None
+    return "they stand" if all(kube_chain(runner, f) for f in runner.world.settings.families()) else None
+
+
+def api_well(match, runner):
+    """It was heard of lately, unless it was away or silent."""
+    if match["ago"] and int(match["ago"]) > API_MEMORY * runner.pace and not api_was_disturbed(runner):
+        return "its bookmarks come more often"
+    return None
+
+
+def api_ill(_match, runner):
+    return None if api_was_disturbed(runner) else "nothing was wrong with it for a minute"
+
+
+def api_not_asked(_match, runner):
+    needed = any(table == "nat" for _, table, _ in runner.expected().effects)
+    return "Services are needed" if needed and runner.services_are_known() else None
+
+
+def nothing_dropped(match, _runner):
+    """No packet that conntrack calls INVALID is ever sent here."""
+    return None if match["four"] == match["six"] == "0" else "nothing was sent"
+
+
+def rival_known(match, runner):
+    return None if runner.harmed_ever else "nobody has touched our rules"
+
+
+def repaired(match, runner):
+    causes = [part.split(" in ")[0] for part in match["what"].split(" and ")[0].split(", ")]
+    if not set(causes) <= CAUSES:
+        return f"unknown cause in {causes}"
+    return None if runner.harmed_ever else "nobody has touched our rules"
+
+
+def times(match, runner):
+    causes = [part.strip().rpartition(" ")[0] for part in (match["causes"] or "").split(",") if part.strip()]
+    if not set(causes) <= CAUSES:
+        return f"unknown cause in {causes}"
+    if int(match["repaired"]) and not runner.harmed_ever:
+        return "nobody has touched our rules"
+    return None
+
+
+# Warnings: each says what is so now
+
+
+def both_variants(_match, runner):
+    saves = runner.world.tables(everything=True).saves
+    def holds(variant):
+        return any("KUBE-SERVICES" in t.chains or any(c in t.chains for c in ("KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"))
+                   for family in (4, 6) for t in saves[variant, family].values())
+    return None if holds("legacy") and holds("nft") else "only one holds any"
+
+
+def not_obeyed(_match, runner):
+    return None if runner.world.settings.external == "true" and runner.mode() != "ipvs" else "it is"
+
+
+def mode_unknown(_match, runner):
+    return None if proxy_was_disturbed(runner) else "kube-proxy answers /proxyMode"
+
+
+def contested(_match, runner):
+    return None if runner.harmed_ever else "nobody has touched our rules"
+
+
+def file_trouble(_match, runner):
+    return None if time.monotonic() - runner.world.notes.get("files-broken-at", -1e9) < 20 * runner.pace else "the files are sound"
+
+
+def pod_cidr_missing(_match, runner):
+    settings = runner.world.settings
+    if not runner.world.notes.get("files-sound", True):
+        return None
+    return None if not settings.pod_cidr(4) and not settings.pod_cidr(6) else "there is one"
+
+
+WARNINGS = [
+    (r"both variants of iptables are populated: .*", both_variants),
+    (r"RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed: .*", not_obeyed),
+    (r"kube-proxy's mode is not known.*", mode_unknown),
+    (r"no pod CIDR is set .*", pod_cidr_missing),
+    (TABLE + r": .* keeps undoing our chains; repairs are spaced out", contested),
+    (r"the setting proxy-mode says \S+, but kube-proxy itself says \S+", fine),
+    (r"nothing is taken from kube-proxy's configuration: .*", file_trouble),
+    (r"\S*(config|kubeconfig)\.conf: .*", file_trouble),
+    (r"kube-proxy's kubeconfig .*", file_trouble),
+    (r"access to the API server: .*", file_trouble),
+    (r"the pod CIDR .* does not cover .*", fine),
+    (r"this node's pods are in .*", fine),
+    (r"iptables-(nft|legacy) cannot be used.*|.*in place of iptables.*", step_ended_otherwise),
+]
+
+READYZ = [
+    (r"\[\+\]services-listed ok: (?P<count>\d+) Services?", services_counted),
+    (r"\[\+\]services-listed ok: not needed: .*", services_not_needed),
+    (r"\[-\]services-listed failed: the first list of Services is not complete: .*", services_missing),
+    (r"\[\+\]backend ok: (?P<backend>[-a-z]+)(, .*)?", backend_because),
+    (r"\[-\]backend failed.*", step_ended_otherwise),
+    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified (?P<ago>\d+) s ago", rules_count),
+    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified (?P<ago>\d+) s ago, last displaced by "
+     + WRITERS, rival_known),
+    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: not used: .*", not_kept),
+    (r"\[-\]table-ipv[46]-(filter|nat) failed: .*", step_ended_otherwise),
+    (r"\[\+\]kube-proxy-synced ok: .*", chains_stand),
+    (r"\[-\]kube-proxy-synced failed: no KUBE-SERVICES chain in nat: kube-proxy has not synced yet", chains_gone),
+    (r"\[-\]kube-proxy-synced failed: .*", step_ended_otherwise),
+    (r"\[\+\]kube-proxy ok: .*|\[\+\]kube-proxy ok", kube_proxy_well),
+    (r"\[i\]kube-proxy failed: .*", kube_proxy_ill),
+    (r"\[\+\]proxy-mode ok: (?P<mode>ipvs|iptables|nftables), told by (?P<origin>.*)", mode_by),
+    (r"\[[-i]\]proxy-mode failed: (ipvs|iptables|nftables), told by .*; .*|\[[-i]\]proxy-mode failed: not known.*", mode_note),
+    (r"\[\+\]api-server ok: https://127\.0\.0\.1:\d+(, last word (?P<ago>\d+) s ago)?", api_well),
+    (r"\[\+\]api-server ok: not asked: no Services are needed", api_not_asked),
+    (r"\[i\]api-server failed: .*", api_ill),
+    (r"\[-\]only-instance failed: .*", step_ended_otherwise),
+    *[(r"\[i\]warning: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
+    (r"readyz check (passed|failed)", fine),  # contradiction() holds it against the lines
+]
+
+STATUS = [
+    (r"(not )?ready", ready_word),
+    (r"  (services-listed|backend|table-ipv[46]-(filter|nat)|kube-proxy-synced|proxy-mode|only-instance): .*", step_ended_otherwise),
+    (r"nmanager \S+, running since .*, backend (?P<backend>[-a-z]+)", backend_named),
+    (r"tables:|settings:", fine),
+    (r"  " + TABLE + r": (?P<rules>\d+) rules?, in place, verified .*", rules_count),
+    (r"  " + TABLE + r": (left as it stands|nothing of ours is wanted here, and nothing stands|not used: .*)", not_kept),
+    (r"  " + TABLE + r": (FAILED: .*|\d+ rules, NOT .*)", step_ended_otherwise),
+    (r"    written \d+ times, repaired (?P<repaired>\d+) times(?P<causes>(, [a-z_]+ \d+)*)(; last displaced by " + WRITERS +
+     r")?(; CONTESTED, repairs are spaced out)?", times),
+    (r"INVALID packets dropped: IPv4 (?P<four>\d+) IPv6 (?P<six>\d+)", nothing_dropped),
+    (r"  net\.netfilter\.nf_conntrack_tcp_be_liberal is set: .*", step_ended_otherwise),
+    (r"kube-proxy: mode (?P<mode>ipvs|iptables|nftables) \(told by (?P<origin>.*?)\)(, version \S+)?", mode_by),
+    (r"  IPVS mode is deprecated since Kubernetes 1\.35 .*", lambda m, run: None if run.mode() == "ipvs" else "it is not in use"),
+    (r"  IPv[46]: its chains changed .*", chains_stand),
+    (r"  IPv[46]: no KUBE-SERVICES chain in nat", chains_gone),
+    (r"  IPv[46]: could not be read: .*", step_ended_otherwise),
+    (r"    by its own word: .*", syncs_were),
+    (r"    its iptables-restore has failed \d+ times since", kube_proxy_ill),
+    (r"  it (gives|answers|has not synced|has failed).*|  its KUBE-\* chains stand.*|  IPv[46] (its iptables-restore|KUBE-SERVICES).*", kube_proxy_ill),
+    (r"Services: (?P<count>\d+), \d+ of them with rules", services_counted),
+    (r"Services: not needed .*", services_not_needed),
+    (r"Services: the first list is not complete", services_missing),
+    (r"  skipped, (external_name|headless|no_external_address|pending|hostname_only|ip_mode_proxy|external_policy_cluster|"
+     r"internal_policy_local|no_cluster_ip_of_family|unusable_address|no_ports|source_ranges|malformed|conflict|api_server): \d+", fine),
+    (r"    [^ ]+/[^ ]+( [0-9a-f.:]+)?: .*", fine),
+    (r"  could not be decoded: \d+", fine),
+    (r"API server: https://127\.0\.0\.1:\d+, connected \(lists \d+, watches \d+, events \d+\)", fine),
+    (r"API server: not asked", api_not_asked),
+    (r"API server: .*", api_ill),
+    *[(r"note: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
+    (r"  (?P<name>[-a-z0-9]+) = (?P<value>.*) \((?P<where>[^)]*)\)", setting_told),
+]
+
+# README's table of failures names what is logged. The log is of a whole step, so a line is held against what can have happened.
+MESSAGES = [
+    (r"nmanager \S+ starts: .*", fine),
+    (r"stops; the rules stay", fine),
+    (r"kube-proxy's mode is (ipvs|iptables|nftables) \(told by .*\)", fine),
+    (r"rules are kept through (iptables-legacy|iptables-nft|nftables)( \(.*\))?", fine),
+    (TABLE + r": now holds \d+ rules of ours, written in [\d.]+ ms", fine),
+    (TABLE + r": repaired after [\d.]+ ms: (?P<what>.*?)( \(changed by " + WRITERS + r"\))?", repaired),
+    (TABLE + r": works again", fine),
+    (TABLE + r": (?P<error>.*); retried in \d+ ms", fine),
+    (TABLE + r": chain \S+ is emptied but stays, a rule of somebody else jumps to it", contested),
+    (TABLE + r": .* of somebody else could not be removed from our table", contested),
+    (TABLE + r": our chains (were removed from|could not be removed from) .*", fine),
+    (TABLE + r": our chains were removed", fine),
+    (r"IPv[46]: kube-proxy has synced", fine),
+    (r"IPv[46]: kube-proxy's chains are gone \(no KUBE-SERVICES in nat\)", fine),
+    (r"IPv[46]: \d+ UDP flows were forgotten, so that changed rules apply to them", fine),
+    (r"IPv[46]: UDP flows that began before a change .*", fine),
+    (r"kube-proxy: .*", fine),
+    (r"listed \d+ Services", fine),
+    (r"Service .* is skipped, what stood for it stays: .*", fine),
+    (r"API server .*: .*|API server .* answers again|API server: .*", fine),
+    (r"access to the API server.*", fine),
+    (r"setting \S+ is now .*, was .*", fine),
+    (r"the status endpoint is served now|.*; tried again each second, the rules are kept meanwhile", fine),
+    (r"the other nmanager has ended: this one keeps the rules|.* keeps the rules of this node: this one waits until it ends", fine),
+    *[(pattern, fine) for pattern, _ in WARNINGS],
+    (r"\S*(config|kubeconfig)\S*: .*", fine),
+]
+PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*")
+TABLES = {"readyz": READYZ, "status": STATUS, "log": MESSAGES}
 COMPILED = {kind: [(re.compile(pattern), check) for pattern, check in table] for kind, table in TABLES.items()}
+LEVELS = ("debug", "info", "warning", "error")
+LOG_LINE = re.compile(rf"{STAMP} ({'|'.join(LEVELS)}) (?P<text>.*)")
+
+
+def said_in(line):
+    """What a line of the log says, in either format; None: it is no such line."""
+    match = LOG_LINE.fullmatch(line)
+    if match:
+        return match["text"]
+    try:
+        told = json.loads(line)
+        known = set(told) == {"ts", "level", "msg"} and re.fullmatch(STAMP, told["ts"]) and told["level"] in LEVELS
+        return told["msg"] if known else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def check(kind, line, runner):
     """None: known and true; UNKNOWN; else what is wrong with it."""
     if not line.strip():
         return None
+    if not PRINTABLE.fullmatch(line):
+        return "a control character"
+    if kind == "log":
+        said = said_in(line)
+        if said is None:
+            return UNKNOWN
+        line = said
     for pattern, judge in COMPILED[kind]:
         match = pattern.fullmatch(line)
         if match:

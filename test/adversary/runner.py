@@ -86,6 +86,8 @@ class Runner:
         self.unknown = {}
         self.seen_now = self.last_good = None
         self.harms = []  # (time, step) of steps that touched our rules
+        self.harmed_ever = False
+        self.ready_expected = None  # how the last wait for readiness ended; None: it was not waited for
         self.skipped = {}
         self.slow_recoveries = {}
         self.listing_from = time.monotonic()
@@ -132,7 +134,7 @@ COMMIT
 
     def expected(self, items=None):
         world = self.world
-        key = (id(world.settings), world.kube.mode, world.proxy.mode, world.proxy.mode_text, world.kube.variant,
+        key = (id(world.settings), world.kube.mode, world.proxy.mode, world.proxy.faults.mode_text, world.kube.variant,
                world.api.store.version, world.api.store.epoch, world.notes.get("mode"))
         if items is None and key == self.expectation_key:
             return self.expectation
@@ -143,7 +145,7 @@ COMMIT
 
     def mode(self):
         """kube-proxy's mode as it says itself."""
-        text = self.world.proxy.mode_text
+        text = self.world.proxy.faults.mode_text
         return text if text in ("ipvs", "iptables", "nftables") else self.world.proxy.mode
 
     def changed_settings(self):
@@ -201,6 +203,7 @@ COMMIT
             pause = min(pause * 1.6, 0.15)
         took = time.monotonic() - began
         self.slow_recoveries[self.step_name] = max(took, self.slow_recoveries.get(self.step_name, 0.0))
+        self.ready_expected = None
         if ready is not None:
             self.await_ready(ready, ready_bound)
 
@@ -214,6 +217,7 @@ COMMIT
 
     def await_ready(self, ready, bound):
         began, pause = time.monotonic(), 0.005
+        self.ready_expected = ready
         while True:
             status, body = self.world.get("/readyz?verbose")
             if status is not None and (status == 200) == ready:
@@ -311,8 +315,7 @@ COMMIT
         unknown = problem == report.UNKNOWN
         key = ("unknown " + kind if unknown else "untrue " + kind, report.shape(line + ("" if unknown else ": " + problem)))
         self.unknown[key] = self.unknown.get(key, 0) + 1
-        if not self.options.lenient_lines:
-            raise Violation("unknown-line" if unknown else "untrue-line", f"{kind}: {line!r}: {problem}")
+        raise Violation("unknown-line" if unknown else "untrue-line", f"{kind}: {line!r}: {problem}")
 
     # For faults
 
@@ -343,7 +346,7 @@ COMMIT
     def services_are_known(self):
         """Nothing is wrong with the API server, so the program has seen every Service by now."""
         api = self.world.api
-        return time.monotonic() - api.store.disturbed > 15 and api.listener is not None and vars(api.faults) == vars(type(api.faults)())
+        return time.monotonic() - max(api.store.disturbed, api.faults.touched) > 15 and api.listener is not None and not api.faults.any()
 
     def hold_still(self, seconds):
         """Nothing happens, and the rules stay right."""
@@ -384,6 +387,7 @@ COMMIT
         self.steps += 1
         self.seen_now = self.last_good = None
         if fault.harms:
+            self.harmed_ever = True
             self.harms += [(time.monotonic(), self.steps)] * (3 if "rival" in name or "fought" in name else 1)
         try:
             fault.act(self, fault)

@@ -64,7 +64,7 @@ def play_in_namespaces(options, seed, backend, steps=None):
     with tempfile.TemporaryDirectory(prefix="adversary-job-") as folder:
         job = {"seed": seed, "backend": backend, "replay": steps, "out": folder + "/result.json",
                "until": options.until if steps is None else None,
-               **{name: getattr(options, name) for name in ("binary", "steps", "only", "without", "lenient_lines", "long",
+               **{name: getattr(options, name) for name in ("binary", "steps", "only", "without", "long",
                                                             "memory_bound", "verbose")}}
         with open(folder + "/job.json", "w") as file:
             json.dump(job, file)

@@ -136,9 +136,10 @@ Result<std::unique_ptr<Transaction>> FakeKernel::begin(TableId id) {
 Result<KubeStamp> FakeKernel::kube_stamp(Family family) {
   if (fail_kube) return *fail_kube;
   const FakeTable& nat = tables_.at({family, Table::kNat});
+  if (!nat.contains("KUBE-SERVICES")) return KubeStamp{0};
   const auto mark = nat.find("KUBE-MARK-MASQ");
-  if (mark == nat.end() || mark->second.rules.empty()) return KubeStamp{0};
-  return mark->second.rules.front().handle;
+  if (mark == nat.end()) return KubeStamp{1};
+  return mark->second.rules.empty() ? KubeStamp{2} : 2 + mark->second.rules.front().handle;
 }
 
 Result<KubeChecksum> FakeKernel::kube_checksum(Family family) {
@@ -147,7 +148,10 @@ Result<KubeChecksum> FakeKernel::kube_checksum(Family family) {
   ChecksumSum sum;
   for (const auto& [name, chain] : tables_.at({family, Table::kNat})) {
     if (!is_kube_chain(name)) continue;
-    result.present = result.present || name == "KUBE-SERVICES";
+    if (name == "KUBE-SERVICES") {
+      result.present = true;
+      result.empty = chain.rules.empty();
+    }
     sum.add_chain(name);
     for (const FakeRule& rule : chain.rules) {
       const std::string text = rule.text();

@@ -109,13 +109,13 @@ def kube_endpoint_faulty(run, entry):
     proxy, before = run.world.proxy, run.expected()
     what = run.random.choice(["hang", "500", "garbage", "empty", "partial", "nan", "no-timestamps", "down"])
     if what == "hang":
-        proxy.hang = True
+        proxy.faults.hang = True
     elif what == "500":
-        proxy.status = 500
+        proxy.faults.status = 500
     elif what == "down":
         proxy.down()
     else:
-        proxy.metrics_fault = what
+        proxy.faults.metrics_fault = what
     run.never_other_than([before], run.random.choice([0.3, 1.2]), f"{entry.name} {what}")
     proxy.clear()
     proxy.up()
@@ -151,7 +151,7 @@ def kube_family_fails(run, entry):
 def kube_mode_text_odd(run, entry):
     """/proxyMode answers nonsense: the mode cannot be told so, the rules stay as they are."""
     proxy, before = run.world.proxy, run.expected()
-    proxy.mode_text = run.random.choice(["", "banana", "IPVS\n", "ipvs iptables", "x" * 100000, "userspace"])
+    proxy.faults.mode_text = run.random.choice(["", "banana", "IPVS\n", "ipvs iptables", "x" * 100000, "userspace"])
     run.world.notes["mode-in-doubt"] = True
     try:
         run.never_other_than([before], run.random.choice([0.3, 1.2]), entry.name)

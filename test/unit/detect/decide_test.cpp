@@ -120,6 +120,35 @@ TEST_CASE("a kernel without nf_tables: legacy, certain as soon as something stan
   CHECK(decide_variant(evidence, {}).certain);
 }
 
+TEST_CASE("chains in both variants: the one that kube-proxy writes in, and advice only then") {
+  VariantEvidence evidence{traces("S"), traces("S"), true, ""};
+  evidence.nft.stamp = 7;
+  evidence.legacy.stamp = 100;
+  VariantDecision decision = decide_variant(evidence, {});
+  CHECK(decision.variant == kNft);
+  CHECK(decision.warning.find("remove nothing yet") != std::string::npos);
+  evidence.nft.stamp = 8;
+  evidence.legacy.stamp = 101;  // both moved: that tells nothing
+  decision = decide_variant(evidence, decision);
+  CHECK_FALSE(decision.writer);
+  evidence.legacy.stamp = 102;  // it writes legacy: what is in nft is old
+  for (int look = 0; look < 3; ++look) {
+    decision = decide_variant(evidence, decision);
+    CHECK(decision.variant == kLegacy);
+    CHECK(decision.certain);
+    CHECK(decision.warning.ends_with("kube-proxy writes in iptables-legacy, which is followed; "
+                                     "remove what is left in iptables-nft"));
+  }
+  evidence.nft.stamp = 9;  // it changed its variant
+  decision = decide_variant(evidence, decision);
+  CHECK(decision.variant == kNft);
+  CHECK(decision.warning.ends_with("remove what is left in iptables-legacy"));
+  evidence.legacy = traces("");  // which was done
+  decision = decide_variant(evidence, decision);
+  CHECK(decision.variant == kNft);
+  CHECK(decision.warning.empty());
+}
+
 TEST_CASE("words") {
   CHECK(to_string(kNft) == "iptables-nft");
   CHECK(to_string(kLegacy) == "iptables-legacy");
@@ -127,8 +156,7 @@ TEST_CASE("words") {
   CHECK(both.reason == "KUBE-SERVICES in iptables-legacy only");
   CHECK(both.warning ==
         "both variants of iptables are populated: hint chains in iptables-nft, KUBE-SERVICES and "
-        "hint chains in iptables-legacy; iptables-legacy is followed, remove what is left in "
-        "iptables-nft");
+        "hint chains in iptables-legacy; iptables-legacy is followed");
   VariantEvidence unknown{traces("?"), traces("?"), true, "opening a socket: not permitted"};
   CHECK(decide_variant(unknown, {}).reason == "could not be told: opening a socket: not permitted");
 }

@@ -34,8 +34,10 @@ TEST_CASE("recorded answers of real kube-proxies") {
     const auto line = text.substr(text.find(name) + name.size());
     REQUIRE(metrics.last_sync);
     CHECK(*metrics.last_sync == std::stod(line.substr(line.find(' '))));
-    CHECK(metrics.last_sync_ipv4.has_value() == (version == "1.36"));
-    CHECK_FALSE(metrics.last_sync_ipv6);
+    CHECK(metrics.last_sync_of[0].has_value() == (version == "1.36"));
+    CHECK_FALSE(metrics.last_sync_of[1]);
+    CHECK(metrics.by_family == (version == "1.36"));
+    CHECK(metrics.restore_failures[0] == (version == "1.20" ? std::optional(0.0) : std::nullopt));
   }
 }
 
@@ -94,9 +96,25 @@ TEST_CASE("the time of the last sync") {
     CAPTURE(one.lines);
     const ProxyMetrics metrics = parse_proxy_metrics("# HELP x y\n" + one.lines);
     CHECK(metrics.last_sync == one.last);
-    CHECK(metrics.last_sync_ipv4 == one.ipv4);
-    CHECK(metrics.last_sync_ipv6 == one.ipv6);
+    CHECK(metrics.last_sync_of[0] == one.ipv4);
+    CHECK(metrics.last_sync_of[1] == one.ipv6);
   }
+}
+
+TEST_CASE("failed calls of iptables-restore, by family where they are told so") {
+  const std::string whole = "kubeproxy_sync_proxy_rules_iptables_restore_failures_total";
+  const std::string partial = "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total";
+  const auto failures = [](const std::string& lines) {
+    return parse_proxy_metrics(lines).restore_failures;
+  };
+  CHECK(failures("go_goroutines 1\n")[0] == std::nullopt);
+  CHECK(failures(whole + " 3\n")[0] == 3);
+  CHECK(failures(whole + " 3\n")[1] == 3);
+  const auto own = failures(whole + "{ip_family=\"IPv4\"} 2\n" + partial +
+                            "{ip_family=\"IPv4\"} 5\n" + whole + "{ip_family=\"IPv6\"} 0\n");
+  CHECK(own[0] == 7);
+  CHECK(own[1] == 0);
+  CHECK(failures(whole + " NaN\n" + partial + " -1\n")[0] == std::nullopt);
 }
 
 TEST_CASE("the version") {

@@ -3,12 +3,14 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "test/unit/neighbour/scripted_server.h"
 
@@ -62,7 +64,7 @@ ProbeOptions options(const Endpoint& endpoint, milliseconds interval) {
   ProbeOptions made;
   made.endpoint = endpoint;
   made.interval = interval;
-  made.interval_unreachable = milliseconds(20);
+  made.metrics_interval = interval;
   made.least_gap = milliseconds(5);
   made.limits.timeout = seconds(60);
   return made;
@@ -75,10 +77,11 @@ TEST_CASE("a whole report") {
   CHECK(report.reachable);
   CHECK(report.metrics_read);
   CHECK(report.error.empty());
-  CHECK(report.last_sync_timestamp == 1.795427042285994e9);
-  CHECK(report.last_sync_ipv4 == report.last_sync_timestamp);
-  CHECK(report.version == "v1.36.2");
+  CHECK(report.metrics.last_sync == 1.795427042285994e9);
+  CHECK(report.metrics.last_sync_of[0] == report.metrics.last_sync);
+  CHECK(report.metrics.version == "v1.36.2");
   REQUIRE(report.last_sync(Family::kIpv4));
+  CHECK_FALSE(report.last_sync(Family::kIpv6));  // never the other one's time
   const auto since = report.last_sync(Family::kIpv4)->time_since_epoch();
   CHECK(std::chrono::duration_cast<milliseconds>(since).count() == 1795427042285);
 }
@@ -119,7 +122,7 @@ TEST_CASE("what goes wrong is told in one line, and the rest of the report stand
     CHECK_MESSAGE(report.error.find(one.named) != std::string::npos, report.error);
     CHECK(report.error.find('\n') == std::string::npos);
     CHECK(report.error.empty() == one.named.empty());
-    CHECK(report.never_synced() == (one.metrics_read && !report.last_sync_timestamp));
+    CHECK(report.never_synced() == (one.metrics_read && !report.metrics.last_sync));
   }
 }
 
@@ -143,9 +146,11 @@ TEST_CASE("asks at once, again after its interval, and sees a restart in another
   CHECK(seen == ProxyMode::kIptables);
 }
 
-TEST_CASE("asks soon again while kube-proxy is away, however long the interval") {
+TEST_CASE("asks for all of it again while kube-proxy is away, however seldom else") {
   Reports reports;
-  const KubeProxyProbe probe(options(test::nobody(), seconds(3600)), reports.sink());
+  auto rare = options(test::nobody(), milliseconds(20));
+  rare.metrics_interval = seconds(3600);
+  const KubeProxyProbe probe(rare, reports.sink());
   for (int i = 0; i < 5; ++i) {
     const ProxyReport report = reports.next();
     CHECK_FALSE(report.reachable);
@@ -153,10 +158,42 @@ TEST_CASE("asks soon again while kube-proxy is away, however long the interval")
   }
 }
 
+TEST_CASE("only the mode is asked for in between, and only news is reported") {
+  std::mutex mutex;
+  std::string mode = "ipvs";
+  std::atomic<int> modes = 0;
+  std::atomic<int> metrics = 0;
+  const ScriptedServer server([&](std::string_view path) {
+    ++(path == "/proxyMode" ? modes : metrics);
+    const std::lock_guard lock(mutex);
+    return kube_proxy(path, mode);
+  });
+  Reports reports;
+  auto rare = options(server.endpoint(), milliseconds(20));
+  rare.metrics_interval = seconds(3600);
+  const KubeProxyProbe probe(rare, reports.sink());
+  CHECK(reports.next().metrics_read);
+  CHECK(reports.next().metrics_read);  // the first answer is another one than none
+  const int asked = modes;
+  while (modes < asked + 5) std::this_thread::yield();
+  CHECK(metrics == 2);
+  CHECK(reports.nothing_for(milliseconds(0)));
+  {
+    const std::lock_guard lock(mutex);
+    mode = "nftables";
+  }
+  const ProxyReport report = reports.next();
+  CHECK(report.mode == ProxyMode::kNftables);
+  CHECK(reports.next().metrics_read);
+}
+
 TEST_CASE("a poke asks now, and once more soon after") {
   const ScriptedServer server([](std::string_view path) { return kube_proxy(path, "ipvs"); });
   Reports reports;
-  KubeProxyProbe probe(options(server.endpoint(), seconds(3600)), reports.sink());
+  auto rare = options(server.endpoint(), milliseconds(20));
+  rare.metrics_interval = seconds(3600);
+  KubeProxyProbe probe(rare, reports.sink());
+  CHECK(reports.next().reachable);
   CHECK(reports.next().reachable);
   CHECK(reports.nothing_for(milliseconds(100)));
   probe.poke();
@@ -170,7 +207,7 @@ TEST_CASE("many pokes are few questions") {
   Reports reports;
   auto rare = options(server.endpoint(), seconds(3600));
   rare.least_gap = milliseconds(300);
-  rare.interval_unreachable = milliseconds(300);
+  rare.interval = milliseconds(300);
   KubeProxyProbe probe(rare, reports.sink());
   const auto begin = Clock::now();
   int questions = 0;
@@ -188,7 +225,10 @@ TEST_CASE("another address is asked at once") {
   const ScriptedServer second([](std::string_view path) { return kube_proxy(path, "nftables"); },
                               Family::kIpv6);
   Reports reports;
-  KubeProxyProbe probe(options(first.endpoint(), seconds(3600)), reports.sink());
+  auto rare = options(first.endpoint(), milliseconds(20));
+  rare.metrics_interval = seconds(3600);
+  KubeProxyProbe probe(rare, reports.sink());
+  CHECK(reports.next().mode == ProxyMode::kIpvs);
   CHECK(reports.next().mode == ProxyMode::kIpvs);
   probe.set_endpoint(first.endpoint());
   CHECK(reports.nothing_for(milliseconds(50)));

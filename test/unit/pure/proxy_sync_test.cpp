@@ -105,12 +105,76 @@ TEST_CASE("a sync of which nothing was seen is verified by a look of its own") {
   CHECK(story.looks_again());
   story.verify(30'400);
   CHECK(story.lag() == 400);
-  // One that was over before we started counts from our start.
-  Story late;
-  late.told(-3'600'000);
-  CHECK(late.looks_again());
-  late.verify(40);
-  CHECK(late.lag() == 40);
+}
+
+TEST_CASE("how long a sync took to be verified is told only of one that we could see") {
+  Story story;
+  story.told(-3'600'000);
+  CHECK(story.looks_again());
+  CHECK(story.check().detail.find("is not verified yet") != std::string::npos);
+  story.verify(40);
+  CHECK(story.lag() == -1);
+  CHECK(story.check().detail.find("was before nmanager started, verified since") !=
+        std::string::npos);
+  CHECK(story.check().detail.find("later") == std::string::npos);
+  story.change(100);
+  story.verify(103);
+  story.told(101);
+  CHECK(story.lag() == 2);
+}
+
+TEST_CASE("each family by its own series") {
+  Story story;
+  story.change(100);
+  story.verify(103);
+  ProxySync sync{true, true, {std::nullopt, Story::at(101)}, "", {3.0, 0.0}};
+  take_proxy_sync(story.state, sync);
+  CHECK(story.lag() == -1);
+  CHECK(proxy_health(story.state) == ProxyHealth::kSyncFails);
+  Check check = story.check();
+  CHECK_FALSE(check.ok);
+  CHECK(check.detail == "IPv4 its iptables-restore has failed 3 times since it started");
+
+  sync.last_sync[0] = Story::at(200);  // a success, with the old failures still counted
+  take_proxy_sync(story.state, sync);
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+  sync.restore_failures[0] = 5.0;
+  take_proxy_sync(story.state, sync);
+  CHECK(story.check().detail == "IPv4 its iptables-restore has failed 2 times since its last sync");
+  sync.restore_failures[0] = 0.0;  // another process
+  take_proxy_sync(story.state, sync);
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+
+  sync.last_sync[0].reset();
+  take_proxy_sync(story.state, sync);
+  check = story.check();
+  CHECK(check.ok);  // kube-proxy on an IPv4 node makes chains of IPv6 and tells of no sync there
+  CHECK(check.detail.starts_with("IPv4 no sync is reported since kube-proxy started; IPv6 its sync"));
+}
+
+TEST_CASE("partial states are told only when they last") {
+  Story story;
+  story.told(5);
+  const auto at = [](int seconds) { return TimePoint(1000h) + std::chrono::seconds(seconds); };
+  for (KubeState& kube : story.state.kube) kube.jumps = false;
+  note_lasting(story.state, at(0));
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+  note_lasting(story.state, at(9));
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+  note_lasting(story.state, at(10));
+  CHECK(proxy_health(story.state) == ProxyHealth::kJumpsGone);
+  for (KubeState& kube : story.state.kube) kube.jumps = true;
+  note_lasting(story.state, at(11));
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+
+  story.state.kube[0].status.empty = true;
+  note_lasting(story.state, at(20));
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
+  note_lasting(story.state, at(30));
+  CHECK(story.check().detail == "IPv4 KUBE-SERVICES is empty, the other family's is not");
+  story.state.kube[1].status.empty = true;  // both: flushed, or not written yet
+  note_lasting(story.state, at(31));
+  CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
 }
 
 TEST_CASE("more changes than are kept, and two in one") {
@@ -162,6 +226,7 @@ TEST_CASE("how the neighbour is, told apart and in words") {
     for (KubeState& kube : story.state.kube) {
       kube.status.present = c.present;
       kube.jumps = c.jumps;
+      kube.jumps_gone = c.jumps == std::optional(false);
     }
     story.state.canary = c.canary;
     if (c.sync) take_proxy_sync(story.state, *c.sync);
@@ -176,9 +241,10 @@ TEST_CASE("how the neighbour is, told apart and in words") {
 
 TEST_CASE("a change of its health is logged once") {
   Story story;
+  TimePoint now(1000h);
   const auto lines = [&] {
     std::vector<Action> actions;
-    tell_health(story.state, actions);
+    tell_health(story.state, now, actions);
     std::string text;
     for (const Action& action : actions) text += std::get<LogLine>(action).text + '\n';
     return text;
@@ -188,14 +254,23 @@ TEST_CASE("a change of its health is logged once") {
   CHECK(lines() == "kube-proxy: it answers, and has synced\n");
   CHECK(lines().empty());
   take_proxy_sync(story.state, {false, false, {}, "refused"});
+  CHECK(lines().empty());  // it may be restarting
+  now += kSyncTakes;
   CHECK(lines().find("it is down") != std::string::npos);
   CHECK(lines().empty());
+  story.told(5);
+  CHECK(lines() == "kube-proxy: it answers, and has synced\n");
+  take_proxy_sync(story.state, {false, false, {}, "refused"});
+  CHECK(lines().empty());
+  now += kSyncTakes / 2;
+  story.told(5);
+  CHECK(lines().empty());  // a restart that is over is no news
 }
 
 TEST_CASE("in nftables mode nothing has to lead to chains") {
   Story story;
   story.state.mode.mode = ProxyMode::kNftables;
-  for (KubeState& kube : story.state.kube) kube.jumps = false;
+  for (KubeState& kube : story.state.kube) kube.jumps_gone = true;
   story.told(5);
   CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
 }
