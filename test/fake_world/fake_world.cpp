@@ -84,10 +84,11 @@ bool FakeWorld::logged(const std::string& part) const {
 }
 
 Result<run::BackendPair> FakeWorld::make_backend(BackendChoice choice,
-                                                 const run::BackendOptions& /*options*/) {
+                                                 const run::BackendOptions& options) {
   FakeTables& own = tables.at(choice);
   if (own.refused) return *own.refused;
   ++own.made;
+  own.options = options;
   return run::BackendPair{std::make_unique<Door>(choice, own, elapsed),
                           std::make_unique<Watch>(own)};
 }

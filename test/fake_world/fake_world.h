@@ -22,6 +22,7 @@ struct FakeTables {
   std::optional<Error> refused;       // making a backend ends so
   std::vector<TableChange> changes;   // what its watch reports next
   int made = 0;                       // backends made on them
+  run::BackendOptions options;        // of the last one
   int syncs = 0;                      // tables brought to a goal
   std::function<void()> during_sync;  // called at the begin of each sync
   std::chrono::milliseconds checksum_takes{0};

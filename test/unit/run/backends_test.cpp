@@ -1,0 +1,92 @@
+// When the evidence is looked at, what a backend is made with, and what is left in the others.
+#include "plugin/run/backends.h"
+
+#include <doctest/doctest.h>
+
+#include "test/fake_world/fake_world.h"
+
+namespace nmanager::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+detect::VariantEvidence in_use(detect::Variant variant) {
+  detect::VariantEvidence evidence;
+  evidence.nft = {variant == detect::Variant::kNft, variant == detect::Variant::kNft};
+  evidence.legacy = {variant == detect::Variant::kLegacy, variant == detect::Variant::kLegacy};
+  return evidence;
+}
+
+Settings with(BackendChoice backend) {
+  Settings settings;
+  settings.backend.value = backend;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("another mode of kube-proxy is news at once; nothing else is before its time") {
+  FakeWorld world;
+  world.variants = in_use(detect::Variant::kNft);
+  run::Backends backends(with(BackendChoice::kAuto), world.world().kernel);
+  TimePoint now = world.now().mono;
+  REQUIRE(backends.look(now, ProxyMode::kIptables, {}));
+  CHECK(backends.backend()->name() == "iptables-nft");
+  now += 1ms;
+  world.variants = in_use(detect::Variant::kLegacy);
+  CHECK_FALSE(backends.look(now, ProxyMode::kIptables, {}));
+  const auto known = backends.look(now, ProxyMode::kNftables, {});
+  REQUIRE(known);
+  CHECK(known->name == "nftables");
+}
+
+TEST_CASE("evidence that is not clear is looked at each second, clear evidence each ten") {
+  FakeWorld world;
+  run::Backends backends(with(BackendChoice::kAuto), world.world().kernel);
+  const TimePoint now = world.now().mono;
+  (void)backends.look(now, ProxyMode::kIptables, {});
+  CHECK(backends.next_look() == now + 1s);
+  world.variants = in_use(detect::Variant::kNft);
+  (void)backends.look(now + 1s, ProxyMode::kIptables, {});
+  CHECK(backends.next_look() == now + 11s);
+}
+
+TEST_CASE("a command that only looks never has tables made") {
+  for (const auto creation : {run::TableCreation::kAsNeeded, run::TableCreation::kNever}) {
+    FakeWorld world;
+    run::Backends backends(with(BackendChoice::kLegacy), world.world().kernel, creation);
+    (void)backends.look(world.now().mono, ProxyMode::kIptables, {});
+    CHECK(world.tables.at(BackendChoice::kLegacy).options.create_tables ==
+          (creation == run::TableCreation::kAsNeeded));
+  }
+}
+
+TEST_CASE("what could not be cleared is tried again soon, what is clear after minutes") {
+  FakeWorld world;
+  run::Backends backends(with(BackendChoice::kNft), world.world().kernel);
+  TimePoint now = world.now().mono;
+  (void)backends.look(now, ProxyMode::kIptables, {});
+  bool clean = false;
+  int asked = 0;
+  const auto pass = [&](std::chrono::seconds time) {
+    for (const TimePoint end = now + time; now <= end; now += 1s) {
+      backends.clear_next(now, [&](Backend& other) {
+        if (other.name() != "iptables-legacy") return true;
+        CHECK_FALSE(world.tables.at(BackendChoice::kLegacy).options.create_tables);
+        ++asked;
+        return clean;
+      });
+    }
+  };
+  pass(35s);
+  CHECK(asked == 4);  // each ten seconds
+  clean = true;
+  pass(10s);
+  CHECK(asked == 5);
+  pass(200s);
+  CHECK(asked == 5);
+  pass(120s);
+  CHECK(asked == 6);
+}
+
+}  // namespace nmanager::test
