@@ -46,8 +46,6 @@ wait_for() {  # wait_for SECONDS COMMAND...
 }
 
 nmanager=$PWD/build/release/nmanager
-in_pod() { ip netns exec "$pod" "$@"; }
-outside() { ip netns exec "$outside" "$@"; }
 
 # link NAMESPACE DEVICE NETWORK: the node is .1, the other end .2
 link() {
@@ -60,16 +58,16 @@ link() {
   ip netns exec "$1" ip route add default via "$3.1"
 }
 
-# forged SERVER-SIDE CLIENT-SIDE SERVER-ADDRESS SERVER-PORT ADDRESS PORT: a connection in which one segment of the server
-# is ahead of the window, as after a middlebox has reordered or held back some.
+# forged SERVERS-NAMESPACE CLIENTS-NAMESPACE SERVER-ADDRESS SERVER-PORT ADDRESS PORT: a connection in which one segment of
+# the server is ahead of the window, as after a middlebox has reordered or held back some.
 forged() {
   local pipe=$folder/pipe server code=0
   mkfifo "$pipe"
-  "$1" test/scenarios/forged_segment.py server "$3" "$4" >"$pipe" 2>&1 &
+  ip netns exec "$1" test/scenarios/forged_segment.py server "$3" "$4" >"$pipe" 2>&1 &
   server=$!
   read -r <"$pipe"
   rm "$pipe"
-  "$2" test/scenarios/forged_segment.py client "$5" "$6" || code=$?
+  ip netns exec "$2" test/scenarios/forged_segment.py client "$5" "$6" || code=$?
   kill "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
   case $code in
@@ -87,22 +85,23 @@ in_ns sysctl -qw net.ipv4.ip_forward=1
 ipt -t nat -A POSTROUTING -s 10.244.0.0/16 -o out0 -j MASQUERADE
 in_ns nft "add table ip services; add chain ip services pre { type nat hook prerouting priority -100; }; add rule ip services pre tcp dport 30080 dnat to 10.244.0.2:8080"
 
-# start_keeper FLAGS...: an nmanager for the connections, without an API server
+# start_keeper: an nmanager for the connections, without an API server
 start_keeper() {
-  RULE_DROP_INVALID_FORWARD_ENABLE=true in_ns "$nmanager" run --backend "iptables-$variant" --listen 127.0.0.1:10262 \
+  RULE_DROP_INVALID_FORWARD_ENABLE=true ip netns exec "$ns" "$nmanager" run --backend "iptables-$variant" --listen 127.0.0.1:10262 \
     --pod-cidr-ipv4 10.244.0.0/16 --kubeconfig "$folder/none" --proxy-mode nftables 2>"$folder/log" &
   keeper=$!
   wait_for 10 ipt -C INPUT -j NMANAGER_INPUT
 }
 
 say "Problem 1, without nmanager: a pod, a server outside, one segment of the server ahead of the window"
-in_ns "$nmanager" diagnose --for 5s --proxy-mode nftables --pod-cidr-ipv4 10.244.0.0/16 >"$folder/diagnosis" 2>&1 &
+ip netns exec "$ns" "$nmanager" diagnose --for 60s --proxy-mode nftables --pod-cidr-ipv4 10.244.0.0/16 >"$folder/diagnosis" 2>&1 &
 diagnosis=$!
-wait_for 10 sh -c "ip netns exec $ns grep -q . /proc/net/packet && test \$(ip netns exec $ns cat /proc/net/packet | wc -l) -gt 1"
-forged outside in_pod 203.0.113.2 7001 203.0.113.2 7001
+watches() { (($(in_ns cat /proc/net/packet | wc -l) > 1)); }
+wait_for 10 watches
+forged "$outside" "$pod" 203.0.113.2 7001 203.0.113.2 7001
 
 say "Problem 3, without nmanager: a client outside, a NodePort, the same with a segment of the pod (kube-proxy in nftables mode)"
-forged in_pod outside 10.244.0.2 8080 203.0.113.1 30080
+forged "$pod" "$outside" 10.244.0.2 8080 203.0.113.1 30080
 
 say "nmanager diagnose watched meanwhile, with nothing installed"
 kill -INT "$diagnosis" 2>/dev/null || true
@@ -111,8 +110,8 @@ cat "$folder/diagnosis"
 
 say "The same with nmanager"
 start_keeper
-forged outside in_pod 203.0.113.2 7002 203.0.113.2 7002
-forged in_pod outside 10.244.0.2 8080 203.0.113.1 30080
+forged "$outside" "$pod" 203.0.113.2 7002 203.0.113.2 7002
+forged "$pod" "$outside" 10.244.0.2 8080 203.0.113.1 30080
 if ! "$nmanager" help | grep -q -- --rule-drop-invalid-forward-enable; then
   echo "(this version has no rule for problem 3)"
 fi

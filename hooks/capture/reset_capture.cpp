@@ -73,10 +73,10 @@ std::optional<Reset> parse_reset(Family family, std::span<const std::uint8_t> pa
   if ((packet[header + kFlagsAt] & kRstFlag) == 0) return std::nullopt;
   const std::size_t address = v4 ? 4 : 16;
   const std::size_t source = v4 ? 12 : 8;
-  return Reset{{Address(family, packet.subspan(source, address)), port_at(packet, header),
-                Address(family, packet.subspan(source + address, address)),
-                port_at(packet, header + 2)},
-               outgoing};
+  return Reset{
+      {Address(family, packet.subspan(source, address)), port_at(packet, header),
+       Address(family, packet.subspan(source + address, address)), port_at(packet, header + 2)},
+      outgoing};
 }
 
 Result<ResetCapture> ResetCapture::open() {
@@ -112,8 +112,7 @@ std::vector<Reset> ResetCapture::take() {
                                     reinterpret_cast<sockaddr*>(&from), &length);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) break;
-    const Family family =
-        ntohs(from.sll_protocol) == ETH_P_IP ? Family::kIpv4 : Family::kIpv6;
+    const Family family = ntohs(from.sll_protocol) == ETH_P_IP ? Family::kIpv4 : Family::kIpv6;
     const auto reset = parse_reset(family, std::span(packet).first(static_cast<std::size_t>(size)),
                                    from.sll_pkttype == PACKET_OUTGOING);
     if (reset) resets.push_back(*reset);

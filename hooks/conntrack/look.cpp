@@ -41,8 +41,7 @@ void put_tuple(netlink::Message& message, const Tuple& tuple) {
 
 std::uint16_t port_of(const netlink::Attributes& protocol, int attribute) {
   const auto bytes = protocol.bytes(attribute);
-  return bytes.size() < 2 ? std::uint16_t{0}
-                          : static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]);
+  return bytes.size() < 2 ? std::uint16_t{0} : static_cast<std::uint16_t>(bytes[0] << 8 | bytes[1]);
 }
 
 /// Nothing: not a tuple of that family with addresses.

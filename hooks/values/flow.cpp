@@ -4,8 +4,7 @@ namespace nmanager {
 
 std::string socket_text(const Address& address, std::uint16_t port) {
   const std::string text = to_string(address);
-  return (address.family() == Family::kIpv6 ? "[" + text + "]" : text) + ":" +
-         std::to_string(port);
+  return (address.family() == Family::kIpv6 ? "[" + text + "]" : text) + ":" + std::to_string(port);
 }
 
 std::string to_string(const Tuple& tuple) {

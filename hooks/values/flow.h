@@ -36,8 +36,7 @@ struct Flow {
 
   /// The source is translated: answers go to another address than the one that began.
   [[nodiscard]] bool source_translated() const {
-    return reply.destination != original.source ||
-           reply.destination_port != original.source_port;
+    return reply.destination != original.source || reply.destination_port != original.source_port;
   }
   /// The destination is translated: answers come from another address than the one asked.
   [[nodiscard]] bool destination_translated() const {

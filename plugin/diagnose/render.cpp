@@ -72,12 +72,10 @@ std::string render_json(const Diagnosis& diagnosis, const Evidence& evidence) {
   json["problems"] = std::move(problems);
   json["kube_proxy"] = {{"mode", mode_text(evidence)}, {"version", evidence.proxy_version}};
   const ConntrackSeen& seen = evidence.conntrack;
-  json["conntrack"] = {{"be_liberal", value_or_null(seen.be_liberal)},
-                       {"tcp_loose", value_or_null(seen.tcp_loose)},
-                       {"entries", value_or_null(seen.entries)},
-                       {"limit", value_or_null(seen.limit)},
-                       {"invalid", value_or_null(seen.invalid)},
-                       {"dropped", value_or_null(seen.dropped)}};
+  json["conntrack"] = {
+      {"be_liberal", value_or_null(seen.be_liberal)}, {"tcp_loose", value_or_null(seen.tcp_loose)},
+      {"entries", value_or_null(seen.entries)},       {"limit", value_or_null(seen.limit)},
+      {"invalid", value_or_null(seen.invalid)},       {"dropped", value_or_null(seen.dropped)}};
   json["notes"] = diagnosis.notes;
   json["not_seen"] = diagnosis.not_seen;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';

@@ -19,9 +19,14 @@ Problem& end(Problem& problem, Verdict verdict, std::string why, std::string adv
   return problem;
 }
 
+/// "1 connection was", "2 connections were".
+std::string counted(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? " was" : "s were");
+}
+
 std::string who(const Evidence& evidence, const Address& address) {
-  const bool pod = std::ranges::any_of(
-      evidence.pod_cidrs, [&](const Prefix& cidr) { return cidr.contains(address); });
+  const bool pod = std::ranges::any_of(evidence.pod_cidrs,
+                                       [&](const Prefix& cidr) { return cidr.contains(address); });
   return pod ? "pod " : "";
 }
 
@@ -56,10 +61,9 @@ bool watched(const Evidence& evidence, Problem& problem) {
       evidence.no_capture.empty() ? evidence.no_conntrack : evidence.no_capture;
   if (why.empty()) return true;
   end(problem, Verdict::kUnknown,
-      evidence.no_capture.empty()
-          ? std::to_string(evidence.resets_seen) +
-                " RSTs were seen, but could not be held against conntrack: " + why
-          : "RSTs could not be watched: " + why);
+      evidence.no_capture.empty() ? counted(evidence.resets_seen, "RST") +
+                                        " seen, but could not be held against conntrack: " + why
+                                  : "RSTs could not be watched: " + why);
   return false;
 }
 
@@ -71,7 +75,7 @@ Problem resets_by_node(const Evidence& evidence) {
   });
   if (!evidence.by_node.empty()) {
     return end(problem, Verdict::kYes,
-               std::to_string(evidence.by_node.size()) + " connections were reset by this node in " +
+               counted(evidence.by_node.size(), "connection") + " reset by this node in " +
                    seconds(evidence),
                "run nmanager on this node: RULE_DROP_INVALID_INPUT_ENABLE=true, the default");
   }
@@ -91,10 +95,9 @@ Problem resets_by_node(const Evidence& evidence) {
 Problem unreachable(const Evidence& evidence) {
   Problem problem{2, "external IPs cannot be reached from inside"};
   if (!evidence.mode) {
-    return end(problem, Verdict::kUnknown, "kube-proxy's mode is not known" +
-                                               (evidence.mode_note.empty()
-                                                    ? std::string()
-                                                    : ": " + evidence.mode_note));
+    return end(problem, Verdict::kUnknown,
+               "kube-proxy's mode is not known" +
+                   (evidence.mode_note.empty() ? std::string() : ": " + evidence.mode_note));
   }
   if (*evidence.mode != ProxyMode::kIpvs) {
     return end(problem, Verdict::kNo,
@@ -110,9 +113,8 @@ Problem unreachable(const Evidence& evidence) {
   }
   const std::string cure = "run nmanager on this node: RULE_EXTERNAL_CLUSTER_ENABLE=auto";
   if (!evidence.probed) {
-    add_lines(problem, evidence.at_risk, [](const AtRisk& one) {
-      return one.service + ", " + to_string(one.external);
-    });
+    add_lines(problem, evidence.at_risk,
+              [](const AtRisk& one) { return one.service + ", " + to_string(one.external); });
     if (evidence.external_cluster.value_or(false)) {
       return end(problem, Verdict::kNo, "nmanager's rules for these Services are in place");
     }
@@ -154,18 +156,15 @@ Problem unreachable(const Evidence& evidence) {
 Problem resets_by_client(const Evidence& evidence) {
   Problem problem{3, "connections of clients to Services are reset"};
   add_lines(problem, evidence.by_client, [&](const ResetHit& hit) {
-    return "client " +
-           socket_text(hit.flow.original.source, hit.flow.original.source_port) + " of " +
-           socket_text(hit.flow.original.destination, hit.flow.original.destination_port) +
+    return "client " + socket_text(hit.flow.original.source, hit.flow.original.source_port) +
+           " of " + socket_text(hit.flow.original.destination, hit.flow.original.destination_port) +
            " reset " + who(evidence, hit.flow.reply.source) +
-           socket_text(hit.flow.reply.source, hit.flow.reply.source_port) + " at " +
-           utc(hit.when);
+           socket_text(hit.flow.reply.source, hit.flow.reply.source_port) + " at " + utc(hit.when);
   });
   if (!evidence.by_client.empty()) {
     return end(problem, Verdict::kYes,
-               std::to_string(evidence.by_client.size()) +
-                   " connections were reset by clients that saw a pod's own address, in " +
-                   seconds(evidence),
+               counted(evidence.by_client.size(), "connection") +
+                   " reset by clients that saw a pod's own address, in " + seconds(evidence),
                "run nmanager on this node: RULE_DROP_INVALID_FORWARD_ENABLE=auto, with the pod "
                "CIDRs known");
   }
@@ -254,9 +253,8 @@ Diagnosis diagnose(const Evidence& evidence) {
     diagnosis.not_seen.emplace_back("which rules of nmanager are in place");
   }
   const auto any = [&](Verdict verdict) {
-    return std::ranges::any_of(diagnosis.problems, [&](const Problem& problem) {
-      return problem.verdict == verdict;
-    });
+    return std::ranges::any_of(diagnosis.problems,
+                               [&](const Problem& problem) { return problem.verdict == verdict; });
   };
   diagnosis.exit_code = any(Verdict::kYes) ? 1 : any(Verdict::kUnknown) ? 2 : 0;
   return diagnosis;

@@ -20,12 +20,12 @@ struct ServiceQuestion {
 [[nodiscard]] bool is_service_key(std::string_view text);
 
 struct RulesShown {
-  std::string external;    // address
-  std::string cluster;     // address it is translated to
-  std::string ports;       // "tcp 80,443 udp 53", "any"
-  std::string allowed;     // sources, "everybody"
-  std::string for_whom;    // "pods in 10.244.0.0/16 and this node"
-  std::string held_up;     // why the rules are not in place; empty: they are
+  std::string external;  // address
+  std::string cluster;   // address it is translated to
+  std::string ports;     // "tcp 80,443 udp 53", "any"
+  std::string allowed;   // sources, "everybody"
+  std::string for_whom;  // "pods in 10.244.0.0/16 and this node"
+  std::string held_up;   // why the rules are not in place; empty: they are
 };
 
 struct SkippedShown {

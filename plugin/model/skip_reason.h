@@ -26,15 +26,21 @@ enum class SkipReason : std::uint8_t {
   kConflict,      // another Service has this address, protocol and port already
   kApiServer,     // the API server's own address and port: a rule would cut the node off from it
 };
-inline constexpr std::array kSkipReasons{
-    SkipReason::kExternalName,         SkipReason::kHeadless,
-    SkipReason::kNoExternalAddress,    SkipReason::kPending,
-    SkipReason::kHostnameOnly,         SkipReason::kIpModeProxy,
-    SkipReason::kExternalPolicyCluster, SkipReason::kInternalPolicyLocal,
-    SkipReason::kNoClusterIpOfFamily,  SkipReason::kUnusableAddress,
-    SkipReason::kNoPorts,              SkipReason::kSourceRanges,
-    SkipReason::kMalformed,            SkipReason::kConflict,
-    SkipReason::kApiServer};
+inline constexpr std::array kSkipReasons{SkipReason::kExternalName,
+                                         SkipReason::kHeadless,
+                                         SkipReason::kNoExternalAddress,
+                                         SkipReason::kPending,
+                                         SkipReason::kHostnameOnly,
+                                         SkipReason::kIpModeProxy,
+                                         SkipReason::kExternalPolicyCluster,
+                                         SkipReason::kInternalPolicyLocal,
+                                         SkipReason::kNoClusterIpOfFamily,
+                                         SkipReason::kUnusableAddress,
+                                         SkipReason::kNoPorts,
+                                         SkipReason::kSourceRanges,
+                                         SkipReason::kMalformed,
+                                         SkipReason::kConflict,
+                                         SkipReason::kApiServer};
 [[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...
 [[nodiscard]] std::optional<SkipReason> skip_reason(std::string_view name);
 /// The reason in words, for `nmanager status`.

@@ -123,11 +123,11 @@ struct Snapshot {
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
   std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
-  std::uint64_t lost_log_lines = 0;   // dropped since the start, since nobody read standard error
-  std::vector<Cure> cures;            // one for each problem, in order
-  std::vector<Check> checks;          // readiness, in order
-  bool ready_when_alive = false;      // --ready-when alive: /readyz passes while the loop turns
-  std::vector<Warning> warnings;      // most urgent first
+  std::uint64_t lost_log_lines = 0;  // dropped since the start, since nobody read standard error
+  std::vector<Cure> cures;           // one for each problem, in order
+  std::vector<Check> checks;         // readiness, in order
+  bool ready_when_alive = false;     // --ready-when alive: /readyz passes while the loop turns
+  std::vector<Warning> warnings;     // most urgent first
   std::vector<SettingShown> settings;
 
   /// All checks that decide pass, whatever `ready_when_alive` says.

@@ -55,9 +55,11 @@ std::string held_up(const State& state, Family family) {
 
 RulesShown shown(const State& state, const ExternalAddress& entry) {
   const Family family = entry.external.family();
-  return {to_string(entry.external), to_string(entry.cluster),
+  return {to_string(entry.external),
+          to_string(entry.cluster),
           ports_text(entry.ports, state.settings.external_match.value),
-          allowed_text(entry.allowed_sources), for_whom(state.settings, family),
+          allowed_text(entry.allowed_sources),
+          for_whom(state.settings, family),
           held_up(state, family)};
 }
 

@@ -96,7 +96,7 @@ struct State {
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
   services::Qualified qualified;  // counts of the last time rules were made; no addresses
-  std::set<Warning> warned;  // warnings that stand and are logged
+  std::set<Warning> warned;       // warnings that stand and are logged
   TimePoint next_full_look{};     // the safety net behind the change watch
 };
 

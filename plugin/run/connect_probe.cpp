@@ -33,8 +33,8 @@ std::string in_words(int code) {
 Attempt begin(const ConnectTarget& target) {
   const bool v4 = target.address.family() == Family::kIpv4;
   Attempt attempt;
-  attempt.socket = sys::Fd(
-      ::socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  attempt.socket =
+      sys::Fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!attempt.socket.valid()) {
     attempt.outcome = in_words(errno);
     return attempt;

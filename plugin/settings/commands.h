@@ -26,8 +26,8 @@ struct CommandFlag {
 struct CommandDefinition {
   std::string_view name;
   Command command = Command::kRun;
-  std::string_view operand;  // "NS/NAME"; in brackets: may be left out; empty: it takes none
-  std::string_view summary;  // one sentence
+  std::string_view operand;      // "NS/NAME"; in brackets: may be left out; empty: it takes none
+  std::string_view summary;      // one sentence
   std::string_view description;  // more of them; may be empty
   std::vector<CommandFlag> flags;
   std::vector<std::pair<int, std::string_view>> exit_codes;

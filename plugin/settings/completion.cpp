@@ -40,10 +40,11 @@ std::string without(std::string text, std::string_view characters) {
 }
 
 std::vector<Word> setting_words() {
-  std::vector<Word> words{{"--help", "Print the help.", ""}, {"--version", "Print the version.", ""}};
+  std::vector<Word> words{{"--help", "Print the help.", ""},
+                          {"--version", "Print the version.", ""}};
   for (const SettingDefinition& definition : setting_definitions()) {
-    words.push_back({"--" + std::string(definition.flag), std::string(definition.help),
-                     definition.values});
+    words.push_back(
+        {"--" + std::string(definition.flag), std::string(definition.help), definition.values});
   }
   return words;
 }
@@ -51,8 +52,8 @@ std::vector<Word> setting_words() {
 std::vector<Word> words_of(const CommandDefinition& command) {
   std::vector<Word> words;
   for (const CommandFlag& flag : command.flags) {
-    words.push_back({"--" + std::string(flag.flag), std::string(flag.help),
-                     std::string(flag.values)});
+    words.push_back(
+        {"--" + std::string(flag.flag), std::string(flag.help), std::string(flag.values)});
   }
   return words;
 }
@@ -65,8 +66,7 @@ std::string names_of_commands() {
 
 /// What may stand behind the command.
 std::string operands_of(const CommandDefinition& command) {
-  return command.command == Command::kHelp ? names_of_commands()
-                                           : joined(choices(command.operand));
+  return command.command == Command::kHelp ? names_of_commands() : joined(choices(command.operand));
 }
 
 std::string flags_of(const std::vector<Word>& words) {
@@ -79,9 +79,9 @@ std::string bash_values(const std::vector<Word>& words) {
   std::string text;
   for (const Word& word : words) {
     const std::string values = joined(choices(word.values));
-    const std::string action =
-        word.values == "FILE" ? "COMPREPLY=($(compgen -f -- \"$cur\"))"
-                              : "COMPREPLY=($(compgen -W '" + values + "' -- \"$cur\"))";
+    const std::string action = word.values == "FILE"
+                                   ? "COMPREPLY=($(compgen -f -- \"$cur\"))"
+                                   : "COMPREPLY=($(compgen -W '" + values + "' -- \"$cur\"))";
     if (!word.values.empty()) text += "    " + word.flag + ") " + action + "; return ;;\n";
   }
   return text;
@@ -102,11 +102,13 @@ std::string bash() {
   }
   return "# bash completion for nmanager\n_nmanager() {\n  local cur=${COMP_WORDS[COMP_CWORD]} "
          "prev=${COMP_WORDS[COMP_CWORD-1]} words='" +
-         names_of_commands() + "' word\n  case $prev in\n    -o) COMPREPLY=($(compgen -W 'text "
+         names_of_commands() +
+         "' word\n  case $prev in\n    -o) COMPREPLY=($(compgen -W 'text "
          "json' -- \"$cur\")); return ;;\n" +
          bash_values(all) +
          "  esac\n  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n    case $word in\n" +
-         cases + "    *) continue ;;\n    esac\n    break\n  done\n  COMPREPLY=($(compgen -W "
+         cases +
+         "    *) continue ;;\n    esac\n    break\n  done\n  COMPREPLY=($(compgen -W "
          "\"$words " +
          flags_of(setting_words()) + "\" -- \"$cur\"))\n}\ncomplete -F _nmanager nmanager\n";
 }

@@ -116,9 +116,8 @@ SettingDefinition define_pod_cidr(Names names, Setting<std::optional<Prefix>> Se
     const auto& prefix = (settings.*member).value;
     if (done && has_host_bits(text, *prefix)) {
       settings.notes.push_back(
-          {WarningCode::kSettingAdjusted, "pod CIDR " + in_quotes(text) +
-                                              " has host bits set: taken as " +
-                                              to_string(*prefix)});
+          {WarningCode::kSettingAdjusted,
+           "pod CIDR " + in_quotes(text) + " has host bits set: taken as " + to_string(*prefix)});
     }
     return done;
   };
@@ -164,7 +163,8 @@ std::vector<SettingDefinition> rule_settings() {
 std::vector<SettingDefinition> node_settings() {
   return {
       define_words({"backend", "NMANAGER_BACKEND", "",
-                    "Which kind of tables holds the rules; auto follows kube-proxy and kubelet on this node."},
+                    "Which kind of tables holds the rules; auto follows kube-proxy and kubelet on "
+                    "this node."},
                    &Settings::backend, kBackendWords),
       define_words({"ip-family", "NMANAGER_IP_FAMILY", "", "Families to keep rules for."},
                    &Settings::ip_family, kFamilyWords),

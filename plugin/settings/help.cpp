@@ -47,8 +47,8 @@ std::string help_text(const Paint& paint) {
       "Usage: nmanager [COMMAND] [--FLAG VALUE ...]\n\n" +
       paint.strong("Commands:") + "\n";
   for (const CommandDefinition& command : command_definitions()) {
-    text += "  " + paint.strong(std::string(command.name)) +
-            padded("", 12 - command.name.size()) + std::string(command.summary) + "\n";
+    text += "  " + paint.strong(std::string(command.name)) + padded("", 12 - command.name.size()) +
+            std::string(command.summary) + "\n";
   }
   text +=
       "\n`nmanager help COMMAND` describes a command: its own flags and its exit codes.\n\n" +

@@ -19,7 +19,7 @@ namespace {
 
 /// What the command line holds, before any of it is understood.
 struct CommandLine {
-  std::vector<std::vector<std::string>> values;  // by definition
+  std::vector<std::vector<std::string>> values;                  // by definition
   std::map<std::string_view, std::vector<std::string>> options;  // the command's own, by flag
   std::vector<std::string> extras;
   std::string lacks_value;  // the last flag, when nothing follows it
@@ -188,8 +188,7 @@ void check_operand(const Settings& settings, Problems& problems) {
   }
   if (settings.command == Command::kCompletion && !options.operand.empty() &&
       !completion(options.operand)) {
-    problems.add("there are completions for bash, zsh and fish, not " +
-                 in_quotes(options.operand));
+    problems.add("there are completions for bash, zsh and fish, not " + in_quotes(options.operand));
   }
   if (settings.command != Command::kExplain) return;
   if (options.skipped) {

@@ -34,8 +34,8 @@ std::string italic(std::string_view text) {
 }
 
 std::string command_part(const CommandDefinition& command) {
-  std::string text = ".SS " + escaped(command.name) + "\n" + bold("nmanager") + " " +
-                     bold(command.name);
+  std::string text =
+      ".SS " + escaped(command.name) + "\n" + bold("nmanager") + " " + bold(command.name);
   if (!command.operand.empty()) text += " " + italic(command.operand);
   text += "\n.PP\n" + escaped(command.summary) + "\n";
   if (!command.description.empty()) text += escaped(command.description) + "\n";
@@ -70,9 +70,9 @@ std::string manual_page(std::string_view version) {
   const Settings defaults;
   for (const SettingDefinition& definition : setting_definitions()) {
     const std::string value = definition.show(defaults);
-    text += ".TP\n" + bold("--" + std::string(definition.flag)) + " " +
-            italic(definition.values) + "\n" + escaped(definition.help) + "\nEnvironment: " +
-            bold(definition.env) + ". Default: " + escaped(value.empty() ? "none" : value) +
+    text += ".TP\n" + bold("--" + std::string(definition.flag)) + " " + italic(definition.values) +
+            "\n" + escaped(definition.help) + "\nEnvironment: " + bold(definition.env) +
+            ". Default: " + escaped(value.empty() ? "none" : value) +
             (definition.from_kube_proxy ? ", unless kube\\-proxy's files give it" : "") + ".\n";
   }
   return text + ".SH ENVIRONMENT\n.TP\n" + bold("NO_COLOR") +

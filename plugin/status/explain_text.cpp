@@ -17,8 +17,8 @@ std::string skip_text(const SkippedShown& skip) {
 }
 
 std::string rules_text(const RulesShown& rules, const Paint& paint) {
-  std::string text = "  " + rules.external + ", " + rules.ports + " -> " + rules.cluster + ", for " +
-                     rules.for_whom;
+  std::string text = "  " + rules.external + ", " + rules.ports + " -> " + rules.cluster +
+                     ", for " + rules.for_whom;
   if (!rules.allowed.empty()) text += ", only from " + rules.allowed;
   if (!rules.held_up.empty()) {
     text += "; " + paint.bad("NOT IN PLACE") + ": " + one_line(rules.held_up);
@@ -48,15 +48,15 @@ std::string one_service(const Explanation& answer, const Paint& paint) {
 std::string by_reason(const Explanation& answer, const Paint& paint) {
   std::map<SkipReason, std::string> lines;
   for (const SkippedShown& skip : answer.skipped) {
-    lines[skip.reason] += "  " + one_line(skip.service) +
-                          (skip.address.empty() ? "" : " " + one_line(skip.address)) +
-                          (skip.other.empty() ? "" : ", which " + one_line(skip.other) + " has") +
-                          '\n';
+    lines[skip.reason] +=
+        "  " + one_line(skip.service) + (skip.address.empty() ? "" : " " + one_line(skip.address)) +
+        (skip.other.empty() ? "" : ", which " + one_line(skip.other) + " has") + '\n';
   }
   if (lines.empty()) return "no Service is skipped for that reason\n";
   std::string text;
   for (const auto& [reason, services] : lines) {
-    text += paint.strong(to_string(reason)) + ": " + std::string(in_words(reason)) + '\n' + services;
+    text +=
+        paint.strong(to_string(reason)) + ": " + std::string(in_words(reason)) + '\n' + services;
   }
   return text;
 }

@@ -294,7 +294,9 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
   gauge("nmanager_build_info", "1 with the version and the backend in use.")
       .add(1, {{"version", snapshot.version}, {"backend", snapshot.backend}})
       .into(all);
-  gauge("nmanager_ready", "1 while every check of /readyz passes, whatever --ready-when says.").add(snapshot.ready() ? 1 : 0).into(all);
+  gauge("nmanager_ready", "1 while every check of /readyz passes, whatever --ready-when says.")
+      .add(snapshot.ready() ? 1 : 0)
+      .into(all);
   add_table_counters(snapshot, all);
   add_table_gauges(snapshot, all);
   add_kube(snapshot, all);

@@ -26,8 +26,8 @@ std::string render_readyz(const Snapshot& snapshot, bool verbose) {
     text += '\n';
   }
   for (const Warning& warning : snapshot.warnings) {
-    text += "[i]warning " + std::string(to_string(warning.code)) + ": " + one_line(warning.text) +
-            '\n';
+    text +=
+        "[i]warning " + std::string(to_string(warning.code)) + ": " + one_line(warning.text) + '\n';
   }
   if (passes && !snapshot.ready()) {
     return text + "readyz check passed: --ready-when alive, the checks above do not decide\n";

@@ -112,8 +112,7 @@ std::optional<Result<ExplainRequest>> explain_request(std::string_view target) {
 
 Answer answer_of(const ExplainRequest& request, const Explanation& explanation) {
   if (request.json) return {200, "application/json", render_explanation_json(explanation)};
-  return {200, "text/plain; charset=utf-8",
-          render_explanation(explanation, Paint(request.colour))};
+  return {200, "text/plain; charset=utf-8", render_explanation(explanation, Paint(request.colour))};
 }
 
 Answer respond(std::string_view method, std::string_view target, const StatusBoard& board,
@@ -122,7 +121,8 @@ Answer respond(std::string_view method, std::string_view target, const StatusBoa
   const auto [path, query] = split(target);
   if (path == "/livez") return livez(board, now);
   if (path != "/readyz" && path != "/status" && path != "/metrics") {
-    return {404, "text/plain", "not found; there are /livez, /readyz, /status, /explain and /metrics\n"};
+    return {404, "text/plain",
+            "not found; there are /livez, /readyz, /status, /explain and /metrics\n"};
   }
   const SnapshotPtr snapshot = board.current();
   if (!snapshot) return {503, "text/plain", "not ready\nstarting\n"};

@@ -86,10 +86,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
          [weak = weak_from_this(), request = *request, number, keep_alive](Explanation found) {
            const auto self = weak.lock();
            if (!self) return;
-           asio::post(self->stream_.get_executor(), [self, request, number, keep_alive,
-                                                     found = std::move(found)] {
-             self->answered(number, answer_of(request, found), keep_alive);
-           });
+           asio::post(self->stream_.get_executor(),
+                      [self, request, number, keep_alive, found = std::move(found)] {
+                        self->answered(number, answer_of(request, found), keep_alive);
+                      });
          }});
     if (!taken) return answer({503, "text/plain", "too many questions at once\n"}, keep_alive);
     patience_.expires_after(kPatience);
@@ -178,7 +178,8 @@ class Server final : public StatusServer {
       if (const auto oldest = connections_.front().lock()) oldest->close();
       connections_.pop_front();
     }
-    const auto connection = std::make_shared<Connection>(std::move(socket), board_, questions_, connections_);
+    const auto connection =
+        std::make_shared<Connection>(std::move(socket), board_, questions_, connections_);
     connections_.push_back(connection);
     connection->read();
   }

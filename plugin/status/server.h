@@ -1,5 +1,5 @@
-// The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. One thread of its own, loopback
-// only.
+// The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. One thread of its own,
+// loopback only.
 #pragma once
 
 #include <cstdint>

@@ -49,13 +49,11 @@ Json kube_proxy_json(const Snapshot& snapshot) {
                         {"last_resync", time_or_null(kube.last_resync)},
                         {"verified_after", time_or_null(kube.verified_after)}});
   }
-  return {{"mode", snapshot.proxy_mode},
-          {"mode_from", snapshot.proxy_mode_origin},
-          {"version", snapshot.proxy_version},
-          {"state", to_string(snapshot.proxy_health)},
-          {"detail", snapshot.proxy_health_text},
-          {"last_sync", time_or_null(snapshot.proxy_last_sync)},
-          {"families", std::move(families)}};
+  return {
+      {"mode", snapshot.proxy_mode},          {"mode_from", snapshot.proxy_mode_origin},
+      {"version", snapshot.proxy_version},    {"state", to_string(snapshot.proxy_health)},
+      {"detail", snapshot.proxy_health_text}, {"last_sync", time_or_null(snapshot.proxy_last_sync)},
+      {"families", std::move(families)}};
 }
 
 Json services_json(const Snapshot& snapshot) {

@@ -1,8 +1,10 @@
+// `nmanager status` for people.
+#include "plugin/status/render.h"
+
 #include <chrono>
 #include <cstdio>
 
 #include "hooks/values/text.h"
-#include "plugin/status/render.h"
 
 namespace nmanager::status {
 
@@ -131,8 +133,8 @@ std::string wrong_part(const Snapshot& snapshot, const Paint& paint) {
   if (snapshot.ready()) {
     text = paint.good("ready") + "\n";
   } else if (const Check* missing = snapshot.waits_for_kube_proxy()) {
-    text = paint.bad("not ready") + ", only because kube-proxy has not synced: " +
-           one_line(missing->detail) + '\n';
+    text = paint.bad("not ready") +
+           ", only because kube-proxy has not synced: " + one_line(missing->detail) + '\n';
   } else {
     text = paint.bad("not ready") + "\n";
     for (const Check& check : snapshot.checks) {

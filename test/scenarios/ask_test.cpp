@@ -82,9 +82,8 @@ TEST_CASE("without a pod CIDR half of problem 2 is off, and that comes first") {
   if (!node.usable()) return;
   put_services(node);
   const Sidecar sidecar(node, {"--pod-cidr-ipv4", "", "--pod-cidr-ipv6", ""});
-  CHECK(eventually([&] {
-    return sidecar.metric("nmanager_warnings", "code=\"pod_cidr_missing\"") == 1.0;
-  }));
+  CHECK(eventually(
+      [&] { return sidecar.metric("nmanager_warnings", "code=\"pod_cidr_missing\"") == 1.0; }));
   CHECK(contains(sidecar.get("/status"), "this node's own traffic only: no pod CIDR is known"));
   CHECK(contains(sidecar.get("/status"), "warning pod_cidr_missing: HALF OF PROBLEM 2"));
 }
@@ -111,12 +110,12 @@ TEST_CASE("explain: asked of the running process, or found out without one") {
   CHECK_MESSAGE(web.output == kRules + "\n", web.output);
   const auto zoo = explain("default/zoo");
   CHECK(zoo.exit_code == 1);
-  CHECK_MESSAGE(contains(zoo.output, "  192.0.2.10: another Service has the address, protocol and "
-                                     "port already (default/web)\n"),
+  CHECK_MESSAGE(contains(zoo.output,
+                         "  192.0.2.10: another Service has the address, protocol and "
+                         "port already (default/web)\n"),
                 zoo.output);
   CHECK(contains(zoo.output, "  2001:db8::1: no ClusterIP of the address' family\n"));
-  CHECK(explain("default/none").output ==
-        "default/none has no rules: there is no such Service\n");
+  CHECK(explain("default/none").output == "default/none has no rules: there is no such Service\n");
   CHECK(contains(explain("--skipped").output, "no_cluster_ip_of_family: "));
   CHECK(explain("--skipped conflict").output ==
         "conflict: another Service has the address, protocol and port already\n"
@@ -139,18 +138,18 @@ TEST_CASE("bare nmanager on a terminal prints the help; in a container without o
   CHECK(contains(terminal("NO_COLOR=1 TERM=xterm", program), "\nCommands:"));
   CHECK(contains(run(program + " help status").output, "  3  no process answers\n"));
   CHECK(run(program + " help status").output == run(program + " status --help").output);
-  const auto running = run("NMANAGER_LISTEN=127.0.0.1:10399 timeout 0.5 " + program +
-                           " </dev/null 2>&1 | cat");
+  const auto running =
+      run("NMANAGER_LISTEN=127.0.0.1:10399 timeout 0.5 " + program + " </dev/null 2>&1 | cat");
   CHECK_MESSAGE(contains(running.output, " starts: "), running.output);
 }
 
 TEST_CASE("the manual and the completions that the build made are right for their programs") {
-  const std::string build = std::string(NMANAGER_BINARY).substr(
-      0, std::string(NMANAGER_BINARY).rfind('/') + 1);
+  const std::string build =
+      std::string(NMANAGER_BINARY).substr(0, std::string(NMANAGER_BINARY).rfind('/') + 1);
   CHECK(run("man --warnings -l " + build + "nmanager.8 >/dev/null").output == "");
-  const std::string complete =
-      "source " + build + "completions/nmanager.bash; c() { COMP_WORDS=(nmanager \"$@\"); "
-      "COMP_CWORD=$#; _nmanager; echo \"${COMPREPLY[*]}\"; }; ";
+  const std::string complete = "source " + build +
+                               "completions/nmanager.bash; c() { COMP_WORDS=(nmanager \"$@\"); "
+                               "COMP_CWORD=$#; _nmanager; echo \"${COMPREPLY[*]}\"; }; ";
   const auto bash = [&](const std::string& words) {
     return run("bash -c '" + complete + "c " + words + "'").output;
   };

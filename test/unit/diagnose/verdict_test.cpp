@@ -32,7 +32,9 @@ ResetHit hit() {
 }
 
 ProbeOutcome outcome(bool reached, bool cluster) {
-  return {{"default/web", kExternal, kCluster, 80}, reached, reached ? "connected" : "timed out",
+  return {{"default/web", kExternal, kCluster, 80},
+          reached,
+          reached ? "connected" : "timed out",
           cluster};
 }
 
@@ -138,8 +140,8 @@ TEST_CASE("verdicts") {
     CHECK(found.exit_code == one.exit_code);
     for (const Problem& problem : found.problems) {
       CHECK_FALSE(problem.why.empty());
-      CHECK((problem.verdict == kYes) == (!problem.evidence.empty() && !problem.advice.empty() &&
-                                          problem.verdict == kYes));
+      CHECK((problem.verdict == kYes) ==
+            (!problem.evidence.empty() && !problem.advice.empty() && problem.verdict == kYes));
     }
     CHECK(found.not_seen.empty() == (evidence.no_capture.empty() && evidence.no_conntrack.empty() &&
                                      evidence.no_services.empty()));

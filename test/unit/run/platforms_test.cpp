@@ -23,12 +23,10 @@ struct Platform {
   ProxyMode mode;
 };
 
-const settings::Environment kStandalone{{"POD_CIDR_IPV4", "10.42.0.0/16"},
-                                        {"POD_CIDR_IPV6", ""},
-                                        {"NMANAGER_READY_WHEN", "rules"},
-                                        {"NODE_NAME", "node-1"},
-                                        {"RULE_DROP_INVALID_INPUT_ENABLE", "true"},
-                                        {"RULE_EXTERNAL_CLUSTER_ENABLE", "auto"}};
+const settings::Environment kStandalone{
+    {"POD_CIDR_IPV4", "10.42.0.0/16"},          {"POD_CIDR_IPV6", ""},
+    {"NMANAGER_READY_WHEN", "rules"},           {"NODE_NAME", "node-1"},
+    {"RULE_DROP_INVALID_INPUT_ENABLE", "true"}, {"RULE_EXTERNAL_CLUSTER_ENABLE", "auto"}};
 
 settings::Environment without_cidr() {
   settings::Environment environment = kStandalone;
@@ -39,20 +37,21 @@ settings::Environment without_cidr() {
 const std::vector<Platform> kPlatforms{
     // kubeadm's config.conf, as its ConfigMap has it.
     {"kubeadm",
-     kHead +
-         "clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}\n"
-         "clusterCIDR: 10.244.0.0/16\nconfigSyncPeriod: 0s\nconntrack: {maxPerCore: null}\n"
-         "detectLocalMode: \"\"\nmetricsBindAddress: \"\"\nmode: \"\"\n",
-     {}, ProxyMode::kIptables},
-    {"kubeadm, IPVS", kHead + "clusterCIDR: 10.244.0.0/16,fd44::/48\nmode: ipvs\n", {},
+     kHead + "clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}\n"
+             "clusterCIDR: 10.244.0.0/16\nconfigSyncPeriod: 0s\nconntrack: {maxPerCore: null}\n"
+             "detectLocalMode: \"\"\nmetricsBindAddress: \"\"\nmode: \"\"\n",
+     {},
+     ProxyMode::kIptables},
+    {"kubeadm, IPVS",
+     kHead + "clusterCIDR: 10.244.0.0/16,fd44::/48\nmode: ipvs\n",
+     {},
      ProxyMode::kIpvs},
     // The ConfigMap kube-proxy-config of the EKS add-on: no clusterCIDR.
     {"EKS",
-     kHead +
-         "bindAddress: 0.0.0.0\nclientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig, "
-         "qps: 5}\nclusterCIDR: \"\"\nconntrack: {maxPerCore: 32768, tcpBeLiberal: false}\n"
-         "iptables: {masqueradeAll: false, masqueradeBit: 14, syncPeriod: 30s}\n"
-         "ipvs: {scheduler: \"\"}\nmetricsBindAddress: 0.0.0.0:10249\nmode: iptables\n",
+     kHead + "bindAddress: 0.0.0.0\nclientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig, "
+             "qps: 5}\nclusterCIDR: \"\"\nconntrack: {maxPerCore: 32768, tcpBeLiberal: false}\n"
+             "iptables: {masqueradeAll: false, masqueradeBit: 14, syncPeriod: 30s}\n"
+             "ipvs: {scheduler: \"\"}\nmetricsBindAddress: 0.0.0.0:10249\nmode: iptables\n",
      without_cidr(), ProxyMode::kIptables},
     {"EKS, stand-alone", "", without_cidr(), ProxyMode::kIptables},
     {"EKS, IPVS", kHead + "clusterCIDR: \"\"\nmode: ipvs\n", kStandalone, ProxyMode::kIpvs},
@@ -68,7 +67,8 @@ const std::vector<Platform> kPlatforms{
          "bindAddress: 0.0.0.0\nclientConnection: {kubeconfig: \"\"}\nclusterCIDR: 10.128.0.0/14\n"
          "iptables: {masqueradeBit: 0, minSyncPeriod: 0s}\nmetricsBindAddress: 0.0.0.0:29102\n"
          "mode: iptables\n",
-     {}, ProxyMode::kIptables},
+     {},
+     ProxyMode::kIptables},
     // Other ways of kube-proxy to know pods, confirmed by the operator.
     {"detectLocalMode", kHead + "detectLocalMode: NodeCIDR\nmode: ipvs\n", kStandalone,
      ProxyMode::kIpvs},

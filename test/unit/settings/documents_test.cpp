@@ -43,7 +43,10 @@ TEST_CASE("the runbook has every code of a warning, and no other") {
 }
 
 TEST_CASE("the schemas have every code and reason") {
-  const std::string status = read("docs/status.schema.json");
+  const std::string schema = read("docs/status.schema.json");
+  const auto warnings = schema.find("\n  \"warnings\": {");
+  REQUIRE(warnings != std::string::npos);
+  const std::string status = schema.substr(warnings, schema.find("\n  },", warnings) - warnings);
   for (const WarningCode code : kWarningCodes) {
     CHECK_MESSAGE(times(status, "\"" + std::string(to_string(code)) + "\"") == 1, to_string(code));
   }

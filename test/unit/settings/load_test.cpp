@@ -242,12 +242,14 @@ TEST_CASE("nothing given in a kubeadm cluster: all comes from kube-proxy's files
 TEST_CASE("any words on the command line end in settings or one line") {
   std::mt19937 random(20);
   const std::vector<std::string> words{
-      "run",   "plan",        "status",    "--",        "-",          "--=",
-      "=",     "--listen",    "--listen=", "-h=1",      "--services", "",
-      "[",     "[]",          "[a,b]",     "{}",        "%%",         "'",
-      "\"",    "\xff\xfe",    "--\n",      "--help=no", "--version=", "--log-level",
-      "debug", "explain", "a/b", "-o", "json", "--skipped", "help", "--for", "5s", "-v", "diagnose",
-      "127.0.0.1:1", "--config",  "-1",        "a=b",        std::string(5000, 'x')};
+      "run",         "plan",      "status",     "--",          "-",
+      "--=",         "=",         "--listen",   "--listen=",   "-h=1",
+      "--services",  "",          "[",          "[]",          "[a,b]",
+      "{}",          "%%",        "'",          "\"",          "\xff\xfe",
+      "--\n",        "--help=no", "--version=", "--log-level", "debug",
+      "explain",     "a/b",       "-o",         "json",        "--skipped",
+      "help",        "--for",     "5s",         "-v",          "diagnose",
+      "127.0.0.1:1", "--config",  "-1",         "a=b",         std::string(5000, 'x')};
   for (int round = 0; round < 5000; ++round) {
     std::vector<std::string> arguments;
     for (auto count = random() % 6; count > 0; --count) {

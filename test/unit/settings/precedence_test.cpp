@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "plugin/settings/definitions.h"
+#include "plugin/settings/help.h"
 #include "plugin/settings/load.h"
 #include "plugin/settings/merge.h"
 
@@ -66,6 +67,7 @@ const std::vector<Case> kCases{
      "[::1]:2",
      "",
      {"0.0.0.0:1", "[::]:1", ":1", "192.0.2.1:1", "localhost:1", "[2001:db8::1]:1"}},
+    {"ready-when", "rules", "alive", "alive", "", {"never", "Rule"}},
     {"log-level", "info", "debug", "warning", "", {"trace", "3"}},
     {"log-format", "text", "json", "json", "", {"yaml"}},
 };
@@ -208,7 +210,7 @@ TEST_CASE("names in the environment: the original's unchanged, the others with N
 }
 
 TEST_CASE("help names every flag, its variable, its default and every command") {
-  const std::string help = help_text();
+  const std::string help = help_text(Paint(false));
   for (const Case& one : kCases) {
     const SettingDefinition& definition = *definition_of(one.flag);
     const auto at = help.find("\n  --" + one.flag + " " + definition.values + "\n");

@@ -45,12 +45,13 @@ TEST_CASE("readyz lists each check as kube-apiserver does") {
 TEST_CASE("status: the cures, what is wrong, the rest, and settings on request") {
   const Snapshot snapshot = sample_snapshot();
   const std::string text = render_status(snapshot, snapshot.made_at, {.settings = true});
-  CHECK(text.starts_with("problem 1, resets: FAILING, 77 dropped: the kernel lacks\n"
-                         "problem 2, external IPs: ON, 4 of 10 Services have rules\n"
-                         "problem 3, more resets: NOT NEEDED: IPVS mode\n"
-                         "not ready\n"
-                         "  table-ipv6-filter: the kernel lacks\n"
-                         "warning pod_cidr_missing: something to know\n"));
+  CHECK(
+      text.starts_with("problem 1, resets: FAILING, 77 dropped: the kernel lacks\n"
+                       "problem 2, external IPs: ON, 4 of 10 Services have rules\n"
+                       "problem 3, more resets: NOT NEEDED: IPVS mode\n"
+                       "not ready\n"
+                       "  table-ipv6-filter: the kernel lacks\n"
+                       "warning pod_cidr_missing: something to know\n"));
   for (const char* part :
        {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"",
         "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
@@ -117,9 +118,9 @@ TEST_CASE("questions about Services are checked before anybody is asked") {
   CHECK((*skipped)->question.reason == SkipReason::kConflict);
   CHECK((*skipped)->colour);
   for (const char* bad :
-       {"/explain", "/explain?", "/explain?service=", "/explain?service=web", "/explain?service=A/b",
-        "/explain?service=a/b/c", "/explain?service=a%2Fb", "/explain?skipped=moon",
-        "/explain?service=a/b&skipped"}) {
+       {"/explain", "/explain?", "/explain?service=", "/explain?service=web",
+        "/explain?service=A/b", "/explain?service=a/b/c", "/explain?service=a%2Fb",
+        "/explain?skipped=moon", "/explain?service=a/b&skipped"}) {
     const auto request = explain_request(bad);
     REQUIRE_MESSAGE(request.has_value(), bad);
     CHECK_FALSE_MESSAGE(request->ok(), bad);
@@ -137,16 +138,18 @@ TEST_CASE("an explanation in words") {
   CHECK(text() ==
         "default/web has no rules: 192.0.2.1: another Service has the address, protocol and port "
         "already (default/first)\n");
-  answer.rules = {{"192.0.2.2", "10.96.0.1", "tcp 80,443", "", "pods in 10.244.0.0/16 and this node",
-                   ""}};
-  CHECK(text().starts_with("default/web has rules:\n  192.0.2.2, tcp 80,443 -> 10.96.0.1, for pods "
-                           "in 10.244.0.0/16 and this node\nand not for:\n  192.0.2.1: another"));
+  answer.rules = {
+      {"192.0.2.2", "10.96.0.1", "tcp 80,443", "", "pods in 10.244.0.0/16 and this node", ""}};
+  CHECK(
+      text().starts_with("default/web has rules:\n  192.0.2.2, tcp 80,443 -> 10.96.0.1, for pods "
+                         "in 10.244.0.0/16 and this node\nand not for:\n  192.0.2.1: another"));
   answer.nobody = "kube-proxy runs in iptables mode";
   CHECK(text() == "default/web has no rules on this node: kube-proxy runs in iptables mode\n");
   answer.nobody.clear();
   answer.question.service.clear();
-  CHECK(text() == "conflict: another Service has the address, protocol and port already\n"
-                  "  default/web 192.0.2.1, which default/first has\n");
+  CHECK(text() ==
+        "conflict: another Service has the address, protocol and port already\n"
+        "  default/web 192.0.2.1, which default/first has\n");
   CHECK(render_explanation_json(answer).starts_with("{\n  \"has_rules\": true,"));
 }
 
@@ -170,7 +173,8 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
     CHECK_MESSAGE(contains(text, "# HELP " + name + " "), name);
   }
   for (const char* line :
-       {"nmanager_ready 0\n", "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
+       {"nmanager_ready 0\n",
+        "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
         "nmanager_table_in_sync{family=\"ipv6\",table=\"filter\"} 0\n",
         "nmanager_invalid_packets_dropped_total{family=\"ipv6\"} 77\n",
         "nmanager_table_repair_latency_seconds_count{family=\"ipv4\",table=\"nat\"} 2\n",
@@ -188,8 +192,10 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
         "nmanager_services_skipped{reason=\"conflict\"} 0\n",
         "nmanager_services_skipped{reason=\"api_server\"} 0\n",
         "nmanager_warnings{code=\"pod_cidr_missing\"} 1\n",
-        "nmanager_warnings{code=\"backend\"} 0\n", "nmanager_services 10\n",
-        "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n", "process_resident_memory_bytes 3\n",
+        "nmanager_warnings{code=\"backend\"} 0\n",
+        "nmanager_services 10\n",
+        "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n",
+        "process_resident_memory_bytes 3\n",
         "process_threads 6\n"}) {
     CHECK_MESSAGE(contains(text, line), line);
   }

@@ -180,9 +180,8 @@ TEST_CASE("only loopback, and a taken port is told") {
       StatusServer::start(*Address::parse("0.0.0.0"), 0, running.board, running.questions);
   REQUIRE(!open.ok());
   CHECK(open.error().kind == ErrorKind::kBadInput);
-  const auto taken =
-      StatusServer::start(*Address::parse("127.0.0.1"), running.server->port(), running.board,
-                          running.questions);
+  const auto taken = StatusServer::start(*Address::parse("127.0.0.1"), running.server->port(),
+                                         running.board, running.questions);
   REQUIRE(!taken.ok());
   CHECK(taken.error().message.find("in use") != std::string::npos);
 }
