@@ -88,7 +88,7 @@ step "packages"
 test/deps.sh --tests || exit 1
 for preset in "${presets[@]}"; do run_preset "$preset"; done
 if ! $quick && ((${#only[@]} == 0)); then check_form; fi
-for script in test/vm/run.sh test/image/run.sh test/deploy/run.sh test/monitoring.sh; do
+for script in test/vm/run.sh test/image/run.sh test/deploy/run.sh test/monitoring.sh test/adversary/suite.sh; do
   if $quick || ((${#only[@]})) || [[ ! -x $script ]]; then continue; fi
   step "$script"
   log="$logs/$(echo "$script" | tr '/' '-').log"

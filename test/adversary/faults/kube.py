@@ -88,6 +88,37 @@ def kube_chains_gone(run, entry):
     run.settle(entry.bound)
 
 
+@fault(0.8, 3, needs="iptables-or-ipvs")
+def kube_starts_slowly(run, entry):
+    """It starts on an empty node, chain by chain: not ready before its first sync, and no word of a broken node (T13, T17)."""
+    from ..runner import Violation
+    world = run.world
+    with world.frozen():
+        world.kube.remove()
+        run.rebase()
+    world.proxy.down()
+    run.settle(entry.bound, ready=False)
+    world.proxy.restarted()
+    world.proxy.up()
+    said = []
+
+    def pause():
+        time.sleep(0.05)
+        status, body = world.get("/readyz?verbose")
+        said.append(body or "")
+        if status == 200:
+            raise Violation("ready-while-kube-proxy-is-not", f"before its first sync: {body}")
+
+    world.kube.start_slowly(pause)
+    world.proxy.mark_synced()
+    wrong = [body for body in said if "Services do not work" in body]
+    if wrong:
+        raise Violation("untrue-line", f"while kube-proxy writes: {wrong[0]}")
+    with world.frozen():
+        run.rebase()
+    run.settle(entry.bound, ready_bound=8)
+
+
 @fault(1, 2, needs="iptables-or-ipvs")
 def kube_jumps_gone(run, entry):
     """Nothing leads to its chains any more; they come back with a full sync."""
