@@ -170,6 +170,28 @@ TEST_CASE("kube-proxy's chains are gone at once, whatever was flushed before and
   CHECK(rig.driver.world.logged("chains are gone"));
 }
 
+TEST_CASE("chains that kube-proxy has just made are no sync before they hold a rule") {
+  Rig rig;
+  for (const Family family : kFamilies) {
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-SERVICES");
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-MARK-MASQ");
+  }
+  rig.somebody_changes();
+  CHECK_FALSE(rig.snapshot().ready());
+  for (const Family family : kFamilies) rig.kernel.add_chain({family, Table::kNat}, "KUBE-SERVICES");
+  rig.somebody_changes();
+  rig.driver.pass(200ms);
+  CHECK(rig.why_not_ready().find("kube-proxy writes its chains") != std::string::npos);
+  for (const Family family : kFamilies) {
+    const TableId nat{family, Table::kNat};
+    rig.kernel.append(nat, "KUBE-SERVICES", std::string("-m comment --comment some"));
+    rig.kernel.add_chain(nat, "KUBE-MARK-MASQ");
+  }
+  rig.somebody_changes();
+  rig.driver.pass(200ms);
+  CHECK(rig.why_not_ready() == "");
+}
+
 TEST_CASE("ready after the first sync of a kube-proxy that has started, where its metrics tell") {
   Rig rig;
   ProxySync sync{true, true, {}, ""};
