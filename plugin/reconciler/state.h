@@ -70,9 +70,9 @@ struct KubeState {
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
   /// KUBE-SERVICES was made, and holds no rule since: the sync that makes it is not over.
   std::optional<TimePoint> made_at;
-  bool jumps_gone = false;               // for longer than a sync takes
-  bool stays_empty = false;              // likewise
-  double failures_before = 0;            // of iptables-restore, when it synced last
+  bool jumps_gone = false;     // for longer than a sync takes
+  bool stays_empty = false;    // likewise
+  double failures_before = 0;  // of iptables-restore, when it synced last
   KubeStatus status;
 };
 

@@ -1,5 +1,5 @@
-// Tables that hold what they should and are of no use all the same, tables that were just flushed, and
-// kube-proxy's chains that are there, empty, or gone.
+// Tables that hold what they should and are of no use all the same, tables that were just flushed,
+// and kube-proxy's chains that are there, empty, or gone.
 #include <doctest/doctest.h>
 
 #include <set>
