@@ -9,7 +9,7 @@ packages=(
   prometheus-cpp-dev libsimdjson-dev nlohmann-json3-dev libssl-dev libip4tc-dev libip6tc-dev libiptc-dev
   libmnl-dev libnftnl-dev libnetfilter-conntrack-dev
   # scenarios: what an administrator and kube-proxy use
-  iptables nftables ipset conntrack nfacct iproute2 procps libcap2-bin python3 python3-jsonschema openssl curl
+  iptables nftables ipset conntrack nfacct iproute2 procps util-linux libfaketime libcap2-bin python3 python3-jsonschema openssl curl
 )
 if [[ "${1:-}" == "--tests" ]]; then
   packages+=(clang-format clang-tidy clang libclang-rt-14-dev)

@@ -89,15 +89,17 @@ lane() {
   done
 }
 
-# What needs no build but the plain one. Two lanes side by side: each leaves a core idle for much of its time.
+# What needs no more builds. Three lanes side by side: each leaves its core idle for much of its time.
 run_rest() {
   local first=(test/vm/run.sh test/deploy/run.sh test/monitoring.sh)
   local second=(check_rooms check_format check_tidy test/image/run.sh)
+  local third=(test/adversary/suite.sh)
   local part name
+  lane "${third[@]}" &
   lane "${first[@]}" &
   lane "${second[@]}"
   wait
-  for part in "${second[@]}" "${first[@]}"; do
+  for part in "${second[@]}" "${first[@]}" "${third[@]}"; do
     name=$(echo "$part" | tr '/' '-')
     step "$part"
     tail -n 40 "$logs/$name.log"

@@ -43,8 +43,8 @@ struct VariantDecision {
 
 /// As iptables-wrappers v3: traces in nft, then in legacy, else nft. When both are populated, the
 /// one that holds KUBE-SERVICES, with a warning; when both hold it, the one in which kube-proxy was
-/// seen to write. Only what is known to be left over is called so. While nothing certain speaks for another variant
-/// the previous decision's stands: an emptied table is no change of variant.
+/// seen to write. Only what is known to be left over is called so. While nothing certain speaks for
+/// another variant the previous decision's stands: an emptied table is no change of variant.
 [[nodiscard]] VariantDecision decide_variant(const VariantEvidence& evidence,
                                              const VariantDecision& previous);
 

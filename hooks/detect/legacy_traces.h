@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>

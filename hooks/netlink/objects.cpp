@@ -66,8 +66,8 @@ Result<std::string> why_inert(Netlink& netlink, TableId id) {
     const Status seen = look(of_chain, [&](const nlmsghdr& message) {
       const nlattr* const base = Attributes(message).find(NFTA_CHAIN_HOOK);
       if (base != nullptr && Attributes(*base).be32(NFTA_HOOK_HOOKNUM) == hook_number(hook)) return;
-      why = "chain " + std::string(to_string(hook)) + " is not attached to the hook of its name: " +
-            "no packet meets its rules";
+      why = "chain " + std::string(to_string(hook)) +
+            " is not attached to the hook of its name: " + "no packet meets its rules";
     });
     if (!seen) return seen.error();
   }

@@ -85,7 +85,8 @@ class Nftables final : public Backend {
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
-    return *native ? KubeChecksum{true, false, 1} : netlink::read_kube_checksum(cache_->netlink(), family);
+    return *native ? KubeChecksum{true, false, 1}
+                   : netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
   void trim() override { rendered_.clear(); }

@@ -127,6 +127,8 @@ NextStep Schedule::after_list(What what, const Ending& ending) {
     form_failures_ = 0;
     return list(delay_of(failed_lists_, ending, kMaxDelay), true);
   }
+  // A streaming list is a watch: who may list and may not watch is refused it.
+  if (ending.kind == Kind::kForbidden && what == What::kStreamList) form_ = What::kCachedList;
   if (row_of(ending.kind).counts_against_form) form_failed(what, ending);
   return list(delay_of(failed_lists_, ending, kMaxDelay), true);
 }

@@ -22,8 +22,8 @@ namespace nmanager {
 /// kube-proxy's mode as far as it is known. Nothing: could not tell, which is not "not IPVS".
 struct ModeKnown {
   std::optional<ProxyMode> mode;
-  std::string origin;  // "kube-proxy", "config.conf", "flag", "kernel", ...
-  std::string note;    // why it could not be told, or what contradicts it; empty: nothing to say
+  std::string origin;     // "kube-proxy", "config.conf", "flag", "kernel", ...
+  std::string note;       // why it could not be told, or what contradicts it; empty: nothing to say
   bool in_doubt = false;  // kube-proxy may be in another mode by now
 };
 /// The backend in use; an empty name: none yet.

@@ -35,8 +35,8 @@ enum class ProxyHealth : std::uint8_t {
   kSyncFails,          // it answers, and what it writes for a family fails
 };
 inline constexpr std::array kProxyHealths{
-    ProxyHealth::kNotAsked, ProxyHealth::kSynced,      ProxyHealth::kNotStarted,
-    ProxyHealth::kDown,     ProxyHealth::kNeverSynced, ProxyHealth::kMetricsUnreadable,
+    ProxyHealth::kNotAsked,  ProxyHealth::kSynced,      ProxyHealth::kNotStarted,
+    ProxyHealth::kDown,      ProxyHealth::kNeverSynced, ProxyHealth::kMetricsUnreadable,
     ProxyHealth::kJumpsGone, ProxyHealth::kSyncFails};
 [[nodiscard]] std::string_view to_string(ProxyHealth health);  // "not_asked", ...
 

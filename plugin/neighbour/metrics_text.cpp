@@ -128,10 +128,9 @@ void take_line(std::string_view line, ProxyMetrics& metrics) {
     std::string_view name;
     void (*take)(const Series&, ProxyMetrics&);
   };
-  static constexpr std::array kSeries{Known{kLastSync, take_last_sync},
-                                      Known{kRestoreFailures, take_restore_failures},
-                                      Known{kPartialRestoreFailures, take_restore_failures},
-                                      Known{kBuildInfo, take_version}};
+  static constexpr std::array kSeries{
+      Known{kLastSync, take_last_sync}, Known{kRestoreFailures, take_restore_failures},
+      Known{kPartialRestoreFailures, take_restore_failures}, Known{kBuildInfo, take_version}};
   for (const auto& [name, take] : kSeries) {
     if (!line.starts_with(name)) continue;
     if (const auto series = parse_series(line.substr(name.size()))) take(*series, metrics);

@@ -50,8 +50,7 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
 }  // namespace
 
 std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync(Family family) const {
-  const auto& told =
-      metrics.by_family ? metrics.last_sync_of[index_of(family)] : metrics.last_sync;
+  const auto& told = metrics.by_family ? metrics.last_sync_of[index_of(family)] : metrics.last_sync;
   if (!told) return std::nullopt;
   const std::chrono::duration<double> since_1970(*told);
   return std::chrono::system_clock::time_point(
@@ -63,8 +62,8 @@ std::optional<double> ProxyReport::restore_failures(Family family) const {
 }
 
 bool ProxyReport::says_the_same(const ProxyReport& other) const {
-  return mode == other.mode && reachable == other.reachable &&
-         metrics_read == other.metrics_read && error == other.error && metrics == other.metrics;
+  return mode == other.mode && reachable == other.reachable && metrics_read == other.metrics_read &&
+         error == other.error && metrics == other.metrics;
 }
 
 ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,

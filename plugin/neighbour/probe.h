@@ -58,7 +58,8 @@ struct ProbeOptions {
 };
 
 /// A thread of its own. Every report with something new, and one for each look at the metrics, goes
-/// to the sink, on that thread; the sink must not block or throw, nor destroy the probe. Ends in well under a second, even while kube-proxy hangs.
+/// to the sink, on that thread; the sink must not block or throw, nor destroy the probe. Ends in
+/// well under a second, even while kube-proxy hangs.
 class KubeProxyProbe {
  public:
   using Sink = std::function<void(ProxyReport)>;

@@ -29,6 +29,9 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
   // Chains that go may be the end of a mode as well.
   if (changed || checksum.present != was_present) actions.emplace_back(AskKubeProxy{});
   if (changed && checksum.present && was_present) ++kube.status.resyncs;
+  const bool made = kube.checksum && !was_present && checksum.present;
+  if (made && checksum.empty) kube.made_at = now.mono;
+  if (!checksum.empty) kube.made_at.reset();
   kube.checksum = checksum;
   kube.status.checksum = checksum.sum;
   kube.status.present = checksum.present;

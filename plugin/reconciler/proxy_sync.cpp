@@ -68,9 +68,8 @@ bool any_present(const State& state) {
 }
 
 bool jumps_gone(const State& state) {
-  return std::ranges::any_of(state.kube, [](const KubeState& kube) {
-    return kube.status.present && kube.jumps_gone;
-  });
+  return std::ranges::any_of(
+      state.kube, [](const KubeState& kube) { return kube.status.present && kube.jumps_gone; });
 }
 
 bool fails(const KubeState& kube) {
@@ -148,9 +147,8 @@ void settle_changes(State& state, WallTime now) {
 }
 
 void note_lasting(State& state, TimePoint now) {
-  const bool any_filled = std::ranges::any_of(state.kube, [](const KubeState& kube) {
-    return kube.status.present && !kube.status.empty;
-  });
+  const bool any_filled = std::ranges::any_of(
+      state.kube, [](const KubeState& kube) { return kube.status.present && !kube.status.empty; });
   for (KubeState& kube : state.kube) {
     const bool gone = kube.status.present && kube.jumps == std::optional(false);
     const bool empty = kube.status.present && kube.status.empty && any_filled;

@@ -80,25 +80,27 @@ Check table_check(const TableState& table, WallTime now) {
 /// Ready waits for kube-proxy's first sync and for our look after its last one. In nftables mode
 /// kube-proxy keeps no iptables chains: nothing of ours can be displaced by it, and only the native
 /// backend sees its table.
-Check kube_check(const State& state, WallTime now) {
+Check kube_check(const State& state, Now now) {
   Check check{std::string(kKubeProxySynced), false, false, {}};
   bool any = false;
   bool pending = false;
+  bool being_made = false;
   std::string unreadable;
   for (const KubeState& kube : state.kube) {
     if (!kube.status.unreadable.empty()) unreadable = kube.status.unreadable;
     any = any || kube.status.present;
     pending = pending || (kube.status.present && kube.resynced_at);
+    being_made = being_made || (kube.made_at && now.mono - *kube.made_at < kSyncTakes);
     if (!kube.status.present || !kube.status.last_resync) continue;
     if (!check.detail.empty()) check.detail += "; ";
     check.detail += std::string(to_string(kube.family)) + " changed " +
-                    seconds_ago(*kube.status.last_resync, now);
+                    seconds_ago(*kube.status.last_resync, now.wall);
     if (kube.status.verified_after && !kube.resynced_at) {
       const auto lag = std::chrono::duration_cast<Millis>(kube.status.verify_lag).count();
       check.detail += ", verified " + std::to_string(lag) + " ms later";
     }
   }
-  check.ok = any && !pending && !never_synced(state);
+  check.ok = any && !pending && !being_made && !never_synced(state);
   if (state.mode.mode == ProxyMode::kNftables) {
     check.ok = any || state.backend.name != "nftables";
     check.detail = any ? "nftables mode: kube-proxy's table stands"
@@ -117,6 +119,7 @@ Check kube_check(const State& state, WallTime now) {
   }
   if (!any) check.detail = "no KUBE-SERVICES chain in nat: kube-proxy has not synced yet";
   if (pending) check.detail += ", not verified since";
+  if (being_made) check.detail += "; kube-proxy writes its chains";
   if (any && never_synced(state)) check.detail += "; kube-proxy has not synced since it started";
   return check;
 }
@@ -179,7 +182,7 @@ std::vector<Check> checks_of(const State& state, Now now) {
   for (const TableState& table : state.tables) {
     if (table.want != Want::kLeave) checks.push_back(table_check(table, now.wall));
   }
-  checks.push_back(kube_check(state, now.wall));
+  checks.push_back(kube_check(state, now));
   checks.push_back(proxy_check(state));
   checks.push_back(mode_check(state));
   checks.push_back(api_check(state, now));

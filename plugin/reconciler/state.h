@@ -68,9 +68,11 @@ struct KubeState {
   std::optional<bool> jumps;             // KUBE-* jumps stand in PREROUTING and OUTPUT of nat
   std::optional<TimePoint> jumps_gone_since;
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
-  bool jumps_gone = false;               // for longer than a sync takes
-  bool stays_empty = false;              // likewise
-  double failures_before = 0;            // of iptables-restore, when it synced last
+  /// KUBE-SERVICES was made, and holds no rule since: the sync that makes it is not over.
+  std::optional<TimePoint> made_at;
+  bool jumps_gone = false;     // for longer than a sync takes
+  bool stays_empty = false;    // likewise
+  double failures_before = 0;  // of iptables-restore, when it synced last
   KubeStatus status;
 };
 

@@ -20,8 +20,8 @@ inline constexpr Millis kFilterLookInterval{15'000};
 [[nodiscard]] State initial_state(Settings settings, Now now);
 
 /// Takes events in, in order, then returns what has to be done, in order: a burst of Service
-/// changes makes one commit. The answers come back as events. Without `may_sync` tables that are due
-/// stay so.
+/// changes makes one commit. The answers come back as events. Without `may_sync` tables that are
+/// due stay so.
 [[nodiscard]] std::vector<Action> step(State& state, std::vector<Event> events, Now now,
                                        bool may_sync = true);
 

@@ -113,8 +113,7 @@ std::optional<bool> Loop::kube_chains() const {
 void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions =
-        step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
+    const auto actions = step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
     for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }

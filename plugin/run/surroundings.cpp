@@ -76,12 +76,12 @@ void Surroundings::take_reports(std::vector<Event>& events) {
   const bool once = std::exchange(asked_once_, false);
   if (reports.empty() && !once) return;
   if (!reports.empty()) report_ = std::move(reports.back());
-  events.emplace_back(
-      ProxySync{report_.reachable,
-                report_.metrics_read,
-                {report_.last_sync(Family::kIpv4), report_.last_sync(Family::kIpv6)},
-                report_.error,
-                {report_.restore_failures(Family::kIpv4), report_.restore_failures(Family::kIpv6)}});
+  events.emplace_back(ProxySync{
+      report_.reachable,
+      report_.metrics_read,
+      {report_.last_sync(Family::kIpv4), report_.last_sync(Family::kIpv6)},
+      report_.error,
+      {report_.restore_failures(Family::kIpv4), report_.restore_failures(Family::kIpv6)}});
 }
 
 void Surroundings::decide(const neighbour::KernelEvidence& kernel, std::vector<Event>& events) {
@@ -89,7 +89,8 @@ void Surroundings::decide(const neighbour::KernelEvidence& kernel, std::vector<E
       decide_mode(settings_.proxy_mode, report_, settings_.config_mode, kernel, decision_);
   if (decision == decision_) return;
   decision_ = std::move(decision);
-  events.emplace_back(ModeKnown{decision_.mode, decision_.origin, decision_.note, decision_.in_doubt});
+  events.emplace_back(
+      ModeKnown{decision_.mode, decision_.origin, decision_.note, decision_.in_doubt});
 }
 
 void Surroundings::note_routes(const neighbour::KernelEvidence& kernel) {

@@ -35,8 +35,7 @@ std::string table_line(const TableStatus& table, WallTime now) {
           (table.in_sync   ? "in place"
            : table.flushed ? "NOT in place: the whole table was flushed, repaired in a moment"
                            : "NOT verified since the last change") +
-          ", verified " +
-          ago(table.verified_at, now) + '\n';
+          ", verified " + ago(table.verified_at, now) + '\n';
   text += "    written " + std::to_string(table.syncs) + " times, repaired " +
           std::to_string(table.repairs) + " times";
   for (const auto& [cause, count] : table.repairs_by_cause) {

@@ -1,6 +1,7 @@
 """The command line. A run is one seed in one world; each run is a process in namespaces of its own (worker.py)."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -24,8 +25,9 @@ def arguments(argv):
     parser.add_argument("--without", help="no faults whose name matches")
     parser.add_argument("--long", action="store_true", help="also the faults that take minutes")
     parser.add_argument("--memory-bound", type=int, default=MEMORY_BOUND >> 20, help="MiB resident")
-    parser.add_argument("--replay", help="a file of steps, as a failing run leaves it")
+    parser.add_argument("--replay", nargs="+", metavar="FILE", help="files of steps, as failing runs leave them")
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--shrink-seconds", type=float, default=240, help="how long the shortest tail is looked for")
     parser.add_argument("--go-on", action="store_true", help="after a violation, the next seed")
     parser.add_argument("--out", default="/tmp/adversary-failures", help="where failing runs are left")
     parser.add_argument("--list", action="store_true", help="print the table of faults")
@@ -48,13 +50,24 @@ def print_table():
         print(f"{entry.name:34} weight {entry.weight:5} bound {entry.bound:5} s  {' '.join(entry.needs):24} {about}")
 
 
-def replay(options):
-    with open(options.replay) as file:
+def replay_one(options, path):
+    with open(path) as file:
         saved = json.load(file)
-    options.verbose = True
     result = play_in_namespaces(options, saved["seed"], saved["backend"], saved["steps"])
-    print(f"{result['kind']}: {result['detail']}" if result["kind"] else "no violation")
-    return 1 if result["kind"] else 0
+    said = f"{result['kind']}: {result['detail']}" if result["kind"] else "no violation"
+    print(f"{os.path.basename(path)}: {said}", flush=True)
+    return result
+
+
+def replay(options):
+    """Each file is a case of its own, two side by side."""
+    options.verbose = options.verbose or len(options.replay) == 1
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda path: replay_one(options, path), options.replay))
+    failed = sum(1 for result in results if result["kind"])
+    skipped = sum(1 for result in results if not result["kind"] and result["skipped"])
+    print(f"{len(results) - failed - skipped} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
 
 
 def main():

@@ -161,7 +161,17 @@ class KubeChains:
                 self._jumps_at_once(family)
             self.restore(family, self.rules(family))
 
-    def _jumps_one_by_one(self, family):
+    def start_slowly(self, pause):
+        """A first start: chains and jumps one by one in each family, pause() after each; then the rules."""
+        self._device()
+        self._make_sets()
+        for family in (4, 6):
+            self._jumps_one_by_one(family, pause)
+        pause()
+        for family in (4, 6):
+            self.restore(family, self.rules(family))
+
+    def _jumps_one_by_one(self, family, pause=lambda: None):
         if self.mode == "iptables":
             for table in ("mangle", "nat", "filter"):
                 self.call(family, "-N", "KUBE-PROXY-CANARY", "-t", table, check=False)
@@ -171,6 +181,7 @@ class KubeChains:
             rule = [*shlex.split(match), "-j", chain]
             if self.call(family, "-C", hook, "-t", table, *rule, check=False)[0] != 0:
                 self.call(family, "-I", hook, "-t", table, *rule)
+            pause()
 
     def _jumps_at_once(self, family):
         saves = together([self.tool(family, "-save")], env=self.env)[0]

@@ -7,7 +7,7 @@ import time
 
 from . import report, services
 from .faults import TABLE, usable
-from .judge import Judge
+from .judge import Judge, compare_apart
 from .oracle import expect
 from .shell import CommandFailed
 from .tables import Table
@@ -20,6 +20,7 @@ CONTESTED_BOUND = 14.0
 LOOK_SECONDS = 0.05  # one look at all tables on an idle machine takes less
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
 MEMORY_BOUND = 160 << 20
+LIST_PAUSE = 6.0
 THREADS_BOUND = 24
 DESCRIPTORS_BOUND = 96
 
@@ -183,6 +184,8 @@ COMMIT
         """Waits until the rules are right, then until readiness says so; a Violation when either takes too long."""
         if self.seen_as_rival() and not strict:
             bound, ready_bound = max(bound, CONTESTED_BOUND), max(ready_bound, CONTESTED_BOUND)
+        if not self.services_are_known() and not strict:  # its client pauses before it lists again, and stays ready
+            bound, notice = max(bound, LIST_PAUSE), max(notice, LIST_PAUSE)
         began, pause = time.monotonic(), 0.005
         while True:
             self.check_alive()
@@ -206,6 +209,20 @@ COMMIT
         self.ready_expected = None
         if ready is not None:
             self.await_ready(ready, ready_bound)
+
+    def settle_apart(self, bound, expectation, contested):
+        """As settle(), of everything but the rules of one hook, which somebody keeps changing; readiness is not asked for."""
+        began = time.monotonic()
+        while True:
+            self.check_alive()
+            tables = self.look()
+            problems = [problem for problem in compare_apart(tables, expectation, contested)]
+            if not problems:
+                return
+            if time.monotonic() - began > bound * self.pace:
+                raise Violation("rules-wrong", f"{time.monotonic() - began:.1f} s after {self.step_name}, apart from what is contested: "
+                                f"{problems[:3]}")
+            time.sleep(0.02)
 
     def seen_as_rival(self):
         """README: who undoes our rules again and again meets repairs that are spaced out, up to 10 s.
@@ -386,8 +403,9 @@ COMMIT
         self.step_name = name
         self.steps += 1
         self.seen_now = self.last_good = None
-        if fault.harms:
+        if fault.group not in ("api", "services"):
             self.harmed_ever = True
+        if fault.harms:
             self.harms += [(time.monotonic(), self.steps)] * (3 if "rival" in name or "fought" in name else 1)
         try:
             fault.act(self, fault)

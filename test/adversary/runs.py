@@ -102,7 +102,7 @@ class Controller:
         if result["kind"]:
             lines.append(f"  {result['kind']}: {result['detail']}")
             if not self.options.no_shrink and result["kind"] != "enemy-stumbled":
-                shorter = shorten(done, lambda tail: self.fails_alike(seed, tail, result))
+                shorter = shorten(done, lambda tail: self.fails_alike(seed, tail, result), self.options.shrink_seconds)
                 lines.append(f"  shortest tail ({len(shorter)} of {len(done)} steps): {' '.join(name for name, _ in shorter)}")
                 done = shorter
             lines.append("  replay: test/adversary/run --replay " + self.leave(seed, done, result))

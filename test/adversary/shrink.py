@@ -3,7 +3,7 @@
 import time
 
 
-def shorten(steps, fails, attempts=40, seconds=240):
+def shorten(steps, fails, seconds, attempts=40):
     """`fails(steps)` runs them in a fresh world. The last step is the one that failed and stays."""
     budget, until = [attempts], time.monotonic() + seconds
 

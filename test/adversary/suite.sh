@@ -1,28 +1,38 @@
 #!/usr/bin/env bash
-# The adversary in the test suite: seeds that once failed, then fixed seeds on the three backends side by side, about ten minutes.
-#   test/adversary/suite.sh [BINARY] [MINUTES]
-# The last line is "N passed, N failed, N skipped"; a case is a replayed file or a run of one seed.
+# The adversary in the test suite, about nine minutes: seeds that once failed; then fixed seeds on the three backends side by
+# side; then for a minute the build with address and undefined-behaviour sanitizers, where there is one.
+#   test/adversary/suite.sh [BINARY] [ASAN_BINARY]
+# The last line is "N passed, N failed, N skipped"; a case is a replayed file or a run of one seed. A run that fails prints the
+# shortest list of steps that still does.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-binary=${1:-$here/../../build/release/nmanager}
-minutes=${2:-9}
-flags=${ADVERSARY_FLAGS:-}  # e.g. --lenient-lines
-passed=0 failed=0
-
-for file in "$here"/seeds/*.json; do
-  [[ -e $file ]] || continue
-  if output=$("$here/run" --binary "$binary" $flags --replay "$file" 2>&1); then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf '%s\n%s\n' "$file" "$output"
-  fi
-done
-
+build=$here/../../build
+binary=${1:-$build/release/nmanager}
+asan=${2:-$build/asan/nmanager}
+common=(--go-on --shrink-seconds 60 --out "$build/adversary")
+passed=0 failed=0 skipped=0
 log=$(mktemp)
-"$here/run" --binary "$binary" $flags --seed 1 --steps 250 --minutes "$minutes" --go-on --out "$here/../../build/adversary" 2>&1 | tee "$log"
-read -r p f s < <(awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { line = $0 } END { gsub(/[^0-9 ]/, "", line); print (line == "" ? "0 1 0" : line) }' "$log")
-rm -f "$log"
-passed=$((passed + p)) failed=$((failed + f))
-echo "$passed passed, $failed failed, $s skipped"
+trap 'rm -f "$log"' EXIT
+
+# Runs the adversary and adds its last line to the counts; one that says nothing has failed.
+play() {
+  "$here/run" "$@" 2>&1 | tee "$log" | sed -E 's/^([0-9]+ passed, .*)$/in this part: \1/'  # counted once, by the last line
+  local p f s
+  read -r p f s < <(awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { line = $0 }
+    END { gsub(/[^0-9 ]/, "", line); print (line == "" ? "0 1 0" : line) }' "$log")
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+play --binary "$binary" --replay "$here"/seeds/*.json
+play --binary "$binary" --seed 1 --steps 100 --minutes "${ADVERSARY_MINUTES:-5}" "${common[@]}"
+if [[ -x $asan ]]; then
+  export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  export LSAN_OPTIONS="suppressions=$here/../lsan.supp:print_suppressions=0"
+  play --binary "$asan" --memory-bound 800 --without 'little_address_space|out_of_descriptors' --seed 1001 --steps 25 \
+    --minutes 1 "${common[@]}"
+else
+  echo "skipped: no build with sanitizers at $asan"
+  skipped=$((skipped + 1))
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && passed > 0))

@@ -96,6 +96,7 @@ class World:
         self.settings = Settings(backend=backend)
         self.process = None
         self.limits = []
+        self.prefix = []  # a program that starts it with fewer rights
         self.log_path = self.folder + "/nmanager.log"
         self.log_at = 0
         self.stderr_mode = "file"
@@ -130,7 +131,7 @@ class World:
     # The program
 
     def start(self):
-        argv = [self.binary, "run", "--kube-proxy-config", self.files + "/config.conf",
+        argv = [*self.prefix, self.binary, "run", "--kube-proxy-config", self.files + "/config.conf",
                 "--kubeconfig", self.files + "/kubeconfig.conf", *self.settings.flags()]
         log = open(self.log_path, "ab")
         limits = list(self.limits)

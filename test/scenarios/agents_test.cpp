@@ -1,5 +1,5 @@
-// Other agents that keep rules of their own on a node, each as a small script of what it does to the
-// tables, over and over with its period shortened: after the first time neither side repairs
+// Other agents that keep rules of their own on a node, each as a small script of what it does to
+// the tables, over and over with its period shortened: after the first time neither side repairs
 // anything. (README, "Other agents"; kube-router is in the backends' own tests.)
 #include <doctest/doctest.h>
 
@@ -25,12 +25,13 @@ struct Agent {
 
 /// `-C`, else `-I` (or `-A`), as most of them do it.
 std::string keep(const std::string& how, const std::string& chain, const std::string& rule) {
-  const auto [table, hook] = std::pair(chain.substr(0, chain.find(' ')),
-                                       chain.substr(chain.find(' ') + 1));
+  const auto [table, hook] =
+      std::pair(chain.substr(0, chain.find(' ')), chain.substr(chain.find(' ') + 1));
   std::string script;
   for (const std::string tables : {"iptables -w", "ip6tables -w"}) {
     script += tables + " -t " + table + " -C " + hook + " " + rule + " 2>/dev/null || { echo " +
-              "repaired; " + tables + " -t " + table + " " + how + " " + hook + " " + rule + "; }\n";
+              "repaired; " + tables + " -t " + table + " " + how + " " + hook + " " + rule +
+              "; }\n";
   }
   return script;
 }
@@ -59,7 +60,8 @@ Agent calico() {
       {"filter", "INPUT"}, {"filter", "FORWARD"}, {"nat", "PREROUTING"}, {"nat", "OUTPUT"}};
   for (const auto& [table, hook] : hooks) {
     agent.install += in_both("-t " + table + " -N cali-" + hook);
-    agent.check += keep_first(table, hook, "-m comment --comment cali:" + hook + " -j cali-" + hook);
+    agent.check +=
+        keep_first(table, hook, "-m comment --comment cali:" + hook + " -j cali-" + hook);
   }
   return agent;
 }
@@ -77,10 +79,11 @@ Agent cilium() {
                                                           {"nat", "OUTPUT"}}) {
       const std::string in = tables + " -t " + table;
       const std::string chain = "CILIUM_" + hook;
-      agent.check += in + " -E " + chain + " OLD_" + chain + " 2>/dev/null\n" + in + " -N " + chain +
-                     "\n" + in + " -I " + hook + " 1 -m comment --comment cilium-feeder -j " + chain +
-                     "\n" + in + " -D " + hook + " -m comment --comment cilium-feeder -j OLD_" +
-                     chain + " 2>/dev/null\n" + in + " -X OLD_" + chain + " 2>/dev/null\n";
+      agent.check += in + " -E " + chain + " OLD_" + chain + " 2>/dev/null\n" + in + " -N " +
+                     chain + "\n" + in + " -I " + hook +
+                     " 1 -m comment --comment cilium-feeder -j " + chain + "\n" + in + " -D " +
+                     hook + " -m comment --comment cilium-feeder -j OLD_" + chain +
+                     " 2>/dev/null\n" + in + " -X OLD_" + chain + " 2>/dev/null\n";
     }
   }
   agent.check += "true\n";
@@ -89,8 +92,7 @@ Agent cilium() {
 
 /// Appends, and looks every 5 s (pkg/trafficmngr/iptables).
 Agent flannel() {
-  return {"flannel",
-          in_both("-N FLANNEL-FWD") + in_both("-t nat -N FLANNEL-POSTRTG"),
+  return {"flannel", in_both("-N FLANNEL-FWD") + in_both("-t nat -N FLANNEL-POSTRTG"),
           keep("-A", "filter FORWARD", "-m comment --comment flanneld -j FLANNEL-FWD") +
               keep("-A", "nat POSTROUTING", "-m comment --comment flanneld -j FLANNEL-POSTRTG"),
           false};
@@ -100,15 +102,17 @@ Agent flannel() {
 Agent ip_masq_agent() {
   std::string rewrite;
   for (const std::string tables : {"iptables", "ip6tables"}) {
-    rewrite += "printf '*nat\\n:IP-MASQ-AGENT - [0:0]\\n-A IP-MASQ-AGENT -m addrtype ! --src-type "
-               "LOCAL -j RETURN\\nCOMMIT\\n' | " +
-               tables + "-restore -w --noflush\n";
+    rewrite +=
+        "printf '*nat\\n:IP-MASQ-AGENT - [0:0]\\n-A IP-MASQ-AGENT -m addrtype ! --src-type "
+        "LOCAL -j RETURN\\nCOMMIT\\n' | " +
+        tables + "-restore -w --noflush\n";
   }
-  return {"ip-masq-agent", in_both("-t nat -N IP-MASQ-AGENT"),
-          keep("-A", "nat POSTROUTING",
-               "-m addrtype ! --dst-type LOCAL -m comment --comment ip-masq-agent -j IP-MASQ-AGENT") +
-              rewrite,
-          true};
+  return {
+      "ip-masq-agent", in_both("-t nat -N IP-MASQ-AGENT"),
+      keep("-A", "nat POSTROUTING",
+           "-m addrtype ! --dst-type LOCAL -m comment --comment ip-masq-agent -j IP-MASQ-AGENT") +
+          rewrite,
+      true};
 }
 
 /// dockerd's start: its chains and jumps made if missing, DOCKER-USER put on top of FORWARD again.
@@ -128,12 +132,13 @@ Agent docker() {
 
 /// firewalld's reload with its nftables backend: its table in one transaction, nobody else's.
 Agent firewalld_nftables() {
-  return {"firewalld, nftables", "",
-          "nft -f - <<'EOF'\ntable inet firewalld\ndelete table inet firewalld\ntable inet firewalld "
-          "{\nchain filter_INPUT {\ntype filter hook input priority 10\nct state "
-          "established,related accept\n}\nchain nat_PREROUTING {\ntype nat hook prerouting priority "
-          "-90\n}\n}\nEOF\n",
-          true};
+  return {
+      "firewalld, nftables", "",
+      "nft -f - <<'EOF'\ntable inet firewalld\ndelete table inet firewalld\ntable inet firewalld "
+      "{\nchain filter_INPUT {\ntype filter hook input priority 10\nct state "
+      "established,related accept\n}\nchain nat_PREROUTING {\ntype nat hook prerouting priority "
+      "-90\n}\n}\nEOF\n",
+      true};
 }
 
 const char* const kFakeKubeProxy =
@@ -187,8 +192,8 @@ void live_side_by_side(const Node& node, const Sidecar& sidecar, const Agent& ag
 }  // namespace
 
 TEST_CASE("other agents: neither side repairs anything after the first time, whoever came first") {
-  for (const Agent& agent : {calico(), cilium(), flannel(), ip_masq_agent(), docker(),
-                             firewalld_nftables()}) {
+  for (const Agent& agent :
+       {calico(), cilium(), flannel(), ip_masq_agent(), docker(), firewalld_nftables()}) {
     for (const bool agent_first : {true, false}) {
       CAPTURE(agent.name);
       CAPTURE(agent_first);

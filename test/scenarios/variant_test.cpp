@@ -158,6 +158,29 @@ TEST_CASE("both variants populated: the one with KUBE-SERVICES is followed, and 
   CHECK(eventually([&] { return sidecar.get("/readyz?verbose").find(told) == std::string::npos; }));
 }
 
+TEST_CASE(
+    "kube-proxy's chains in both variants: advice only once it is seen which one it writes in") {
+  Node node;
+  if (!node.usable()) return;
+  put_service(node);
+  add_kube_chains(node, variant());
+  add_kube_chains(node, other_variant());
+  const Sidecar sidecar(node, kFollow);
+  const auto shows = [&](const std::string& words) {
+    return eventually(
+        [&] { return sidecar.get("/readyz?verbose").find(words) != std::string::npos; },
+        std::chrono::seconds(30));
+  };
+  CHECK_MESSAGE(shows("remove nothing yet"), sidecar.get("/readyz?verbose"));
+  node.sh("iptables-" + variant() + "-restore --noflush",  // a sync with a Service more
+          "*nat\n:KUBE-MARK-MASQ - [0:0]\n-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\n"
+          "-A KUBE-SERVICES -d 192.0.2.77 -j RETURN\nCOMMIT\n");
+  CHECK_MESSAGE(shows("kube-proxy writes in iptables-" + variant() +
+                      ", which is followed; remove what is left in iptables-" + other_variant()),
+                sidecar.get("/readyz?verbose"));
+  CHECK_MESSAGE(keeps_through(sidecar, variant()), sidecar.get("/readyz?verbose"));
+}
+
 TEST_CASE("a kubelet that starts later than we do is followed") {
   Node node;
   if (!node.usable()) return;

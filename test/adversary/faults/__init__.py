@@ -18,6 +18,7 @@ class Fault:
     act: object
     about: str
     harms: bool = False  # touches our rules, as a rival does
+    group: str = ""  # the file it is in
 
 
 TABLE = []
@@ -38,8 +39,9 @@ CONDITIONS = {
 def fault(weight, bound=SECONDS, needs=()):
     def register(function):
         needed = (needs,) if isinstance(needs, str) else needs
-        harms = function.__module__.rsplit(".", 1)[1] in ("tables", "native") or "kube_full" in function.__name__
-        TABLE.append(Fault(function.__name__, weight, bound, needed, function, (function.__doc__ or "").strip(), harms))
+        group = function.__module__.rsplit(".", 1)[1]
+        harms = group in ("tables", "native") or "kube_full" in function.__name__
+        TABLE.append(Fault(function.__name__, weight, bound, needed, function, (function.__doc__ or "").strip(), harms, group))
         return function
     return register
 

@@ -40,7 +40,8 @@ def config_half_written(run, entry):
     else:
         os.rename(path, path + ".away")
         os.symlink("nowhere", path)
-    run.world.notes["config-in-doubt"] = True
+    run.world.notes["files-broken-at"] = time.monotonic()
+    run.world.notes["files-sound"] = False
     half = what == 0  # a prefix may be a whole, valid file with fewer settings
     if not half:
         run.never_other_than([before], run.random.choice([0.2, 0.8]), entry.name)
@@ -49,6 +50,8 @@ def config_half_written(run, entry):
     if os.path.lexists(path):
         os.unlink(path)
     world.write_files()
+    run.world.notes["files-broken-at"] = time.monotonic()
+    run.world.notes["files-sound"] = True
     run.settle(entry.bound, ready_bound=8)
 
 
@@ -81,6 +84,7 @@ def kubeconfig_leads_elsewhere(run, entry):
     world.notes["api-port"] = world.api.address[1]
     change_some(run, 5)
     run.changed_settings()
+    world.notes["files-broken-at"] = time.monotonic()
     world.write_file("kubeconfig.conf", world.kubeconfig_text(world.api.address[1]))
     try:
         run.settle(entry.bound, check_ready_meanwhile=False)

@@ -14,11 +14,16 @@ from .services import change_some
 
 def stop(run, how=signal.SIGTERM, bound=3.0):
     run.live.pause()
+    process = run.world.process
     took = run.world.stop(how)
     if took is None or took > bound:
         from ..runner import Violation
         run.live.resume()
         raise Violation("slow-end", f"signal {how}: took {took} s (None: killed after 10 s)")
+    if how == signal.SIGTERM and process is not None and process.returncode != 0:
+        from ..runner import Violation
+        run.live.resume()
+        raise Violation("bad-end", f"exit code {process.returncode} after SIGTERM")
 
 
 def start(run):
@@ -119,6 +124,32 @@ def restarted_with_other_backend(run, entry):
     start(run)
     run.settle(entry.bound, ready_bound=6)
     run.check_everything()
+
+
+@fault(0.4, 4)
+def without_a_capability(run, entry):
+    """Not ready, with the name of what is missing; nothing is said to be absent that could not be read (T15)."""
+    from ..runner import Violation
+    legacy = run.expected().backend == "iptables-legacy"
+    missing = run.random.choice(["net_admin", "net_raw"] if legacy else ["net_admin"])
+    stop(run)
+    run.world.prefix = ["setpriv", "--bounding-set", "-" + missing, "--inh-caps", "-" + missing]
+    try:
+        start(run)
+        deadline, body = time.monotonic() + entry.bound * run.pace, None
+        while time.monotonic() < deadline and "CAP_" not in (body or ""):
+            time.sleep(0.1)
+            body = run.world.get("/readyz?verbose")[1]
+        status = run.world.get("/readyz")[0]
+        if status == 200 or "CAP_" + missing.upper() not in (body or ""):
+            raise Violation("untrue-line", f"without CAP_{missing.upper()}: {status} {body}")
+        stop(run)
+    finally:
+        run.world.prefix = []
+        if run.world.process is None:
+            run.world.new_log()  # its errors are those of that process
+            start(run)
+    run.settle(entry.bound, ready_bound=6)
 
 
 @fault(0.5, 12)

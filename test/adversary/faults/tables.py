@@ -300,6 +300,53 @@ def rival_in_filter_while_services_change(run, entry):
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
 
 
+@fault(0.5, 12, needs=("iptables", "ipvs"))
+def rival_in_nat_while_services_change(run, entry):
+    """Somebody keeps flushing a chain of ours in nat; Services are followed in the other chains of nat all the same (T23)."""
+    from .services import change_some
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set():
+            tool(run, 4, "-t", "nat", "-F", OURS + "EX_CLUS_OUTPUT")
+            time.sleep(0.02)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        for _ in range(3):
+            time.sleep(0.5)
+            change_some(run, 1)
+            wanted = run.expected()
+            contested = {key: effects for key, effects in wanted.effects.items() if key != (4, "nat", "OUTPUT")}
+            run.settle_apart(2, dataclasses.replace(wanted, effects=contested), (4, "nat", "OUTPUT"))
+    finally:
+        ended.set()
+        worker.join(30)
+    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.5, 3, needs=("nft", "iptables"))
+def table_made_dormant(run, entry):
+    """A table whose rules the kernel does not obey: not ready, with the reason."""
+    from ..runner import Violation
+    family, table, _ = pick(run)
+    name = f"{'ip' if family == 4 else 'ip6'} {table}"
+    with run.world.frozen():
+        if command("nft", f"add table {name} {{ flags dormant ; }}", check=False)[0] != 0:
+            return run.skip("this nft cannot make a table dormant")
+        run.rebase()
+    try:
+        body = run.await_ready(False, entry.bound)
+        if "dormant" not in body:
+            raise Violation("untrue-line", f"no word of the dormant table {name}: {body}")
+    finally:
+        with run.world.frozen():
+            command("nft", f"add table {name}")
+            run.rebase()
+    run.settle(entry.bound)
+
+
 @fault(0.8, 2)
 def rival_is_busy_elsewhere(run, entry):
     """A benign neighbour writes every few milliseconds; Services follow meanwhile."""

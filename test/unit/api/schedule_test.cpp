@@ -85,12 +85,27 @@ TEST_CASE("a streaming list, then its watch; without it one out of the cache; pa
 
 TEST_CASE("who may not list, or cannot be reached, is not asked in another form") {
   for (const Kind kind :
-       {Kind::kUnauthorized, Kind::kForbidden, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
+       {Kind::kUnauthorized, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
     Schedule schedule(1);
     for (int i = 0; i < 10; ++i) {
       CHECK(schedule.after(What::kStreamList, ending_of(kind)).what == What::kStreamList);
     }
   }
+}
+
+TEST_CASE("who may list and may not watch: no streaming list, and lists go on") {
+  Schedule schedule(1);
+  for (int i = 0; i < 5; ++i) {
+    const NextStep next = schedule.after(What::kStreamList, ending_of(Kind::kForbidden));
+    CHECK(next.what == What::kCachedList);
+    CHECK(next.failed);
+    CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
+    CHECK(schedule.after(What::kWatch, ending_of(Kind::kForbidden)).what == What::kStreamList);
+  }
+  // Who may do neither is not asked in yet another form.
+  NextStep next = schedule.after(What::kStreamList, ending_of(Kind::kForbidden));
+  for (int i = 0; i < 5; ++i) next = schedule.after(next.what, ending_of(Kind::kForbidden));
+  CHECK(next.what == What::kCachedList);
 }
 
 TEST_CASE("a second page that is too old: one whole list") {

@@ -136,8 +136,9 @@ TEST_CASE("chains in both variants: the one that kube-proxy writes in, and advic
     decision = decide_variant(evidence, decision);
     CHECK(decision.variant == kLegacy);
     CHECK(decision.certain);
-    CHECK(decision.warning.ends_with("kube-proxy writes in iptables-legacy, which is followed; "
-                                     "remove what is left in iptables-nft"));
+    CHECK(
+        decision.warning.ends_with("kube-proxy writes in iptables-legacy, which is followed; "
+                                   "remove what is left in iptables-nft"));
   }
   evidence.nft.stamp = 9;  // it changed its variant
   decision = decide_variant(evidence, decision);

@@ -149,7 +149,8 @@ TEST_CASE("each family by its own series") {
   take_proxy_sync(story.state, sync);
   check = story.check();
   CHECK(check.ok);  // kube-proxy on an IPv4 node makes chains of IPv6 and tells of no sync there
-  CHECK(check.detail.starts_with("IPv4 no sync is reported since kube-proxy started; IPv6 its sync"));
+  CHECK(
+      check.detail.starts_with("IPv4 no sync is reported since kube-proxy started; IPv6 its sync"));
 }
 
 TEST_CASE("partial states are told only when they last") {

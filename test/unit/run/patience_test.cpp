@@ -1,4 +1,5 @@
-// The loop in a fake world: what it waits for, what it does not wait for, and what it says meanwhile.
+// The loop in a fake world: what it waits for, what it does not wait for, and what it says
+// meanwhile.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -43,20 +44,21 @@ Settings on_nft() {
 /// A node whose rules are in place, beside a kube-proxy in IPVS mode.
 class Rig {
  public:
-  Rig() : driver(on_nft(), [](FakeWorld& world) {
-    world.files.config = settings::KubeProxyConfig{};
-    for (const Family family : kFamilies) {
-      FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
-      const TableId nat{family, Table::kNat};
-      kernel.add_chain(nat, "KUBE-SERVICES");
-      kernel.add_chain(nat, "KUBE-MARK-MASQ");
-      kernel.append(nat, "KUBE-MARK-MASQ", std::string("-j MARK --set-xmark 0x4000/0x4000"));
-      kernel.append(nat, "KUBE-SERVICES", std::string("-m comment --comment some"));
-      for (const char* hook : {"PREROUTING", "OUTPUT"}) {
-        kernel.append(nat, hook, std::string("-j KUBE-SERVICES"));
-      }
-    }
-  }) {
+  Rig()
+      : driver(on_nft(), [](FakeWorld& world) {
+          world.files.config = settings::KubeProxyConfig{};
+          for (const Family family : kFamilies) {
+            FakeKernel& nft = world.tables.at(BackendChoice::kNft).kernel;
+            const TableId nat{family, Table::kNat};
+            nft.add_chain(nat, "KUBE-SERVICES");
+            nft.add_chain(nat, "KUBE-MARK-MASQ");
+            nft.append(nat, "KUBE-MARK-MASQ", std::string("-j MARK --set-xmark 0x4000/0x4000"));
+            nft.append(nat, "KUBE-SERVICES", std::string("-m comment --comment some"));
+            for (const char* hook : {"PREROUTING", "OUTPUT"}) {
+              nft.append(nat, hook, std::string("-j KUBE-SERVICES"));
+            }
+          }
+        }) {
     driver.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
     driver.post(ApiEvent(ServicesListed{{service("20.0.0.1")}, "1"}));
     driver.pass(1s);
@@ -150,7 +152,9 @@ TEST_CASE("what we want changed does not wait for a rival that undoes something 
   CHECK(rig.kernel.table(kNat4).at("NMANAGER_OUTPUT").rules.empty());
 }
 
-TEST_CASE("kube-proxy's chains are gone at once, whatever was flushed before and however long they take") {
+TEST_CASE(
+    "kube-proxy's chains are gone at once, whatever was flushed before and however long they "
+    "take") {
   Rig rig;
   rig.tables.checksum_takes = 1s;  // a content is read every 100 s
   for (const Family family : kFamilies) {
@@ -168,6 +172,29 @@ TEST_CASE("kube-proxy's chains are gone at once, whatever was flushed before and
   rig.somebody_changes();
   CHECK(rig.why_not_ready().find("kube-proxy-synced: no KUBE-SERVICES") != std::string::npos);
   CHECK(rig.driver.world.logged("chains are gone"));
+}
+
+TEST_CASE("chains that kube-proxy has just made are no sync before they hold a rule") {
+  Rig rig;
+  for (const Family family : kFamilies) {
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-SERVICES");
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-MARK-MASQ");
+  }
+  rig.somebody_changes();
+  CHECK_FALSE(rig.snapshot().ready());
+  for (const Family family : kFamilies)
+    rig.kernel.add_chain({family, Table::kNat}, "KUBE-SERVICES");
+  rig.somebody_changes();
+  rig.driver.pass(200ms);
+  CHECK(rig.why_not_ready().find("kube-proxy writes its chains") != std::string::npos);
+  for (const Family family : kFamilies) {
+    const TableId nat{family, Table::kNat};
+    rig.kernel.append(nat, "KUBE-SERVICES", std::string("-m comment --comment some"));
+    rig.kernel.add_chain(nat, "KUBE-MARK-MASQ");
+  }
+  rig.somebody_changes();
+  rig.driver.pass(200ms);
+  CHECK(rig.why_not_ready() == "");
 }
 
 TEST_CASE("ready after the first sync of a kube-proxy that has started, where its metrics tell") {
