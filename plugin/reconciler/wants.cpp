@@ -176,6 +176,9 @@ std::vector<std::string> warnings_of(const State& state) {
         "the drop rule has little to do");
   }
   if (!state.backend.note.empty()) warnings.push_back(state.backend.note);
+  if (services_wanted(state)) {
+    for (const std::string& warning : state.api.warnings) warnings.push_back(warning);
+  }
   for (std::string& warning : pod_warnings(state)) warnings.push_back(std::move(warning));
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;

@@ -17,6 +17,10 @@
 namespace nmanager::run {
 namespace {
 
+/// As Kubernetes' own clients name themselves.
+constexpr const char* kUserAgent =
+    "nmanager/" NMANAGER_VERSION " (linux/" NMANAGER_ARCH ") " NMANAGER_REVISION;
+
 using Level = reconciler::LogLine::Level;
 
 /// Ends the process: a thread of the HTTP library may hang in name resolution for ten seconds, and
@@ -46,7 +50,7 @@ int dispatch(const Settings& own) {
       std::fputs(settings::help_text().c_str(), stdout);
       return kExitDone;
     case Command::kVersion:
-      std::puts("nmanager " NMANAGER_VERSION);
+      std::puts("nmanager " NMANAGER_VERSION " (revision " NMANAGER_REVISION ")");
       return kExitDone;
     case Command::kStatus:
       return status_command(own);
@@ -56,7 +60,7 @@ int dispatch(const Settings& own) {
   RealProcess process;  // first: signals are blocked before any thread starts
   RealKernel kernel([&process] { return process.stop_requested(); });
   RealKubeProxy kube_proxy;
-  RealApiServer api_server;
+  RealApiServer api_server(kUserAgent);
   RealOutput output(own, process.now().mono);
   const World world{kernel, kube_proxy, api_server, output, process};
   if (own.command == Command::kRun) run(own, world, output);
