@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "test/api_server/endless.h"
 #include "test/scenarios/api_access/server_node.h"
@@ -42,9 +43,11 @@ class Watched {
            R"("status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.)" + n + R"("}]}}})";
   }
 
-  /// The next list begins, and the peak is counted from now on.
-  void list_again() {
+  /// The next list begins, and ends in `fault` first; the peak is counted from now on.
+  void list_again(const std::optional<Fault>& fault = {}) {
+    REQUIRE(eventually([&] { return server_.watches() == 1; }));
     std::ofstream("/proc/" + std::to_string(sidecar_.pid()) + "/clear_refs") << "5";
+    if (fault) server_.fail_next(*fault);
     server_.fail_next({.kind = Fault::Kind::kStatus, .on = Fault::On::kWatch, .status = 410});
     server_.drop_connections(true);
   }
@@ -61,6 +64,9 @@ class Watched {
               << field("VmRSS") << " KiB\n";
   }
 
+  [[nodiscard]] double errors() const {
+    return sidecar_.metric("nmanager_api_errors_total").value_or(0);
+  }
   [[nodiscard]] const Sidecar& sidecar() const { return sidecar_; }
 
  private:
@@ -97,9 +103,10 @@ TEST_CASE("answers without end: bounded memory, and given back (A17)") {
       const bool plain = answer.fault.on == Fault::On::kPlain;
       if (plain != (streaming == Streaming::kUnprocessable)) continue;
       CAPTURE(std::string(answer.name));
-      server.fail_next(answer.fault);
-      watched.list_again();
+      const auto errors = watched.errors();
+      watched.list_again(answer.fault);
       REQUIRE_MESSAGE(watched.listed_again(), watched.sidecar().log());
+      CHECK_MESSAGE(watched.errors() >= errors + 2, watched.sidecar().log());  // watch, and list
       watched.check_memory(answer.name);
     }
   }
