@@ -4,6 +4,7 @@
 # the manifests and the monitoring.
 #   test/run.sh [--quick] [--only REGEX]
 # --quick: the plain build only. --only: tests whose name matches, in each build.
+#   test/run.sh --compilers     test/compilers.sh alone: other compilers, Debian 13, arm64; takes hours
 # The last line is "N passed, N failed, N skipped", counted over all test cases.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,8 @@ while (($#)); do
   case "$1" in
     --quick) presets=(release); quick=true ;;
     --only) only=(-R "$2"); shift ;;
-    *) echo "usage: test/run.sh [--quick] [--only REGEX]" >&2; exit 2 ;;
+    --compilers) exec test/compilers.sh ;;
+    *) echo "usage: test/run.sh [--quick] [--only REGEX] | --compilers" >&2; exit 2 ;;
   esac
   shift
 done

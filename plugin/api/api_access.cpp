@@ -51,7 +51,7 @@ std::string proxy_of(const ApiAccess& access, const Environment& environment) {
   return url->tls ? either("HTTPS_PROXY", "https_proxy") : either("HTTP_PROXY", "http_proxy");
 }
 
-std::vector<std::string> warnings_of(const ApiAccess& access, const std::string& proxy) {
+std::vector<std::string> warnings_of(const ApiAccess& access) {
   std::vector<std::string> warnings;
   const auto url = parse_server_url(access.server);
   if (!url) return warnings;
@@ -63,13 +63,16 @@ std::vector<std::string> warnings_of(const ApiAccess& access, const std::string&
   } else if (access.insecure) {
     warnings.push_back(server + "insecure-skip-tls-verify: whoever answers is believed");
   }
-  if (!proxy.empty()) {
-    const auto via =
-        parse_server_url(proxy.find("://") == std::string::npos ? "http://" + proxy : proxy);
-    warnings.push_back(server + "reached through the proxy " +
-                       (via ? authority_of(*via, true) : std::string("of the environment")));
-  }
   return warnings;
+}
+
+std::string server_in_words(const ApiAccess& access, const std::string& proxy) {
+  const auto url = parse_server_url(access.server);
+  std::string text = url ? to_string(*url) : std::string("(no usable URL)");
+  if (proxy.empty()) return text;
+  const auto via =
+      parse_server_url(proxy.find("://") == std::string::npos ? "http://" + proxy : proxy);
+  return text + " through " + (via ? "the proxy " + to_string(*via) : std::string("a proxy"));
 }
 
 std::vector<Endpoint> server_endpoints(const ApiAccess& access) {

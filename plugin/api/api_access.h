@@ -45,8 +45,10 @@ using Environment = std::function<std::string(const char*)>;
 [[nodiscard]] std::string proxy_of(const ApiAccess& access, const Environment& environment);
 
 /// What the operator should hear once, one line each: what weakens the connection.
-[[nodiscard]] std::vector<std::string> warnings_of(const ApiAccess& access,
-                                                   const std::string& proxy);
+[[nodiscard]] std::vector<std::string> warnings_of(const ApiAccess& access);
+
+/// "https://host:6443 through the proxy http://p:3128"; no user, no password.
+[[nodiscard]] std::string server_in_words(const ApiAccess& access, const std::string& proxy);
 
 /// Where the server is as far as its URL says so by address; a name is not looked up.
 [[nodiscard]] std::vector<Endpoint> server_endpoints(const ApiAccess& access);

@@ -6,17 +6,11 @@
 #include <thread>
 #include <utility>
 
-#include "plugin/api/server_url.h"
 #include "plugin/api/session.h"
 
 namespace nmanager::api {
 
 namespace {
-
-std::string shown(const std::string& server) {
-  const auto url = parse_server_url(server);
-  return url ? to_string(*url) : std::string("(no usable URL)");
-}
 
 /// What the client's thread owns; it may outlive the client for the moment that its end takes.
 class Worker {
@@ -27,8 +21,8 @@ class Worker {
         pace_(options.pace),
         schedule_(std::random_device{}()),
         sink_(std::move(sink)) {
-    state_.server = shown(access.server);
-    state_.warnings = warnings_of(access, session_.proxy());
+    state_.server = server_in_words(access, session_.proxy());
+    state_.warnings = warnings_of(access);
   }
 
   void run() {
@@ -204,7 +198,8 @@ Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions optio
       break;
     }
   }
-  return Error{error_kind(ending.kind), shown(access.server) + ": " + ending.message};
+  return Error{error_kind(ending.kind),
+               server_in_words(access, session.proxy()) + ": " + ending.message};
 }
 
 }  // namespace nmanager::api

@@ -11,6 +11,7 @@
 namespace nmanager::api {
 
 struct ApiClientOptions {
+  std::string user_agent = "nmanager";
   std::chrono::seconds watch_timeout{480};  // asked of the server; jittered by up to as much again
   /// The server sends a bookmark a minute; longer silence means the connection is dead.
   std::chrono::milliseconds watch_silence{90'000};

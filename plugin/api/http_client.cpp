@@ -14,8 +14,6 @@ namespace {
 
 namespace client = web::http::client;
 
-constexpr const char* kUserAgent = "nmanager/" NMANAGER_VERSION " (linux/" NMANAGER_ARCH ")";
-
 /// The library wants IPv6 addresses without brackets: "https://[::1]:6443" never resolves in it,
 /// "https://::1:6443" does.
 web::uri base_of(const Target& target) {
@@ -74,6 +72,7 @@ class RestClient final : public HttpClient {
   explicit RestClient(const Target& target)
       : report_(std::make_shared<TlsReport>()),
         host_(authority_of(target.server, false)),
+        user_agent_(target.user_agent),
         client_(base_of(target), config_of(target, report_)) {}
   ~RestClient() override { RestClient::cancel(); }
 
@@ -110,7 +109,7 @@ class RestClient final : public HttpClient {
     web::http::http_request request(web::http::methods::GET);
     request.set_request_uri(web::uri(path_and_query));
     request.headers().add("Host", host_);
-    request.headers().add("User-Agent", kUserAgent);
+    request.headers().add("User-Agent", user_agent_);
     request.headers().add("Accept", "application/json");
     if (!token.empty()) request.headers().add("Authorization", "Bearer " + token);
     request.set_response_stream(body_sink(exchange));
@@ -140,6 +139,7 @@ class RestClient final : public HttpClient {
 
   std::shared_ptr<TlsReport> report_;
   std::string host_;
+  std::string user_agent_;
   client::http_client client_;
   pplx::cancellation_token_source source_;
 };

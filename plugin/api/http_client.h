@@ -35,6 +35,7 @@ struct Target {
   Address address;                 // of the server, or of the proxy
   std::optional<ServerUrl> proxy;  // an HTTP proxy on the way
   TlsSettings tls;
+  std::string user_agent;
   /// A body without chunks is passed on in pieces of exactly this size, at 8 us each.
   std::size_t piece = 1;
 };

@@ -16,6 +16,9 @@ class LineSplitter {
   /// False: a line is longer than kMaxLine; the stream cannot be followed any further.
   [[nodiscard]] bool add(std::string_view chunk, std::vector<std::string>& lines);
 
+  /// For the next stream; gives its memory back, as assigning an empty one would not.
+  void clear() { std::string().swap(rest_); }
+
   /// True while part of a line waits for its end.
   [[nodiscard]] bool partial() const { return !rest_.empty(); }
 

@@ -19,6 +19,8 @@ constexpr std::size_t kMaxStatusBody = std::size_t{64} << 10;
 /// While there is another address to try.
 constexpr milliseconds kConnectPatience{3'000};
 constexpr milliseconds kResolvePatience{5'000};
+constexpr const char* kBadProxy =
+    "the proxy's URL is not http://HOST:PORT; user and password are not supported";
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);  // the environment is never changed
@@ -71,7 +73,9 @@ std::optional<Ending> ApiSession::find_addresses() {
   const auto url = parse_server_url(proxy_.empty()                            ? access_.server
                                     : proxy_.find("://") == std::string::npos ? "http://" + proxy_
                                                                               : proxy_);
-  if (!url) return make_ending(Kind::kUnreachable, url.error().message);
+  if (!url) {
+    return make_ending(Kind::kUnreachable, proxy_.empty() ? url.error().message : kBadProxy);
+  }
   const auto lookup = Lookup::start(url->host);
   {
     const std::lock_guard lock(stop_mutex_);
@@ -89,13 +93,14 @@ std::optional<Ending> ApiSession::make_client(TlsMaterial tls, std::size_t piece
   auto url = parse_server_url(access_.server);
   if (!url) return make_ending(Kind::kUnreachable, url.error().message);
   const std::string name = access_.tls_server_name.empty() ? url->host : access_.tls_server_name;
-  Target target{
-      std::move(*url), addresses_.front(), std::nullopt, {tls, name, access_.insecure}, piece};
+  Target target{std::move(*url),     addresses_.front(),
+                std::nullopt,        {tls, name, access_.insecure},
+                options_.user_agent, piece};
   if (!proxy_.empty()) {
     auto via =
         parse_server_url(proxy_.find("://") == std::string::npos ? "http://" + proxy_ : proxy_);
     if (!via || via->tls) {
-      return make_ending(Kind::kUnreachable, "the proxy's URL is not http://HOST:PORT");
+      return make_ending(Kind::kUnreachable, kBadProxy);
     }
     target.proxy = std::move(*via);
   }
@@ -132,7 +137,7 @@ std::optional<Ending> ApiSession::begin(const std::string& path_and_query, milli
 
 std::optional<Ending> ApiSession::attempt(const std::string& path_and_query,
                                           const std::string& token, milliseconds silence) {
-  splitter_ = LineSplitter();
+  splitter_.clear();
   lines_.clear();
   overlong_ = false;
   exchange_ = std::make_shared<Exchange>();

@@ -37,7 +37,7 @@ struct ServiceUndecodable {
 struct ApiState {
   enum class Phase : std::uint8_t { kConnecting, kListing, kWatching, kBackingOff };
   Phase phase = Phase::kConnecting;
-  std::string server;      // URL without credentials
+  std::string server;      // in words: URL without credentials, and the proxy on the way
   std::string last_error;  // empty: none since the last success
   ErrorKind last_error_kind = ErrorKind::kUnavailable;
   std::chrono::milliseconds retry_in{};  // with kBackingOff
@@ -45,7 +45,7 @@ struct ApiState {
   /// an event, a bookmark. The same moment by both clocks; nothing: never.
   std::optional<WallTime> last_word;
   std::optional<TimePoint> last_word_at;
-  /// One line each, to be told once: what weakens the connection, or was ignored.
+  /// One line each, to be told once: what weakens the connection.
   std::vector<std::string> warnings;
   // Counters since start.
   std::uint64_t lists = 0;

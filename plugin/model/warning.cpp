@@ -20,6 +20,8 @@ std::string_view to_string(WarningCode code) {
       return "backend";
     case WarningCode::kApiAccess:
       return "api_access";
+    case WarningCode::kApiInsecure:
+      return "api_insecure";
     case WarningCode::kConfigUnreadable:
       return "config_unreadable";
     case WarningCode::kConfigValue:

@@ -19,6 +19,7 @@ enum class WarningCode : std::uint8_t {
   kExternalClusterRefused,  // the rules of problem 2 were asked for where they would do harm
   kBackend,                 // the backend in use is not the one to be expected, or in doubt
   kApiAccess,               // the way to the API server could not be read
+  kApiInsecure,             // the connection to the API server is not protected as it should be
   kConfigUnreadable,        // kube-proxy's configuration exists, or was named, and cannot be used
   kConfigValue,             // a value in it cannot be used
   kUnknownVariable,         // a variable of the environment that names no setting
@@ -29,8 +30,9 @@ inline constexpr std::array kWarningCodes{
     WarningCode::kPodDetection,     WarningCode::kContested,
     WarningCode::kProxyModeUnknown, WarningCode::kExternalClusterRefused,
     WarningCode::kBackend,          WarningCode::kApiAccess,
-    WarningCode::kConfigUnreadable, WarningCode::kConfigValue,
-    WarningCode::kUnknownVariable,  WarningCode::kSettingAdjusted};
+    WarningCode::kApiInsecure,      WarningCode::kConfigUnreadable,
+    WarningCode::kConfigValue,      WarningCode::kUnknownVariable,
+    WarningCode::kSettingAdjusted};
 
 [[nodiscard]] std::string_view to_string(WarningCode code);  // "pod_cidr_missing", ...
 

@@ -130,7 +130,9 @@ class Intake {
       services_changed(state_);
     }
     if (first) {
-      log(actions_, LogLine::Level::kInfo, "listed " + std::to_string(count) + " Services");
+      log(actions_, LogLine::Level::kInfo,
+          "listed " + std::to_string(count) + " Services" +
+              (state_.api.server.empty() ? "" : " of " + state_.api.server));
     }
   }
 

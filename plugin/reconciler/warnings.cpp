@@ -103,6 +103,11 @@ std::vector<Warning> warnings_of(const State& state) {
   if (!state.backend.note.empty()) {
     warnings.push_back({WarningCode::kBackend, state.backend.note});
   }
+  if (services_wanted(state)) {
+    for (const std::string& text : state.api.warnings) {
+      warnings.push_back({WarningCode::kApiInsecure, text});
+    }
+  }
   for (const TableState& table : state.tables) {
     if (!table.status.contested) continue;
     warnings.push_back({WarningCode::kContested,

@@ -21,6 +21,10 @@
 namespace nmanager::run {
 namespace {
 
+/// As Kubernetes' own clients name themselves.
+constexpr const char* kUserAgent =
+    "nmanager/" NMANAGER_VERSION " (linux/" NMANAGER_ARCH ") " NMANAGER_REVISION;
+
 using Level = reconciler::LogLine::Level;
 
 /// Ends the process: a thread of the HTTP library may hang in name resolution for ten seconds, and
@@ -64,7 +68,7 @@ int dispatch(const Settings& own) {
     case Command::kHelp:
       return help(own);
     case Command::kVersion:
-      std::puts("nmanager " NMANAGER_VERSION);
+      std::puts("nmanager " NMANAGER_VERSION " (revision " NMANAGER_REVISION ")");
       return kExitDone;
     case Command::kCompletion:
       print(settings::completion(own.options.operand).value_or(""));
@@ -78,7 +82,7 @@ int dispatch(const Settings& own) {
   Mailbox<Event> mailbox;
   RealKernel kernel([&process] { return process.stop_requested(); });
   RealKubeProxy kube_proxy;
-  RealApiServer api_server;
+  RealApiServer api_server(kUserAgent);
   RealOutput output(own, process.now().mono, [&mailbox] { mailbox.post(Tick{}); });
   const World world{kernel, kube_proxy, api_server, output, process};
   if (own.command == Command::kRun) run(own, world, output, mailbox);

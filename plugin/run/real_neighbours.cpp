@@ -70,12 +70,15 @@ Result<api::ApiAccess> RealApiServer::access(const Settings& settings) {
 
 std::unique_ptr<api::ServiceSource> RealApiServer::make_source(const api::ApiAccess& access) {
   api::ApiClientOptions options;
+  options.user_agent = user_agent_;
   options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
   return api::make_api_client(access, std::move(options));
 }
 
 Result<ServicesListed> RealApiServer::list_once(const api::ApiAccess& access) {
-  return api::list_once(access);
+  api::ApiClientOptions options;
+  options.user_agent = user_agent_;
+  return api::list_once(access, std::move(options));
 }
 
 }  // namespace nmanager::run

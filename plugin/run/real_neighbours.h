@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "plugin/neighbour/file_watch.h"
@@ -32,11 +33,15 @@ class RealKubeProxy final : public KubeProxy {
 
 class RealApiServer final : public ApiServer {
  public:
+  explicit RealApiServer(std::string user_agent) : user_agent_(std::move(user_agent)) {}
   /// --kubeconfig, else kube-proxy's kubeconfig where it exists, else the pod's service account.
   [[nodiscard]] Result<api::ApiAccess> access(const Settings& settings) override;
   [[nodiscard]] std::unique_ptr<api::ServiceSource> make_source(
       const api::ApiAccess& access) override;
   [[nodiscard]] Result<ServicesListed> list_once(const api::ApiAccess& access) override;
+
+ private:
+  const std::string user_agent_;
 };
 
 }  // namespace nmanager::run

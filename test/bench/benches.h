@@ -1,6 +1,8 @@
 // The figures; each prints its lines. Throw std::runtime_error when something does not work.
 #pragma once
 
+#include <string>
+
 #include "test/bench/tables.h"
 
 namespace nmanager::bench {
@@ -11,6 +13,7 @@ void bench_change(Variant variant);
 void bench_back(Variant variant);
 void bench_listen();
 void bench_idle(Variant variant);
+void bench_unneeded(const std::string& backend, const std::string& mode);
 void bench_connect(Variant variant);
 
 // The native table.

@@ -51,6 +51,11 @@ int main(int argc, char** argv) {
   if (wanted("change")) measure(bench_change_native);
   if (wanted("connect")) measure(bench_connect_native);
   if (wanted("listen")) measure(bench_listen);
+  if (wanted("unneeded")) {
+    measure([] { bench_unneeded("iptables-legacy", "iptables"); });
+    measure([] { bench_unneeded("iptables-nft", "iptables"); });
+    measure([] { bench_unneeded("nftables", "nftables"); });
+  }
   std::filesystem::remove(lock);
   return 0;
 }

@@ -112,6 +112,38 @@ std::vector<double> connects(const std::string& from, int count,
 
 }  // namespace
 
+namespace {
+
+/// The program, until destroyed; its endpoint is the default one.
+class Program {
+ public:
+  Program(const test::ApiServer& server, const std::string& backend, const std::string& mode)
+      : file_(std::filesystem::temp_directory_path() /
+              ("nmanager-bench-" + std::to_string(::getpid()))) {
+    std::ofstream(file_) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
+                         << "clusters: [{name: c, cluster: {server: '" << server.url() << "'}}]\n";
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--proxy-mode",
+            mode.c_str(), "--pod-cidr-ipv4", "10.244.0.0/16", "--kubeconfig", file_.c_str(),
+            "--log-level", "error", nullptr);
+    ::_exit(127);
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    ::kill(pid_, SIGTERM);
+    ::waitpid(pid_, nullptr, 0);
+    std::filesystem::remove(file_);
+  }
+
+ private:
+  std::string file_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace
+
 void bench_idle(Variant variant) {
   const test::NetNamespace space;
   if (!space.usable()) return;
@@ -119,18 +151,7 @@ void bench_idle(Variant variant) {
   reset_nat(variant);
   test::ApiServer server;
   for (int i = 0; i < 10'000; ++i) server.services().put(service(i));
-  const std::string file =
-      std::filesystem::temp_directory_path() / ("nmanager-bench-" + std::to_string(::getpid()));
-  std::ofstream(file) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
-                      << "clusters: [{name: c, cluster: {server: '" << server.url() << "'}}]\n";
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    const std::string backend = "iptables-" + name_of(variant);
-    ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--proxy-mode",
-            "ipvs", "--pod-cidr-ipv4", "10.244.0.0/16", "--kubeconfig", file.c_str(), "--log-level",
-            "error", nullptr);
-    ::_exit(127);
-  }
+  const Program program(server, "iptables-" + name_of(variant), "ipvs");
   for (int i = 0; i < 300 && metric("nmanager_services_with_rules") < 10'000; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -144,9 +165,32 @@ void bench_idle(Variant variant) {
   print_bound(name + ", resident", metric("process_resident_memory_bytes") / (1 << 20), 24, "MiB");
   print_bound(name + ", of a core", cpu / 30 * 100, 0.2, "%");
   print_bound(name + ", threads", metric("process_threads"), 7, "");
-  ::kill(pid, SIGTERM);
-  ::waitpid(pid, nullptr, 0);
-  std::filesystem::remove(file);
+}
+
+void bench_unneeded(const std::string& backend, const std::string& mode) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  test::must("ip link set lo up");
+  test::ApiServer server;
+  const Program program(server, backend, mode);
+  for (int i = 0; i < 100 && metric("nmanager_table_in_sync") < 4; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  // Its share of a core while nothing changes, and while 100 Services a second do.
+  double share[2] = {};
+  for (const bool traffic : {false, true}) {
+    const double before = metric("process_cpu_seconds_total");
+    for (int i = 0; i < 3'000; ++i) {
+      if (traffic) server.services().put(service(i % 500));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    share[traffic] = (metric("process_cpu_seconds_total") - before) / 30 * 100;
+  }
+  const std::string name = "unneeded " + backend + ", " + mode + " mode";
+  print_bound(name + ", requests", static_cast<double>(server.requests().size()), 0, "");
+  print_bound(name + ", resident", metric("process_resident_memory_bytes") / (1 << 20), 14, "MiB");
+  print_bound(name + ", of a core at rest", share[0], 0.2, "%");
+  print_bound(name + ", more by traffic", share[1] - share[0], 0.05, "%");
 }
 
 namespace {

@@ -44,7 +44,8 @@ def check_install(build, version):
                      "usr/share/doc/nmanager/README.md", "usr/share/doc/nmanager/docs/platforms.md"):
             check((folder / path).is_file(), f"installed: {path}")
         check(".symtab" not in output("readelf", "-S", str(folder / "usr/sbin/nmanager"))[1], "installed: stripped")
-        check(output(str(folder / "usr/sbin/nmanager"), "version") == (0, f"nmanager {version}\n"), "the installed program runs")
+        code, said = output(str(folder / "usr/sbin/nmanager"), "version")
+        check(code == 0 and said.startswith(f"nmanager {version} (revision "), f"the installed program runs: {said}")
         for made, installed in (("nmanager.8", "usr/share/man/man8/nmanager.8"), ("completions/nmanager.bash", "usr/share/bash-completion/completions/nmanager")):
             if (pathlib.Path(build) / made).exists():
                 check((folder / installed).is_file(), f"installed: {installed}")
@@ -130,7 +131,7 @@ def main():
     parser.add_argument("--build", required=True)
     arguments = parser.parse_args()
     program = f"{arguments.build}/nmanager"
-    version = output(program, "version")[1].split()[-1]
+    version = output(program, "version")[1].split()[1]
     check_hardening(program)
     check_install(arguments.build, version)
     check_debian(arguments.build, version)

@@ -352,9 +352,9 @@ def main():
             version = start(["version"])
             code, said = version.wait(), version.log().strip()
             version.close()
-            check(code == 0 and re.fullmatch(r"nmanager \d+\.\d+\.\d+", said), f"nmanager version: {code}, {said}")
+            check(code == 0 and re.fullmatch(r"nmanager \d+\.\d+\.\d+ \(revision \w+\)", said), f"nmanager version: {code}, {said}")
             if variant == "nft":
-                check_labels(image, arguments.base_name, said.split()[-1])
+                check_labels(image, arguments.base_name, said.split()[1])
             check_main_job(start, node, spec, image, arguments.root, f"iptables-{variant}")
             needed |= check_capabilities_needed(start, node, spec, f"iptables-{variant}")
         finally:

@@ -76,7 +76,9 @@ class Node {
 /// nmanager run, as a child process.
 class Sidecar {
  public:
-  explicit Sidecar(const Node& node, const std::vector<std::string>& flags = {}, int port = 10261);
+  /// `environment`: "NAME=value", besides the test's own.
+  explicit Sidecar(const Node& node, const std::vector<std::string>& flags = {}, int port = 10261,
+                   const std::vector<std::string>& environment = {});
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
   ~Sidecar();  // SIGTERM; the rules stay

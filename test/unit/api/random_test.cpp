@@ -1,4 +1,5 @@
-// A seeded run over all faults of the stand-in server, beside a model of what the client must know.
+// A seeded run over all faults of the stand-in server, beside a model of what the client must know;
+// and the program's loop behind the client, which must say when that is old.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 
 #include "test/api_server/api_server.h"
 #include "test/unit/api/follower.h"
+#include "test/unit/api/owner.h"
 
 namespace nmanager::test {
 using namespace nmanager::api;
@@ -22,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr int kRuns = 8;
 constexpr int kFaults = 250;  // of each run
+constexpr int kSpeed = 400;
 
 /// One server, one client, and the model: what the test itself has put.
 class Run {
@@ -35,7 +38,7 @@ class Run {
                  .chunking = pick(4) != 0}) {
     ApiClientOptions options;
     options.list_silence = options.watch_silence = milliseconds(250);
-    options.pace = 1.0 / 400;
+    options.pace = 1.0 / kSpeed;
     ApiAccess access;
     access.server = server_.url();
     client_ = make_api_client(access, options);
@@ -43,7 +46,10 @@ class Run {
 
   /// Empty: all was well.
   std::string go() {
-    client_->start(follower_.sink());
+    client_->start([this, own = follower_.sink(), loop = owner_.sink()](ApiEvent event) {
+      loop(event);
+      own(std::move(event));
+    });
     for (int faults = 0; faults < kFaults;) {
       const int some = 1 + pick(5);
       for (int i = 0; i < some; ++i) server_.fail_next(fault());
@@ -62,7 +68,9 @@ class Run {
     server_.clear_faults();
     change();
     if (!follower_.wait_for([&](const Known& known) { return agrees(known); })) return apart();
-    return too_many();
+    if (const std::string problem = too_many(); !problem.empty()) return problem;
+    if (const std::string problem = grow_old(); !problem.empty()) return problem;
+    return owner_.broken();
   }
 
  private:
@@ -134,6 +142,24 @@ class Run {
            std::to_string(known.api.errors) + " errors, the last: " + known.api.last_error;
   }
 
+  /// Nothing is answered any more, and then it is: a node stays ready, and says how old it is.
+  std::string grow_old() {
+    if (!owner_.wait_for([](const Snapshot& one) { return one.ready() && !one.services_stale; })) {
+      return "not ready, or old, although all is well";
+    }
+    server_.fail_next({.kind = Kind::kSilence, .times = 0});
+    server_.drop_connections();
+    if (!owner_.wait_for([](const Snapshot& one) { return one.ready() && one.services_stale; })) {
+      return "old, and not ready, or it is not said";
+    }
+    server_.clear_faults();
+    server_.drop_connections();
+    if (!owner_.wait_for([](const Snapshot& one) { return !one.services_stale; })) {
+      return "not old any more, and it is still said";
+    }
+    return {};
+  }
+
   /// Each request is a list, a watch, or an error that was reported with its delay; but for the one
   /// that finds out about streaming lists, old versions after a good watch, further pages, and what
   /// the HTTP library sends again over a connection that was closed meanwhile.
@@ -149,6 +175,7 @@ class Run {
   std::mt19937_64 random_;
   ApiServer server_;
   Follower follower_;
+  Owner owner_{kSpeed};
   std::map<std::string, std::string> model_;
   int closed_ = 0;
   std::unique_ptr<ServiceSource> client_;
@@ -156,7 +183,8 @@ class Run {
 
 }  // namespace
 
-TEST_CASE("2,000 faults at random: the client always comes to know what the server has") {
+TEST_CASE(
+    "2,000 faults at random: the client comes to know what the server has, and says what is old") {
   start_library_once();
   std::vector<std::string> problems(kRuns);
   std::vector<std::thread> threads;
