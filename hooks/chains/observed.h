@@ -58,6 +58,7 @@ struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
   std::map<Hook, std::vector<HookRule>> hooks;  // hooks_of() this table;
                                                 // a base chain that does not exist is an empty list
+  std::optional<bool> kube_drops_invalid;       // SyncReport has the same
 
   /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as
   /// expected, and `missing` names the expected ones that do not exist. Every other expected chain

@@ -57,7 +57,9 @@ std::vector<std::string> pod_warnings(const State& state) {
   warn_of_local_detection(state.settings, warnings);
   const bool none = !state.settings.pod_cidr_ipv4.value && !state.settings.pod_cidr_ipv6.value;
   if (none) return warnings;  // which is a warning of its own
-  for (const Prefix& node : state.node_pod_cidrs) warn_of_node(state.settings, node, warnings);
+  for (const Prefix& node : state.node_pod_cidrs.value_or(std::vector<Prefix>{})) {
+    warn_of_node(state.settings, node, warnings);
+  }
   return warnings;
 }
 

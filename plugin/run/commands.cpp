@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plugin/neighbour/http_get.h"
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
 #include "plugin/run/backends.h"
@@ -42,6 +43,13 @@ Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   reconciler::State state = reconciler::initial_state(settings, now);
   around.ask_once();
   (void)step(state, around.look(std::nullopt), now);
+  if (node_wanted(state)) {
+    const auto access = world.api_server.access(settings);
+    auto node = access ? world.api_server.node_once(*access) : std::nullopt;
+    std::vector<Event> events;
+    events.emplace_back(ApiEvent(std::move(node).value_or(NodePodCidrs{})));
+    (void)step(state, std::move(events), now);
+  }
   if (!services_wanted(state)) return state;
   auto services = services_of(settings, world);
   if (!services) return services.error();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
@@ -26,7 +27,8 @@ Loop::Loop(const Settings& own, std::string version, const World& world, Mailbox
       around_(own, world),
       state_(reconciler::initial_state(around_.settings(), world.process.now())),
       backends_(around_.settings(), world.kernel),
-      feed_(world.api_server, mailbox) {
+      feed_(world.api_server, mailbox, ServiceFeed::What::kServices),
+      node_feed_(world.api_server, mailbox, ServiceFeed::What::kNode) {
   around_.start_asking();
 }
 
@@ -37,6 +39,7 @@ void Loop::run() {
 }
 
 void Loop::turn() {
+  asked_ = world_.output.asked();
   if (claim_node()) {
     take(gather());
     // A repair does not wait for a look at the evidence, nor for what may be left elsewhere.
@@ -44,6 +47,7 @@ void Loop::turn() {
     follow_services();
     clear_others();
   }
+  answered_ = asked_;
   publish();
   world_.output.beat(mono());
 }
@@ -68,6 +72,7 @@ Loop::Events Loop::gather() {
     next_drain_ = mono() + watch->poll_interval();
   }
   for (Event& event : mailbox_.take()) events.push_back(std::move(event));
+  if (asked_ != answered_) events.emplace_back(CountersAsked{});
   look_around(events);
   return events;
 }
@@ -79,6 +84,7 @@ void Loop::look_around(Events& events) {
   next_look_around_ = mono() + kLookAroundInterval;
   if (!around_.take_access_changed()) return;
   log_changes(before);
+  if (node_feed_.running()) (void)node_feed_.follow(around_.settings());
   if (!feed_.running() && feed_.problem().empty()) return;
   const std::string problem = feed_.problem();
   if (feed_.follow(around_.settings())) {
@@ -181,13 +187,17 @@ void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
 
 /// Services are listed and watched only while rules can follow from them.
 void Loop::follow_services() {
-  const bool wanted = services_wanted(state_);
-  if (wanted == feed_.running()) return;
+  follow(feed_, services_wanted(state_), around_.settings());
+  follow(node_feed_, node_wanted(state_), around_.settings());
+}
+
+void Loop::follow(ServiceFeed& feed, bool wanted, const Settings& settings) {
+  if (wanted == feed.running()) return;
   if (wanted) {
-    (void)feed_.follow(around_.settings());  // what goes wrong is in the mailbox
+    (void)feed.follow(settings);  // what goes wrong is in the mailbox
     return;
   }
-  feed_.stop();
+  feed.stop();
 }
 
 void Loop::choose_backend() {
@@ -232,13 +242,15 @@ bool Loop::clear(Backend& other, std::span<const TableId> tables) {
 void Loop::publish() {
   const Now now = world_.process.now();
   Snapshot snapshot = make_snapshot(state_, now);
+  snapshot.answers = answered_;
   snapshot.version = version_;
   snapshot.settings = settings::effective_settings(around_.settings());
   snapshot.proxy_version = around_.kube_proxy_version().value_or("");
   snapshot.lost_log_lines = world_.output.lost_log_lines();
   for (const std::string& note : around_.route_notes()) snapshot.warnings.push_back(note);
-  if (!feed_.problem().empty()) {
-    snapshot.warnings.push_back("access to the API server: " + feed_.problem());
+  for (const ServiceFeed* feed : {&feed_, &node_feed_}) {
+    if (feed->problem().empty()) continue;
+    snapshot.warnings.push_back("access to the API server: " + feed->problem());
   }
   world_.output.publish(std::move(snapshot));
   // Rules come first: a port that is taken is tried again at each turn.
@@ -266,6 +278,7 @@ TimePoint Loop::next_turn() const {
 std::vector<int> Loop::wake_fds() const {
   std::vector<int> fds = world_.kube_proxy.fds();
   fds.push_back(mailbox_.fd());
+  if (world_.output.asked_fd() >= 0) fds.push_back(world_.output.asked_fd());
   if (const ChangeWatch* watch = backends_.watch(); watch != nullptr && watch->fd() >= 0) {
     fds.push_back(watch->fd());
   }

@@ -16,6 +16,12 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+api::ApiClientOptions client_options() {
+  api::ApiClientOptions options;
+  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
+  return options;
+}
+
 }  // namespace
 
 settings::KubeProxyFiles RealKubeProxy::read_files(const Settings& own) {
@@ -69,13 +75,19 @@ Result<api::ApiAccess> RealApiServer::access(const Settings& settings) {
 }
 
 std::unique_ptr<api::ServiceSource> RealApiServer::make_source(const api::ApiAccess& access) {
-  api::ApiClientOptions options;
-  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
-  return api::make_api_client(access, std::move(options));
+  return api::make_api_client(access, client_options());
+}
+
+std::unique_ptr<api::ServiceSource> RealApiServer::make_node_source(const api::ApiAccess& access) {
+  return api::make_node_client(access, client_options());
 }
 
 Result<ServicesListed> RealApiServer::list_once(const api::ApiAccess& access) {
   return api::list_once(access);
+}
+
+std::optional<NodePodCidrs> RealApiServer::node_once(const api::ApiAccess& access) {
+  return api::node_once(access, client_options());
 }
 
 }  // namespace nmanager::run

@@ -1,5 +1,9 @@
 #include "plugin/run/real_output.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdint>
 #include <utility>
 
 #include "plugin/settings/parse.h"
@@ -14,7 +18,12 @@ constexpr Millis kServeAgain{1'000};
 
 RealOutput::RealOutput(const Settings& settings, TimePoint now)
     : log_(settings.log_level.value, settings.log_format.value),
-      board_(now),
+      asked_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      board_(now,
+             [this] {
+               const std::uint64_t one = 1;
+               (void)!::write(asked_.get(), &one, sizeof one);
+             }),
       listen_(settings::parse_loopback_endpoint(settings.listen.value)) {}
 
 void RealOutput::log(reconciler::LogLine::Level level, const std::string& text) {
@@ -37,6 +46,12 @@ bool RealOutput::logs_debug() const {
 
 void RealOutput::publish(Snapshot snapshot) {
   board_.publish(std::make_shared<const Snapshot>(std::move(snapshot)));
+}
+
+std::uint64_t RealOutput::asked() {
+  std::uint64_t count = 0;
+  (void)!::read(asked_.get(), &count, sizeof count);  // first: what comes later wakes again
+  return board_.asked();
 }
 
 std::string RealOutput::serve(TimePoint now) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "hooks/sys/fd.h"
 #include "plugin/run/world.h"
 #include "plugin/status/board.h"
 #include "plugin/status/log.h"
@@ -19,6 +20,8 @@ class RealOutput final : public Output {
   [[nodiscard]] bool logs_debug() const override;
   [[nodiscard]] std::uint64_t lost_log_lines() const override { return log_.lost(); }
   void publish(Snapshot snapshot) override;
+  [[nodiscard]] std::uint64_t asked() override;
+  [[nodiscard]] int asked_fd() const override { return asked_.get(); }
   void beat(TimePoint now) override { board_.beat(now); }
   [[nodiscard]] std::string serve(TimePoint now) override;
 
@@ -27,6 +30,7 @@ class RealOutput final : public Output {
 
  private:
   status::Log log_;
+  sys::Fd asked_;  // eventfd
   status::StatusBoard board_;
   Result<Endpoint> listen_;
   TimePoint tried_at_{};

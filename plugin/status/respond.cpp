@@ -61,6 +61,11 @@ Answer from_snapshot(std::string_view path, std::string_view query, const Snapsh
 
 }  // namespace
 
+bool shows_counters(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  return path == "/status" || path == "/metrics";
+}
+
 Answer respond(std::string_view method, std::string_view target, const StatusBoard& board,
                StatusBoard::SteadyTime now) {
   if (method != "GET" && method != "HEAD") return {405, "text/plain", "GET or HEAD only\n"};

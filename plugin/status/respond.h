@@ -21,6 +21,9 @@ inline constexpr std::chrono::seconds kBeatLimit{30};
 /// Ready needs a turn that is not older: a turn that waits for the xtables lock takes at most 15 s.
 inline constexpr std::chrono::seconds kTurnLimit{20};
 
+/// The answer to a GET of `target` shows what the rules have counted.
+[[nodiscard]] bool shows_counters(std::string_view target);
+
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,
                              const StatusBoard& board, StatusBoard::SteadyTime now);
 

@@ -25,6 +25,7 @@ constexpr std::size_t kMaxConnections = 32;
 constexpr std::uint32_t kMaxHeaderBytes = 8 * 1024;
 constexpr std::chrono::seconds kIdleTimeout{10};
 constexpr std::chrono::milliseconds kAcceptPause{200};
+constexpr std::chrono::milliseconds kCountersPatience{1000};
 
 class Connection;
 /// The one that was idle longest is first; a new connection takes its place.
@@ -33,8 +34,9 @@ using Connections = std::list<std::weak_ptr<Connection>>;
 /// One connection; requests one after the other. Server thread only.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, const StatusBoard& board, Connections& all)
-      : stream_(std::move(socket)), board_(board), all_(all) {}
+  Connection(tcp::socket socket, const std::shared_ptr<asio::io_context>& io, StatusBoard& board,
+             Connections& all)
+      : stream_(std::move(socket)), io_(io), patience_(*io), board_(board), all_(all) {}
 
   void read() {
     parser_.emplace();
@@ -55,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using Response = http::response<http::string_body>;
 
+  /// What shows counters waits for those of now, but no longer than that.
   void on_read(beast::error_code error) {
     if (error == http::error::end_of_stream || error == beast::error::timeout ||
         error == asio::error::operation_aborted) {
@@ -67,9 +70,31 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const std::string_view target(request.target().data(), request.target().size());
     const auto method = request.method_string();
     head_ = request.method() == http::verb::head;
-    answer(
-        respond({method.data(), method.size()}, target, board_, std::chrono::steady_clock::now()),
-        request.keep_alive());
+    method_.assign(method.data(), method.size());
+    target_.assign(target);
+    if (!shows_counters(target_)) return respond_now();
+    waits_ = true;
+    patience_.expires_after(kCountersPatience);
+    patience_.async_wait([self = shared_from_this()](beast::error_code stopped) {
+      if (!stopped) self->respond_now();
+    });
+    board_.ask([connection = weak_from_this(), io = io_] {
+      const auto alive = io.lock();
+      if (!alive) return;
+      asio::post(*alive, [connection] {
+        const auto self = connection.lock();
+        if (self && std::exchange(self->waits_, false)) {
+          self->patience_.cancel();
+          self->respond_now();
+        }
+      });
+    });
+  }
+
+  void respond_now() {
+    waits_ = false;
+    answer(respond(method_, target_, board_, std::chrono::steady_clock::now()),
+           parser_->get().keep_alive());
   }
 
   void was_used() {
@@ -95,7 +120,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   beast::tcp_stream stream_;
-  const StatusBoard& board_;
+  std::weak_ptr<asio::io_context> io_;  // which owns this object, by its handlers
+  asio::steady_timer patience_;
+  bool waits_ = false;  // for fresh counters
+  std::string method_, target_;
+  StatusBoard& board_;
   Connections& all_;
   beast::flat_buffer buffer_{kMaxHeaderBytes * 2};
   std::optional<http::request_parser<http::empty_body>> parser_;
@@ -105,15 +134,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class Server final : public StatusServer {
  public:
-  Server(const tcp::endpoint& endpoint, const StatusBoard& board)
-      : acceptor_(io_, endpoint), board_(board) {
+  Server(const tcp::endpoint& endpoint, StatusBoard& board)
+      : acceptor_(*io_, endpoint), board_(board) {
     port_ = acceptor_.local_endpoint().port();
     accept();
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] { io_->run(); });
   }
 
   ~Server() override {
-    io_.stop();
+    io_->stop();
     thread_.join();
   }
 
@@ -141,15 +170,16 @@ class Server final : public StatusServer {
       if (const auto oldest = connections_.front().lock()) oldest->close();
       connections_.pop_front();
     }
-    const auto connection = std::make_shared<Connection>(std::move(socket), board_, connections_);
+    const auto connection =
+        std::make_shared<Connection>(std::move(socket), io_, board_, connections_);
     connections_.push_back(connection);
     connection->read();
   }
 
-  asio::io_context io_{1};
+  std::shared_ptr<asio::io_context> io_ = std::make_shared<asio::io_context>(1);
   tcp::acceptor acceptor_;
-  asio::steady_timer pause_{io_};
-  const StatusBoard& board_;
+  asio::steady_timer pause_{*io_};
+  StatusBoard& board_;
   Connections connections_;
   std::uint16_t port_ = 0;
   std::thread thread_;
@@ -163,7 +193,7 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address,
                                                           std::uint16_t port,
-                                                          const StatusBoard& board) {
+                                                          StatusBoard& board) {
   if (!address.is_loopback()) {
     return Error{ErrorKind::kBadInput, to_string(address) + " is not a loopback address"};
   }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 
 #include "plugin/status/render.h"
@@ -94,21 +95,29 @@ std::string api_part(const Snapshot& snapshot) {
          std::to_string(api.watches) + ", events " + std::to_string(api.events) + ")\n";
 }
 
+std::uint64_t packets_of(const Snapshot& snapshot, const DropStatus& drop,
+                         const InvalidCounter& counter) {
+  const TableId id{drop.family, Table::kFilter};
+  const auto table = std::ranges::find(snapshot.tables, id, &TableStatus::id);
+  if (table == snapshot.tables.end()) return 0;
+  const auto found = table->invalid.find(counter);
+  return found == table->invalid.end() ? 0 : found->second;
+}
+
 std::string drops_part(const Snapshot& snapshot) {
-  std::string text = "INVALID packets dropped:";
-  for (const TableStatus& table : snapshot.tables) {
-    if (table.id.table != Table::kFilter) continue;
-    text +=
-        ' ' + std::string(to_string(table.id.family)) + ' ' + std::to_string(table.invalid_drops);
-  }
-  text += '\n';
-  if (snapshot.be_liberal) {
-    const bool kept = std::ranges::any_of(snapshot.tables, [](const TableStatus& table) {
-      return table.id.table == Table::kFilter && table.wanted;
-    });
-    text +=
-        "  net.netfilter.nf_conntrack_tcp_be_liberal is set: conntrack calls few packets INVALID";
-    text += kept ? "\n" : ", so the rule is left out\n";
+  std::string text = "INVALID packets:\n";
+  for (const DropStatus& drop : snapshot.drops) {
+    const std::string where =
+        std::string(to_string(drop.family)) + ' ' + std::string(to_string(drop.hook));
+    text += "  " + where + ": " + drop.state + " (" + drop.why + ")";
+    for (const bool dropped : {true, false}) {
+      const auto possible = packets_of(snapshot, drop, {drop.hook, dropped, true});
+      const auto no = packets_of(snapshot, drop, {drop.hook, dropped, false});
+      if (possible + no == 0 && drop.state != (dropped ? "on" : "counting")) continue;
+      text += ", " + std::to_string(possible + no) + (dropped ? " dropped" : " counted") + " (" +
+              std::to_string(possible) + " of a kind that can be answered with RST)";
+    }
+    text += '\n';
   }
   return text;
 }

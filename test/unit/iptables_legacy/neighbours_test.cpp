@@ -1,6 +1,7 @@
 // Chains renamed by an administrator, and kube-router beside us.
 #include <doctest/doctest.h>
 
+#include <optional>
 #include <string>
 
 #include "hooks/chains/sync.h"
@@ -88,6 +89,43 @@ TEST_CASE("beside kube-router, whose jump has to be the first one: neither moves
       CHECK(sync_table(*made, id, wanted(id), {}, {}).committed);
       kube_router_syncs(id);
       CHECK_FALSE(sync_table(*made, id, wanted(id), {}, {}).committed);
+    }
+  }
+}
+
+TEST_CASE("kube-proxy's rule for INVALID packets in KUBE-FORWARD is seen, and that it is missing") {
+  struct Case {
+    const char* rules;  // of KUBE-FORWARD
+    std::optional<bool> drops;
+  };
+  const Case cases[] = {
+      {nullptr, std::nullopt},
+      {"", false},
+      {"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", false},
+      {"-m conntrack ! --ctstate INVALID -j DROP", false},
+      {"-m conntrack --ctstate INVALID -j ACCEPT", false},
+      {"-m conntrack --ctstate INVALID -j DROP", true},
+      {"-m conntrack --ctstate INVALID -m comment --comment counted -j DROP", true},
+  };
+  for (const Family family : kFamilies) {
+    const TableId id{family, Table::kFilter};
+    for (const Case& c : cases) {
+      const Sandbox sandbox;
+      if (!sandbox.usable()) return;
+      CAPTURE(to_string(id));
+      CAPTURE(std::string(c.rules == nullptr ? "no chain" : c.rules));
+      must(iptables(id) + " -N OTHER");
+      if (c.rules != nullptr) must(iptables(id) + " -N KUBE-FORWARD");
+      if (c.rules != nullptr && *c.rules != 0) {
+        must(iptables(id) + " -A KUBE-FORWARD " + c.rules);
+      }
+      auto made = make_legacy_backend(LegacyOptions{sandbox.options()});
+      const DesiredTable desired = wanted(id);
+      for (int look = 0; look < 2; ++look) {
+        const SyncReport report = sync_table(*made, id, desired, {}, {});
+        if (!report.verified) FAIL(report.error->message);
+        CHECK(report.kube_drops_invalid == c.drops);
+      }
     }
   }
 }
