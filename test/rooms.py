@@ -18,7 +18,7 @@ ARROWS = {
     "hooks/xt": ["hooks/values"],
     "hooks/chains": ["hooks/values", "hooks/intent"],
     "hooks/sys": ["hooks/values"],
-    "hooks/netlink": ["hooks/values", "hooks/intent", "hooks/sys"],
+    "hooks/netlink": ["hooks/values", "hooks/intent", "hooks/xt", "hooks/sys"],
     "hooks/iptables_legacy": ["hooks/values", "hooks/intent", "hooks/xt", "hooks/chains", "hooks/sys"],
     "hooks/iptables_nft": ["hooks/values", "hooks/intent", "hooks/xt", "hooks/chains", "hooks/netlink", "hooks/sys"],
     "hooks/nftables": ["hooks/values", "hooks/intent", "hooks/netlink", "hooks/sys"],

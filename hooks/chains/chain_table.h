@@ -9,8 +9,11 @@ namespace nmanager::chains {
 /// Equal specs give equal tables, rule by rule.
 [[nodiscard]] DesiredTable chain_table(Family family, const TableSpec& spec);
 
-/// Its two parts.
+/// Its parts, one for each rule family.
 [[nodiscard]] DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop);
 [[nodiscard]] DesiredTable external_cluster_chains(const ExternalCluster& external);
+
+/// What `rule` of `chain` counts; nothing: no INVALID packets.
+[[nodiscard]] std::optional<InvalidCounter> counter_of(const ChainName& chain, const Rule& rule);
 
 }  // namespace nmanager::chains

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "hooks/values/rule.h"
@@ -13,6 +14,9 @@ namespace nmanager::chains {
 struct DesiredTable {
   std::map<ChainName, std::vector<Rule>> chains;
   std::vector<Hook> jumps;  // hooks of this table that jump to their hook_chain(); sorted
+  // Not decided yet: what is there of ours stays as it is.
+  std::set<Hook> left_hooks;
+  std::set<ChainName> left_chains;
 
   bool operator==(const DesiredTable&) const = default;
 };

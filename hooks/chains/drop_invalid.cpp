@@ -2,51 +2,43 @@
 
 namespace nmanager::chains {
 
-namespace {
-
-Rule jump_to(const ChainName& chain) {
-  Rule rule;
-  rule.target = Jump{chain};
-  return rule;
-}
-
-std::vector<Rule> exemptions(Family family, const DropInvalid& drop) {
-  std::vector<Rule> rules;
-  const auto exempt = [&](auto&& set) {
-    Rule rule;
-    rule.target = Return{};
-    set(rule);
-    rules.push_back(std::move(rule));
-  };
-  for (const std::string& interface : drop.exempt_interfaces) {
-    exempt([&](Rule& rule) { rule.in_interface = interface; });
-  }
-  for (const Prefix& source : drop.exempt_sources) {
-    if (source.family() == family) exempt([&](Rule& rule) { rule.source = source; });
-  }
-  for (const Prefix& destination : drop.exempt_destinations) {
-    if (destination.family() == family) {
-      exempt([&](Rule& rule) { rule.destination = destination; });
-    }
-  }
-  return rules;
-}
-
-}  // namespace
-
 DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
-  const ChainName input = *hook_chain(Table::kFilter, Hook::kInput);
-  const ChainName inner("NMANAGER_DROP_INVALID_INPUT");
   DesiredTable table;
-  table.jumps = {Hook::kInput};
-  table.chains[input] = {jump_to(inner)};
-  std::vector<Rule> rules = exemptions(family, drop);
-  Rule rule;
-  rule.state_invalid = true;
-  rule.target = Drop{};
-  rules.push_back(std::move(rule));
-  table.chains[inner] = std::move(rules);
+  const ChainName outer = *hook_chain(Table::kFilter, drop.hook);
+  const ChainName inner = drop_chain(drop.hook);
+  if (drop.action == InvalidAction::kLeave) {
+    table.left_hooks.insert(drop.hook);
+    table.left_chains.insert({outer, inner});
+    return table;
+  }
+  // One match for a good packet, however many rules are behind it: the source first, since that
+  // costs less than asking conntrack.
+  Rule jump;
+  jump.source = drop.source;
+  jump.state_invalid = true;
+  jump.target = Jump{inner};
+  table.jumps.push_back(drop.hook);
+  table.chains[outer] = {jump};
+  std::vector<Rule>& rules = table.chains[inner];
+  for (const InvalidRule& one : rules_of(family, drop)) {
+    Rule rule;
+    rule.source = one.source;
+    rule.destination = one.destination;
+    rule.in_interface = one.in_interface;
+    rule.tcp_flags = one.tcp_flags;
+    if (one.tcp_flags.mask != 0) rule.protocol = Protocol::kTcp;
+    // Said again: whoever jumps here has only INVALID packets dropped.
+    rule.state_invalid = one.counts;
+    std::visit([&](const auto& verdict) { rule.target = verdict; }, one.verdict);
+    rules.push_back(std::move(rule));
+  }
   return table;
+}
+
+std::optional<InvalidCounter> counter_of(const ChainName& chain, const Rule& rule) {
+  if (!rule.state_invalid || std::holds_alternative<Jump>(rule.target)) return std::nullopt;
+  return nmanager::counter_of(chain.str(), std::holds_alternative<Drop>(rule.target),
+                              rule.tcp_flags);
 }
 
 }  // namespace nmanager::chains

@@ -110,12 +110,4 @@ DesiredTable external_cluster_chains(const ExternalCluster& external) {
   return table;
 }
 
-DesiredTable chain_table(Family family, const TableSpec& spec) {
-  if (const auto* drop = std::get_if<DropInvalid>(&spec)) return drop_invalid_chains(family, *drop);
-  if (const auto* external = std::get_if<ExternalCluster>(&spec)) {
-    return external_cluster_chains(*external);
-  }
-  return {};
-}
-
 }  // namespace nmanager::chains

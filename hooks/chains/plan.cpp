@@ -78,6 +78,7 @@ HookEdit edit_hook(Table table, Hook hook, const std::vector<HookRule>& rules,
 void plan_hooks(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
   static const std::vector<HookRule> kNoRules;
   for (const Hook hook : hooks_of(plan.id.table)) {
+    if (desired.left_hooks.contains(hook)) continue;
     const auto found = observed.hooks.find(hook);
     const auto& rules = found == observed.hooks.end() ? kNoRules : found->second;
     const bool wanted = std::ranges::find(desired.jumps, hook) != desired.jumps.end();
@@ -147,7 +148,7 @@ void plan_removals(TablePlan& plan, const DesiredTable& desired, const ObservedT
                    const std::set<ChainName>& leave) {
   std::vector<ChainName> held;
   for (const auto& [name, rules] : observed.chains) {
-    if (desired.chains.contains(name)) continue;
+    if (desired.chains.contains(name) || desired.left_chains.contains(name)) continue;
     if (leave.contains(name) && rules.empty()) {
       held.push_back(name);
       continue;

@@ -1,5 +1,8 @@
 #include "hooks/chains/rule_text.h"
 
+#include <array>
+#include <cstdint>
+
 #include "hooks/values/text.h"
 
 namespace nmanager::chains {
@@ -37,6 +40,18 @@ std::string ports_text(const Rule& rule) {
   return " -m multiport --dports " + list;
 }
 
+/// As libxt_tcp prints them: the names in the order of the bits, NONE for none.
+std::string flags_text(std::uint8_t flags) {
+  static constexpr std::array<std::string_view, 6> kNames{"FIN", "SYN", "RST", "PSH", "ACK", "URG"};
+  std::string text;
+  for (std::size_t bit = 0; bit < kNames.size(); ++bit) {
+    if ((flags >> bit & 1) == 0) continue;
+    if (!text.empty()) text += ',';
+    text += kNames[bit];
+  }
+  return text.empty() ? "NONE" : text;
+}
+
 std::string target_text(const Target& target) {
   if (std::holds_alternative<Drop>(target)) return " -j DROP";
   if (std::holds_alternative<Return>(target)) return " -j RETURN";
@@ -61,6 +76,10 @@ std::string to_string(const Rule& rule) {
   if (rule.source_is_local) text += " -m addrtype --src-type LOCAL";
   if (rule.state_invalid) text += " -m conntrack --ctstate INVALID";
   if (!rule.destination_ports.empty()) text += ports_text(rule);
+  if (rule.tcp_flags.mask != 0) {
+    text += " -m tcp --tcp-flags " + flags_text(rule.tcp_flags.mask) + ' ' +
+            flags_text(rule.tcp_flags.value);
+  }
   if (!rule.comment.empty()) text += " -m comment --comment " + quoted(rule.comment);
   return (text + target_text(rule.target)).substr(1);
 }

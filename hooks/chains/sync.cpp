@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "hooks/chains/chain_table.h"
 #include "hooks/chains/udp_change.h"
 #include "hooks/intent/attempt.h"
 
@@ -10,15 +11,15 @@ namespace nmanager::chains {
 
 namespace {
 
-/// Packets that the DROP rules of our chains have seen.
-std::uint64_t count_drops(const ObservedTable& observed) {
-  std::uint64_t packets = 0;
+InvalidCounts invalid_counts(const ObservedTable& observed) {
+  InvalidCounts counts;
   for (const auto& [name, rules] : observed.chains) {
     for (const ObservedRule& seen : rules) {
-      if (seen.rule && std::holds_alternative<Drop>(seen.rule->target)) packets += seen.packets;
+      const auto counter = seen.rule ? counter_of(name, *seen.rule) : std::nullopt;
+      if (counter) counts[*counter] += seen.packets;
     }
   }
-  return packets;
+  return counts;
 }
 
 bool has_kube_jumps(const ObservedTable& observed) {
@@ -52,7 +53,8 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   auto begun = expected == nullptr ? backend.begin(id) : backend.begin_expecting(id, *expected);
   if (!begun) return unreadable(report, begun.error());
   Transaction& transaction = **begun;
-  report.invalid_drops = count_drops(transaction.observed());
+  report.invalid = invalid_counts(transaction.observed());
+  report.kube_drops_invalid = transaction.observed().kube_drops_invalid;
   report.kube_jumps = has_kube_jumps(transaction.observed());
   const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
   if (plan.empty()) return in_place(desired, transaction.observed(), report);

@@ -7,7 +7,7 @@ std::vector<Goal> no_rules_anywhere() {
 }
 
 std::vector<Goal> no_rules_in(std::span<const TableId> tables) {
-  const auto nothing = std::make_shared<const TableSpec>(NoRules{});
+  const auto nothing = std::make_shared<const TableSpec>();
   std::vector<Goal> goals;
   goals.reserve(tables.size());
   for (const TableId id : tables) goals.push_back({id, nothing});

@@ -44,12 +44,16 @@ struct SyncReport {
   std::optional<Error> error;                         // set unless verified
   std::chrono::nanoseconds duration{};                // all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
-  std::uint64_t invalid_drops = 0;  // packets counted by the DROP rule, as observed
-  std::size_t rules = 0;            // of ours, in the backend's own terms
-  UdpChange udp;                    // nat: what the commit changed for flows of UDP
+  InvalidCounts invalid;  // filter: what the rules have counted since they were made, as observed
+  std::size_t rules = 0;  // of ours, in the backend's own terms
+  UdpChange udp;          // nat: what the commit changed for flows of UDP
   /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
   /// read.
   std::optional<bool> kube_jumps;
+  /// filter: KUBE-FORWARD drops INVALID packets, as observed: kube-proxy in iptables mode makes it
+  /// so, unless nf_conntrack_tcp_be_liberal was set when it started. Nothing: no such chain, or
+  /// not read.
+  std::optional<bool> kube_drops_invalid;
 };
 
 struct SyncOptions {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -44,11 +45,15 @@ class Digest {
     add(address.allowed_sources);
   }
 
-  void operator()(const NoRules&) {}
   void operator()(const DropInvalid& drop) {
-    add(drop.exempt_interfaces);
-    add(drop.exempt_sources);
-    add(drop.exempt_destinations);
+    add(static_cast<std::uint64_t>(drop.hook));
+    add(static_cast<std::uint64_t>(drop.action));
+    add(std::uint64_t{drop.source.has_value()});
+    if (drop.source) add(*drop.source);
+    add(std::uint64_t{drop.spares_syn_ack});
+    add(drop.exempt.interfaces);
+    add(drop.exempt.sources);
+    add(drop.exempt.destinations);
   }
   void operator()(const ExternalCluster& external) {
     add(std::uint64_t{external.settings.pod_cidr.has_value()});
@@ -62,6 +67,18 @@ class Digest {
 
  private:
   Hasher hasher_;
+};
+
+struct HooksOf {
+  std::set<Hook>& hooks;
+
+  void operator()(const DropInvalid& drop) const {
+    if (drop.action != InvalidAction::kLeave) hooks.insert(drop.hook);
+  }
+  void operator()(const ExternalCluster& external) const {
+    if (external.settings.pod_cidr) hooks.insert(Hook::kPrerouting);
+    hooks.insert(Hook::kOutput);
+  }
 };
 
 }  // namespace
@@ -93,10 +110,18 @@ ExternalCluster external_cluster(Family family, std::vector<ExternalAddress> add
   return {std::move(result), settings};
 }
 
+std::vector<Hook> hooks_of(const TableSpec& spec) {
+  std::set<Hook> hooks;
+  for (const RuleFamily& family : spec.families) std::visit(HooksOf{hooks}, family);
+  return {hooks.begin(), hooks.end()};
+}
+
 std::uint64_t digest_of(const TableSpec& spec) {
   Digest digest;
-  digest.add(static_cast<std::uint64_t>(spec.index()));
-  std::visit(digest, spec);
+  for (const RuleFamily& family : spec.families) {
+    digest.add(static_cast<std::uint64_t>(family.index()));
+    std::visit(std::ref(digest), family);
+  }
   return digest.value();
 }
 

@@ -2,27 +2,20 @@
 // Services in, one value out. Pure.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include "hooks/intent/drop_invalid.h"
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
 
 namespace nmanager {
-
-/// Nothing of ours stands in the table.
-struct NoRules {};
-
-/// INVALID packets are dropped in INPUT, but for these. Prefixes of both families.
-struct DropInvalid {
-  std::vector<std::string> exempt_interfaces;
-  std::vector<Prefix> exempt_sources;
-  std::vector<Prefix> exempt_destinations;
-};
 
 /// One external address that shall be reached through a cluster address (problem 2 in the README).
 /// Both addresses are of one family.
@@ -58,7 +51,25 @@ struct ExternalCluster {
   ExternalClusterSettings settings;
 };
 
-using TableSpec = std::variant<NoRules, DropInvalid, ExternalCluster>;
+/// One cure in one table. A new one is a new alternative: docs/extending.md.
+using RuleFamily = std::variant<DropInvalid, ExternalCluster>;
+
+/// The rule families of one table, which share its hooks: each has a hook, or chains, of its own.
+/// None: nothing of ours is to be there.
+struct TableSpec {
+  std::vector<RuleFamily> families;
+
+  TableSpec() = default;
+  template <class One>
+    requires std::constructible_from<RuleFamily, One>
+  TableSpec(One&& one) {
+    families.emplace_back(std::forward<One>(one));
+  }
+  TableSpec(std::vector<RuleFamily> all) : families(std::move(all)) {}
+};
+
+/// The hooks that have to lead to rules of `spec`, sorted.
+[[nodiscard]] std::vector<Hook> hooks_of(const TableSpec& spec);
 
 /// `addresses` may come in any order; those of the other family are ignored. Equal sets give equal
 /// values. Of two entries that claim the same external address, protocol and port, the one whose

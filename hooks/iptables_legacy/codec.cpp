@@ -27,6 +27,9 @@ Status check_ports(const Rule& rule) {
   if (slots > 0 && rule.protocol == Protocol::kAny) {
     return Error{ErrorKind::kBug, "ports without a protocol"};
   }
+  if (rule.tcp_flags.mask != 0 && (rule.protocol != Protocol::kTcp || slots > 0)) {
+    return Error{ErrorKind::kBug, "TCP flags beside ports or without TCP"};
+  }
   return {};
 }
 
@@ -111,6 +114,7 @@ class Encoder {
       write_extension(xt::kConntrack, xt::state_invalid());
     }
     if (!rule.destination_ports.empty()) write_ports(rule);
+    if (rule.tcp_flags.mask != 0) write_extension(xt::kTcp, xt::tcp_flags(rule.tcp_flags));
     if (!rule.comment.empty()) write_extension(xt::kComment, xt::comment(rule.comment));
   }
 
@@ -182,7 +186,12 @@ bool read_match(const ExtensionView& match, Rule& rule) {
     if (text) rule.comment = std::move(*text);
     return text.has_value();
   }
-  if (!rule.destination_ports.empty()) return false;
+  if (!rule.destination_ports.empty() || rule.tcp_flags.mask != 0) return false;
+  if (const auto flags = match.name == xt::kTcp.name ? xt::read_tcp_flags(match.data)
+                                                     : std::optional<TcpFlags>()) {
+    rule.tcp_flags = *flags;
+    return true;
+  }
   if (match.name == xt::kTcp.name || match.name == xt::kUdp.name ||
       match.name == xt::kMultiport.name) {
     return read_ports(match, rule.destination_ports);

@@ -14,6 +14,7 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/observe.h"
 #include "hooks/values/hook_number.h"
+#include "hooks/values/kube_chain.h"
 
 namespace nmanager::iptables_legacy {
 
@@ -28,6 +29,15 @@ class BlobSource {
   void hook_rules(Hook hook, Visit&& visit) const {
     const auto chain = blob_.hook_chain(hook_number(hook));
     if (chain) blob_.for_each_rule(*chain, visit);
+  }
+
+  /// Calls visit(each_rule) if the chain exists.
+  template <class Visit>
+  void chain_rules(std::string_view name, Visit&& visit) const {
+    const auto& chains = blob_.user_chains();
+    const auto chain = std::ranges::find(chains, name, &BlobChain::name);
+    if (chain == chains.end()) return;
+    visit([&](auto&& rule) { blob_.for_each_rule(*chain, rule); });
   }
 
   /// Calls visit(name, each_rule) for each own chain; each_rule(visit) may be called repeatedly.
@@ -53,6 +63,13 @@ class HandleSource {
   void hook_rules(Hook hook, Visit&& visit) const {
     const std::string chain(to_string(hook));
     if (F::is_chain(chain.c_str(), handle_) != 0) each_rule(chain, visit);
+  }
+
+  template <class Visit>
+  void chain_rules(std::string_view name, Visit&& visit) const {
+    const std::string chain(name);
+    if (F::is_chain(chain.c_str(), handle_) == 0) return;
+    visit([&](auto&& rule) { each_rule(chain, rule); });
   }
 
   template <class Visit>
@@ -140,6 +157,12 @@ template <class F, class Source>
   for (const Hook hook : hooks_of(id.table)) {
     builder.open_hook(hook);
     source.hook_rules(hook, add);
+  }
+  if (id.table == Table::kFilter) {
+    source.chain_rules(kKubeForward, [&](auto&& each_rule) {
+      builder.open_kube_forward();
+      each_rule([&](Span entry, std::string_view) { builder.add_kube_forward_rule(entry); });
+    });
   }
   source.own_chains([&](std::string_view name, auto&& each_rule) {
     if (expectation != nullptr) {

@@ -5,6 +5,7 @@
 
 #include "hooks/iptables_legacy/codec.h"
 #include "hooks/iptables_legacy/family.h"
+#include "hooks/xt/payload.h"
 
 namespace nmanager::iptables_legacy {
 
@@ -16,6 +17,24 @@ std::uint64_t packets_of(Family family, Span entry) {
     const auto counters = load<xt_counters>(entry.subspan(std::min(at, entry.size())));
     return counters ? counters->pcnt : 0;
   });
+}
+
+/// Whatever else it matches or counts (nfacct).
+template <class F>
+bool drops_invalid(Span entry) {
+  const auto frame = frame_of<F>(entry);
+  if (!frame) return false;
+  bool invalid = false;
+  for (std::size_t at = sizeof(typename F::Entry); at < frame->target_offset;) {
+    const auto match = extension_at(entry.first(frame->target_offset), at);
+    if (!match) return false;
+    invalid = invalid || (match->name == xt::kConntrack.name &&
+                          xt::matches_invalid(match->revision, match->data));
+    at += match->size;
+  }
+  const auto target = extension_at(entry, frame->target_offset);
+  if (!invalid || !target || target->name != XT_STANDARD_TARGET) return false;
+  return load<int>(target->data) == -NF_DROP - 1;
 }
 
 }  // namespace
@@ -37,6 +56,12 @@ void ObservedBuilder::open_chain(std::string_view name) {
 void ObservedBuilder::only_differences(std::set<ChainName> missing) {
   table_.only_differences = true;
   table_.missing = std::move(missing);
+}
+
+void ObservedBuilder::add_kube_forward_rule(Span entry) {
+  const bool drops =
+      with_family(id_.family, [&]<class F>(F) { return drops_invalid<F>(entry); });
+  if (drops) table_.kube_drops_invalid = true;
 }
 
 void ObservedBuilder::add_rule(Span entry, std::string_view jump_to) {

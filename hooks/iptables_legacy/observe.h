@@ -30,6 +30,10 @@ class ObservedBuilder {
   /// `jump_to`: name of the chain that the rule jumps or goes to, else empty.
   void add_rule(Span entry, std::string_view jump_to);
 
+  /// KUBE-FORWARD exists; whether it drops INVALID packets, its rules tell.
+  void open_kube_forward() { table_.kube_drops_invalid = false; }
+  void add_kube_forward_rule(Span entry);
+
   [[nodiscard]] chains::ObservedTable take() { return std::move(table_); }
 
  private:

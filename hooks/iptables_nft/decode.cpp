@@ -119,7 +119,7 @@ class Decoder {
   bool decode() {
     return in_interface() && protocol() && prefix(rule_.source, netlink::source_offset(family_)) &&
            prefix(rule_.destination, netlink::destination_offset(family_)) && addrtype() &&
-           conntrack() && ports() && comment() && counter() && target() && at_.at_end();
+           conntrack() && ports() && tcp_flags() && comment() && counter() && target() && at_.at_end();
   }
 
   [[nodiscard]] Rule take_rule() { return std::move(rule_); }
@@ -222,6 +222,17 @@ class Decoder {
     at_.step();
     if (!first || !last || *first >= *last) return std::nullopt;
     return PortRange{*first, *last};
+  }
+
+  bool tcp_flags() {
+    const auto size = at_.take_payload(NFT_PAYLOAD_TRANSPORT_HEADER, netlink::kTcpFlagsOffset);
+    if (!size) return true;
+    const auto mask = at_.take_mask();
+    const auto value = mask ? at_.take_equal() : std::nullopt;
+    if (!value || *size != 1 || mask->size() != 1 || value->size() != 1) return false;
+    rule_.tcp_flags = {mask->front(), value->front()};
+    return rule_.protocol == Protocol::kTcp && rule_.destination_ports.empty() &&
+           rule_.tcp_flags.mask != 0;
   }
 
   static std::optional<std::uint16_t> port_of(Data bytes) {

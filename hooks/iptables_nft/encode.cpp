@@ -59,6 +59,8 @@ class CompatEncoder {
     nftnl_expr_set(expr, NFTNL_EXPR_RANGE_TO_DATA, &last, sizeof last);
   }
 
+  void tcp_flags(const TcpFlags& flags) { list_.tcp_flags(flags); }
+
   void match(const xt::Extension& extension, const xt::Bytes& info) {
     nftnl_expr* const expr = list_.add("match");
     nftnl_expr_set_str(expr, NFTNL_EXPR_MT_NAME, std::string(extension.name).c_str());
@@ -116,6 +118,7 @@ netlink::NftnlPtr<nftnl_rule> encode_rule(Family family, const Rule& rule) {
   } else if (!rule.destination_ports.empty()) {
     encoder.destination_port(rule.destination_ports.front());
   }
+  if (rule.tcp_flags.mask != 0) encoder.tcp_flags(rule.tcp_flags);
   if (!rule.comment.empty()) {
     encoder.match(xt::kComment, xt::comment(rule.comment));
   }

@@ -78,6 +78,11 @@ Result<chains::ObservedTable> Nft::observe(TableId id, const chains::ChainDigest
   const Status status = expected == nullptr ? observe_all(id, observed)
                                             : observe_differences(id, *expected, observed);
   if (!status) return status.error();
+  if (id.table == Table::kFilter) {
+    const auto kube = netlink::kube_drops_invalid(cache_->netlink(), id.family);
+    if (!kube) return kube.error();
+    observed.kube_drops_invalid = *kube;
+  }
   return observed;
 }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 
+#include "hooks/netlink/packet.h"
+
 namespace nmanager::netlink {
 
 ExpressionList::ExpressionList() : rule_(made_or_throw(nftnl_rule_alloc())) {}
@@ -55,6 +57,13 @@ void ExpressionList::prefix(const Prefix& prefix, std::uint32_t offset) {
   payload(NFT_PAYLOAD_NETWORK_HEADER, offset, size, NFT_REG_1);
   if (bits % 8 != 0) bitwise(prefix.mask().bytes().data(), kZero.data(), size);
   compare(NFT_CMP_EQ, address.data(), size);
+}
+
+void ExpressionList::tcp_flags(const TcpFlags& flags) {
+  constexpr std::uint8_t kZero = 0;
+  payload(NFT_PAYLOAD_TRANSPORT_HEADER, kTcpFlagsOffset, sizeof flags.mask, NFT_REG_1);
+  bitwise(&flags.mask, &kZero, sizeof flags.mask);
+  compare(NFT_CMP_EQ, &flags.value, sizeof flags.value);
 }
 
 void ExpressionList::counter() {

@@ -6,6 +6,7 @@
 
 #include "hooks/netlink/handles.h"
 #include "hooks/values/address.h"
+#include "hooks/values/rule.h"
 
 namespace nmanager::netlink {
 
@@ -31,6 +32,8 @@ class ExpressionList {
   /// An address of the packet lies in the prefix. Whole bytes are loaded as such; a length within a
   /// byte loads all and masks.
   void prefix(const Prefix& prefix, std::uint32_t offset);
+  /// TCP's flags; that it is TCP, the caller has to ask before.
+  void tcp_flags(const TcpFlags& flags);
   void counter();
   /// NF_* or NFT_*; `chain` for jumps, else nullptr.
   void verdict(int code, const char* chain);

@@ -2,6 +2,7 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +13,7 @@
 #include "hooks/intent/kube_checksum.h"
 #include "hooks/netlink/objects.h"
 #include "hooks/values/kube_chain.h"
+#include "hooks/xt/payload.h"
 
 namespace nmanager::netlink {
 
@@ -46,6 +48,17 @@ Result<KubeChecksum> sum_chains(Netlink& netlink, TableId id) {
   }
   result.sum = sum.sum();
   return result;
+}
+
+/// As iptables-nft writes it, whatever else the rule matches or counts (nfacct).
+bool matches_invalid(const nlmsghdr& message) {
+  bool found = false;
+  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
+    if (name != "match" || data.text(NFTA_MATCH_NAME) != xt::kConntrack.name) return;
+    const auto revision = static_cast<std::uint8_t>(data.be32(NFTA_MATCH_REV));
+    found = found || xt::matches_invalid(revision, data.bytes(NFTA_MATCH_INFO));
+  });
+  return found;
 }
 
 }  // namespace
@@ -85,6 +98,21 @@ Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
     if (sum && *before == *after) return *sum;
   }
   return Error{ErrorKind::kRetry, "KUBE-* chains change faster than they can be read"};
+}
+
+Result<std::optional<bool>> kube_drops_invalid(Netlink& netlink, Family family) {
+  const TableId filter{family, Table::kFilter};
+  bool any = false;
+  bool found = false;
+  const Status status = read_rules(netlink, filter, kKubeForward, [&](const nlmsghdr& message) {
+    any = true;
+    found = found || (is_drop(message) && matches_invalid(message));
+  });
+  if (!status) return status.error();
+  if (any) return std::optional(found);
+  const auto chain = chain_exists(netlink, family, to_string(filter.table), kKubeForward);
+  if (!chain) return chain.error();
+  return *chain ? std::optional(false) : std::nullopt;
 }
 
 Result<std::optional<bool>> has_kube_jumps(Netlink& netlink, TableId id) {

@@ -20,4 +20,7 @@ namespace nmanager::netlink {
 /// such chains in the table.
 [[nodiscard]] Result<std::optional<bool>> has_kube_jumps(Netlink& netlink, TableId id);
 
+/// KUBE-FORWARD of filter has a rule that drops INVALID packets; nothing: there is no such chain.
+[[nodiscard]] Result<std::optional<bool>> kube_drops_invalid(Netlink& netlink, Family family);
+
 }  // namespace nmanager::netlink

@@ -1,5 +1,7 @@
 #include "hooks/netlink/objects.h"
 
+#include <linux/netfilter.h>
+
 #include <cerrno>
 
 #include "hooks/netlink/message.h"
@@ -17,6 +19,17 @@ Result<bool> exists(Netlink& netlink, Message& request) {
   // A question can be wrong in no other way: nobody answers for nf_tables.
   if (*code == EINVAL) return Error{ErrorKind::kUnsupported, "kernel lacks nf_tables"};
   return netlink_error("asking nf_tables", *code);
+}
+
+template <class Each>
+void for_each_verdict(const nlmsghdr& message, Each each) {
+  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
+    if (name != "immediate") return;
+    const nlattr* const immediate = data.find(NFTA_IMMEDIATE_DATA);
+    const nlattr* const verdict =
+        immediate == nullptr ? nullptr : Attributes(*immediate).find(NFTA_DATA_VERDICT);
+    if (verdict != nullptr) each(Attributes(*verdict));
+  });
 }
 
 }  // namespace
@@ -76,14 +89,18 @@ Result<std::string> why_inert(Netlink& netlink, TableId id) {
 
 std::string jump_target(const nlmsghdr& message) {
   std::string target;
-  for_each_expression(message, [&](std::string_view name, const Attributes& data) {
-    if (name != "immediate") return;
-    const nlattr* const immediate = data.find(NFTA_IMMEDIATE_DATA);
-    const nlattr* const verdict =
-        immediate == nullptr ? nullptr : Attributes(*immediate).find(NFTA_DATA_VERDICT);
-    if (verdict != nullptr) target = Attributes(*verdict).text(NFTA_VERDICT_CHAIN);
+  for_each_verdict(message, [&](const Attributes& verdict) {
+    target = verdict.text(NFTA_VERDICT_CHAIN);
   });
   return target;
+}
+
+bool is_drop(const nlmsghdr& message) {
+  bool drops = false;
+  for_each_verdict(message, [&](const Attributes& verdict) {
+    drops = verdict.be32(NFTA_VERDICT_CODE) == NF_DROP && verdict.find(NFTA_VERDICT_CODE);
+  });
+  return drops;
 }
 
 }  // namespace nmanager::netlink

@@ -27,6 +27,9 @@ Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
 /// Where a dumped rule jumps or goes to, whatever it matches; empty: nowhere.
 [[nodiscard]] std::string jump_target(const nlmsghdr& message);
 
+/// Its verdict, if it has one, is to drop the packet.
+[[nodiscard]] bool is_drop(const nlmsghdr& message);
+
 /// Calls `each` with the name and the data of every expression of a dumped rule.
 template <class Each>
 void for_each_expression(const nlmsghdr& message, Each each) {

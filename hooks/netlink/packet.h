@@ -16,5 +16,6 @@ constexpr std::uint32_t destination_offset(Family family) {
 }
 /// In the transport header of TCP and UDP alike.
 inline constexpr std::uint32_t kDestinationPortOffset = 2;
+inline constexpr std::uint32_t kTcpFlagsOffset = 13;  // RFC 9293, 3.1
 
 }  // namespace nmanager::netlink

@@ -39,18 +39,17 @@ class NativeEncoder {
     if (rule.source) list_.prefix(*rule.source, netlink::source_offset(family_));
     if (rule.destination) list_.prefix(*rule.destination, netlink::destination_offset(family_));
     if (rule.state_invalid) state_invalid();
+    if (rule.tcp_flags.mask != 0) tcp_flags(rule.tcp_flags);
     if (rule.among) {
       key(*rule.among);
       lookup(*rule.among);
     }
     if (rule.source_is_local) source_is_local();
     if (rule.mark) set_mark(*rule.mark);
+    if (rule.counts) list_.counter();
   }
 
-  void operator()(const Drop&) {
-    list_.counter();
-    list_.verdict(NF_DROP, nullptr);
-  }
+  void operator()(const Drop&) { list_.verdict(NF_DROP, nullptr); }
   void operator()(const Return&) { list_.verdict(NFT_RETURN, nullptr); }
   void operator()(const Jump& jump) {
     list_.verdict(jump.go_to ? NFT_GOTO : NFT_JUMP, jump.chain.str().c_str());
@@ -93,6 +92,13 @@ class NativeEncoder {
     nftnl_expr_set_u32(expr, NFTNL_EXPR_CT_DREG, NFT_REG_1);
     list_.bitwise(&kInvalid, &kZero, sizeof kInvalid);
     list_.compare(NFT_CMP_NEQ, &kZero, sizeof kZero);
+  }
+
+  void tcp_flags(const TcpFlags& flags) {
+    constexpr auto kTcp = static_cast<std::uint8_t>(Protocol::kTcp);
+    list_.meta(NFT_META_L4PROTO, NFT_REG_1);
+    list_.compare(NFT_CMP_EQ, &kTcp, sizeof kTcp);
+    list_.tcp_flags(flags);
   }
 
   /// Loads the fields of the set's key, one behind the other, each at the start of a register.

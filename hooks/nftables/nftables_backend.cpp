@@ -34,15 +34,15 @@ struct Rendered {
   std::size_t size = 0;
 };
 
-/// Packets that the DROP rules of one part have seen.
-std::uint64_t count_drops(const Observed& observed, TableId part) {
-  std::uint64_t packets = 0;
-  for (const auto& entry : observed.chains) {
-    for (const ObservedRule& rule : entry.second.rules) {
-      if (rule.part == part) packets += rule.packets;
+InvalidCounts invalid_counts(const Observed& observed, TableId part) {
+  InvalidCounts counts;
+  for (const auto& [name, chain] : observed.chains) {
+    for (const ObservedRule& seen : chain.rules) {
+      if (seen.part != part || !seen.rule) continue;
+      if (const auto counter = counter_of(name, *seen.rule)) counts[*counter] += seen.packets;
     }
   }
-  return packets;
+  return counts;
 }
 
 class Nftables final : public Backend {
@@ -152,8 +152,12 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
     report.committed = outcome.committed && findings != plan.findings.end();
     if (report.committed) report.findings = findings->second;
     if (!report.committed) report.plan_text.clear();
-    report.invalid_drops = count_drops(observed, goal.id);
+    report.invalid = invalid_counts(observed, goal.id);
     if (report.committed) report.udp = udp_change(goal.id, wanted, observed, plan);
+    if (goal.id.table == Table::kFilter) {
+      const auto kube = netlink::kube_drops_invalid(cache_->netlink(), goal.id.family);
+      if (kube) report.kube_drops_invalid = *kube;
+    }
     if (goal.id.table == Table::kNat) {
       const auto jumps = netlink::has_kube_jumps(cache_->netlink(), goal.id);
       if (jumps) report.kube_jumps = *jumps;

@@ -172,8 +172,13 @@ class Planner {
     for (const std::string& name : names) plan_chain(name);
   }
 
-  [[nodiscard]] bool left_alone(const ObservedRule& seen) const {
-    return seen.part && !wanted_.contains(*seen.part);
+  [[nodiscard]] bool left_alone(const std::string& chain, const ObservedRule& seen) const {
+    if (!seen.part) return false;
+    const auto part = wanted_.find(*seen.part);
+    return part == wanted_.end() || leaves(*part->second, chain);
+  }
+  [[nodiscard]] static bool leaves(const Ruleset& part, const std::string& chain) {
+    return is_own_chain(chain) && part.left_chains.contains(ChainName(chain));
   }
   [[nodiscard]] const std::vector<NativeRule>& rules_of(const Ruleset& part,
                                                         const std::string& chain) const {
@@ -190,7 +195,7 @@ class Planner {
     const bool wanted = std::ranges::any_of(
         wanted_, [&](const auto& part) { return !rules_of(*part.second, name).empty(); });
     if (!wanted && (seen == nullptr || !std::ranges::any_of(seen->rules, [&](const auto& rule) {
-                      return left_alone(rule);
+                      return left_alone(name, rule);
                     }))) {
       if (seen != nullptr) delete_chain(name, *seen);
       return;
@@ -202,6 +207,7 @@ class Planner {
     if (replace) remove_chain(name);
     if (make) chains_.push_back({Verb::kAdd, ChainObject{name, base}});
     for (const auto& [part, ruleset] : wanted_) {
+      if (leaves(*ruleset, name)) continue;
       const std::vector<NativeRule>& rules = rules_of(*ruleset, name);
       if (make && !rules.empty()) find(part, Cause::kChainMissing, name);
       plan_rules(name, part, rules, make ? nullptr : seen);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 
 #include "hooks/intent/sources.h"
 #include "hooks/nftables/text.h"
@@ -38,7 +39,6 @@ ChainName chain_of(std::string_view name) {
 NativeRule jump_from_base(TableId part, const ChainName& to) {
   NativeRule rule;
   rule.part = part;
-  rule.state_invalid = part.table == Table::kFilter;
   rule.verdict = Jump{to};
   return rule;
 }
@@ -47,26 +47,29 @@ class Renderer {
  public:
   explicit Renderer(TableId part) : part_(part) {}
 
-  void operator()(const NoRules&) {}
-
   void operator()(const DropInvalid& drop) {
-    const ChainName inner = chain_of("NMANAGER_DROP_INVALID_INPUT");
-    ruleset_.chains[*hook_chain(part_.table, Hook::kInput)] = {jump_from_base(part_, inner)};
-    std::vector<NativeRule>& rules = ruleset_.chains[inner];
-    const auto add = [&](Verdict verdict) -> NativeRule& {
-      rules.push_back({});
-      rules.back().part = part_;
-      rules.back().verdict = std::move(verdict);
-      return rules.back();
-    };
-    for (const std::string& name : drop.exempt_interfaces) add(Return{}).in_interface = name;
-    for (const Prefix& source : drop.exempt_sources) {
-      if (source.family() == part_.family) add(Return{}).source = source;
+    const ChainName outer = *hook_chain(part_.table, drop.hook);
+    const ChainName inner = drop_chain(drop.hook);
+    if (drop.action == InvalidAction::kLeave) {
+      ruleset_.left_chains.insert({outer, inner});
+      return;
     }
-    for (const Prefix& destination : drop.exempt_destinations) {
-      if (destination.family() == part_.family) add(Return{}).destination = destination;
+    // The source first: that costs less than asking conntrack.
+    NativeRule jump = jump_from_base(part_, inner);
+    jump.source = drop.source;
+    jump.state_invalid = true;
+    ruleset_.chains[outer] = {jump};
+    for (const InvalidRule& one : rules_of(part_.family, drop)) {
+      NativeRule rule;
+      rule.part = part_;
+      rule.in_interface = one.in_interface;
+      rule.source = one.counts ? std::nullopt : one.source;  // else the jump has asked it
+      rule.destination = one.destination;
+      rule.tcp_flags = one.tcp_flags;
+      rule.counts = one.counts;
+      std::visit([&](const auto& verdict) { rule.verdict = verdict; }, one.verdict);
+      ruleset_.chains[inner].push_back(std::move(rule));
     }
-    add(Drop{});
   }
 
   void operator()(const ExternalCluster& external) {
@@ -183,9 +186,14 @@ std::optional<BaseChain> base_of(std::string_view chain) {
   return std::nullopt;
 }
 
+std::optional<InvalidCounter> counter_of(std::string_view chain, const NativeRule& rule) {
+  if (!rule.counts) return std::nullopt;
+  return nmanager::counter_of(chain, std::holds_alternative<Drop>(rule.verdict), rule.tcp_flags);
+}
+
 Ruleset render(TableId part, const TableSpec& spec) {
   Renderer renderer(part);
-  std::visit(renderer, spec);
+  for (const RuleFamily& family : spec.families) std::visit(std::ref(renderer), family);
   return renderer.take();
 }
 

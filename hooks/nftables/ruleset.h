@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -69,7 +70,7 @@ struct Translate {
   SetId map;
   auto operator<=>(const Translate&) const = default;
 };
-using Verdict = std::variant<Drop, Return, Jump, Translate>;  // a Drop counts
+using Verdict = std::variant<Drop, Return, Jump, Translate>;
 
 /// Matches are tried in this order; the family of `part` comes before them.
 struct NativeRule {
@@ -78,9 +79,11 @@ struct NativeRule {
   std::optional<Prefix> source;       // never a /0
   std::optional<Prefix> destination;  // never a /0
   bool state_invalid = false;
+  TcpFlags tcp_flags;            // with a mask: only TCP
   std::optional<SetId> among;    // the packet's destination (and source) are in the set
   bool source_is_local = false;  // an address of this node
   std::optional<SetMark> mark;   // set before the verdict
+  bool counts = false;           // its packets are counted
   Verdict verdict;
 
   bool operator==(const NativeRule&) const = default;
@@ -95,7 +98,13 @@ struct NativeRule {
 struct Ruleset {
   std::map<ChainName, std::vector<NativeRule>> chains;
   std::map<SetId, SharedElements> sets;  // never null
+  // Not decided yet: the part's rules that are there stay as they are.
+  std::set<ChainName> left_chains;
 };
+
+/// What `rule` of `chain` counts; nothing: no INVALID packets.
+[[nodiscard]] std::optional<InvalidCounter> counter_of(std::string_view chain,
+                                                       const NativeRule& rule);
 
 /// What `spec` means for that part.
 [[nodiscard]] Ruleset render(TableId part, const TableSpec& spec);

@@ -45,8 +45,14 @@ std::string prefix_text(const std::string& field, const Prefix& prefix) {
   return field + " " + (host ? to_string(prefix.address()) : to_string(prefix)) + " ";
 }
 
+/// As numbers: how nft writes them by name depends on its version.
+std::string flags_text(const TcpFlags& flags) {
+  return "tcp flags & 0x" + hexadecimal(flags.mask) + " == 0x" +
+         hexadecimal(flags.value) + " ";
+}
+
 struct VerdictText {
-  std::string operator()(const Drop&) const { return "counter drop"; }
+  std::string operator()(const Drop&) const { return "drop"; }
   std::string operator()(const Return&) const { return "return"; }
   std::string operator()(const Jump& jump) const {
     return (jump.go_to ? "goto " : "jump ") + jump.chain.str();
@@ -140,12 +146,14 @@ std::string to_text(const NativeRule& rule) {
   if (rule.source) text += prefix_text(of + " saddr", *rule.source);
   if (rule.destination) text += prefix_text(of + " daddr", *rule.destination);
   if (rule.state_invalid) text += "ct state invalid ";
+  if (rule.tcp_flags.mask != 0) text += flags_text(rule.tcp_flags);
   if (rule.among) text += key_text(*rule.among) + " @" + name_of(*rule.among) + " ";
   if (rule.source_is_local) text += "fib saddr type local ";
   if (rule.mark) {
     text += "meta mark set meta mark & 0x" + hexadecimal(~rule.mark->mask, 8) + " ^ 0x" +
             hexadecimal(rule.mark->value, 8) + " ";
   }
+  if (rule.counts) text += "counter ";
   return text + std::visit(VerdictText{}, rule.verdict) + " comment " +
          quoted(to_string(rule.part));
 }

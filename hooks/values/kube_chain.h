@@ -11,6 +11,7 @@ namespace nmanager {
 
 inline constexpr std::string_view kKubeServices = "KUBE-SERVICES";
 inline constexpr std::string_view kKubeMarkMasq = "KUBE-MARK-MASQ";
+inline constexpr std::string_view kKubeForward = "KUBE-FORWARD";  // filter
 
 /// The chains that kube-proxy rewrites in nat at every sync.
 inline constexpr std::array kKubeRewrittenChains{kKubeServices, std::string_view("KUBE-NODEPORTS"),

@@ -63,6 +63,7 @@ std::uint64_t hash_of(const Rule& rule) {
   for (const PortRange& range : rule.destination_ports) {
     hasher.add(std::uint64_t{range.first} << 16 | range.last);
   }
+  hasher.add(std::uint64_t{rule.tcp_flags.mask} << 8 | rule.tcp_flags.value);
   hasher.add(rule.comment);
   add(hasher, rule.target);
   return hasher.value();

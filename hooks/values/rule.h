@@ -34,6 +34,16 @@ using PortSet = boost::container::static_vector<PortRange, kPortSlots>;
   return range.first == range.last ? 1 : 2;
 }
 
+/// Bits of TCP's flags (RFC 9293, 3.1): those in `mask` have to be as in `value`. mask 0: any.
+struct TcpFlags {
+  std::uint8_t mask = 0;
+  std::uint8_t value = 0;
+  auto operator<=>(const TcpFlags&) const = default;
+};
+inline constexpr std::uint8_t kTcpSyn = 0x02;
+inline constexpr std::uint8_t kTcpRst = 0x04;
+inline constexpr std::uint8_t kTcpAck = 0x10;
+
 struct Drop {
   auto operator<=>(const Drop&) const = default;
 };
@@ -71,6 +81,7 @@ struct Rule {
   // One single port or one range with tcp/udp: `-m tcp --dport`; more, or sctp: `-m multiport
   // --dports`. Sorted, disjoint, at most kPortSlots slots. Empty: any port. Needs a protocol.
   PortSet destination_ports;
+  TcpFlags tcp_flags;   // `-m tcp --tcp-flags`; needs protocol TCP and no ports
   std::string comment;  // -m comment, empty: none; at most 255 bytes
   Target target;
 

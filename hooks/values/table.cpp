@@ -36,7 +36,7 @@ bool is_own_chain(std::string_view name) {
 }
 
 std::span<const Hook> hooks_of(Table table) {
-  static constexpr std::array kFilterHooks{Hook::kInput};
+  static constexpr std::array kFilterHooks{Hook::kInput, Hook::kForward};
   static constexpr std::array kNatHooks{Hook::kPrerouting, Hook::kOutput};
   if (table == Table::kFilter) return kFilterHooks;
   return kNatHooks;

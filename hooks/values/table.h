@@ -64,7 +64,7 @@ class ChainName {
 inline constexpr std::string_view kOwnChainPrefix = "NMANAGER_";
 [[nodiscard]] bool is_own_chain(std::string_view name);
 
-/// The hooks of `table` that a rule family uses. The one list of them: whoever looks at hooks asks
+/// The hooks of `table` that rule families use. The one list of them: whoever looks at hooks asks
 /// here.
 [[nodiscard]] std::span<const Hook> hooks_of(Table table);
 

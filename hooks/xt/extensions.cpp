@@ -16,6 +16,7 @@ std::vector<Extension> extensions_of(const Rule& rule) {
   } else if (!rule.destination_ports.empty()) {
     result.push_back(rule.protocol == Protocol::kTcp ? kTcp : kUdp);
   }
+  if (rule.tcp_flags.mask != 0) result.push_back(kTcp);
   if (!rule.comment.empty()) result.push_back(kComment);
   if (std::holds_alternative<Dnat>(rule.target)) result.push_back(kDnat);
   if (std::holds_alternative<SetMark>(rule.target)) result.push_back(kMark);

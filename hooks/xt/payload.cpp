@@ -95,6 +95,15 @@ Bytes state_invalid() {
   return padded(info);
 }
 
+bool matches_invalid(std::uint8_t revision, std::span<const std::uint8_t> bytes) {
+  if (revision != kConntrack.revision || bytes.size() < sizeof(xt_conntrack_mtinfo3)) return false;
+  xt_conntrack_mtinfo3 info;
+  std::memcpy(&info, bytes.data(), sizeof info);
+  return (info.match_flags & XT_CONNTRACK_STATE) != 0 &&
+         (info.invert_flags & XT_CONNTRACK_STATE) == 0 &&
+         info.state_mask == XT_CONNTRACK_STATE_INVALID;
+}
+
 Bytes destination_ports(const PortSet& ports) {
   xt_multiport_v1 info{};
   info.flags = XT_MULTIPORT_DESTINATION;
@@ -143,6 +152,23 @@ Bytes tcp_port(const PortRange& range) {
 }
 Bytes udp_port(const PortRange& range) {
   return single_range<xt_udp>(range);
+}
+
+Bytes tcp_flags(const TcpFlags& flags) {
+  xt_tcp info{};
+  info.spts[1] = 0xffff;
+  info.dpts[1] = 0xffff;
+  info.flg_mask = flags.mask;
+  info.flg_cmp = flags.value;
+  return padded(info);
+}
+
+std::optional<TcpFlags> read_tcp_flags(std::span<const std::uint8_t> bytes) {
+  const auto info = unpadded<xt_tcp>(bytes);
+  if (!info || info->flg_mask == 0) return std::nullopt;
+  const TcpFlags flags{info->flg_mask, info->flg_cmp};
+  if (!same(bytes, tcp_flags(flags))) return std::nullopt;
+  return flags;
 }
 
 std::optional<PortRange> read_tcp_port(std::span<const std::uint8_t> bytes) {

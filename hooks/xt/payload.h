@@ -33,6 +33,7 @@ using Bytes = std::vector<std::uint8_t>;
 [[nodiscard]] Bytes destination_ports(const PortSet& ports);
 [[nodiscard]] Bytes tcp_port(const PortRange& range);
 [[nodiscard]] Bytes udp_port(const PortRange& range);
+[[nodiscard]] Bytes tcp_flags(const TcpFlags& flags);
 [[nodiscard]] Bytes dnat(const Address& to);
 [[nodiscard]] Bytes set_mark(const SetMark& mark);
 
@@ -41,6 +42,9 @@ using Bytes = std::vector<std::uint8_t>;
 [[nodiscard]] std::optional<PortSet> read_destination_ports(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<PortRange> read_tcp_port(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<PortRange> read_udp_port(std::span<const std::uint8_t> info);
+/// A conntrack match, of any rule, by which just INVALID packets go on.
+[[nodiscard]] bool matches_invalid(std::uint8_t revision, std::span<const std::uint8_t> info);
+[[nodiscard]] std::optional<TcpFlags> read_tcp_flags(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<Address> read_dnat(Family family, std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<SetMark> read_set_mark(std::span<const std::uint8_t> info);
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "plugin/api/api_access.h"
@@ -30,8 +31,18 @@ struct ApiClientOptions {
 [[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access,
                                                              ApiClientOptions options = {});
 
+/// Only the Node object: asks until it is had, then is silent. Reports NodePodCidrs once, with none
+/// when the Node may not be read, has none, or could not be had for half a minute; later still, if
+/// that comes to be different.
+[[nodiscard]] std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access,
+                                                              ApiClientOptions options = {});
+
 /// One complete list, for commands that look once; blocks up to the list's time-outs.
 [[nodiscard]] Result<ServicesListed> list_once(const ApiAccess& access,
                                                ApiClientOptions options = {});
+
+/// The Node object asked for once; nothing: it cannot be had.
+[[nodiscard]] std::optional<NodePodCidrs> node_once(const ApiAccess& access,
+                                                    ApiClientOptions options);
 
 }  // namespace nmanager::api

@@ -224,7 +224,7 @@ std::optional<NodePodCidrs> ApiSession::node() {
 }
 
 std::optional<NodePodCidrs> ApiSession::ask_node() {
-  if (options_.node_name.empty() || node_forbidden_) return std::nullopt;
+  if (node_is_refused()) return std::nullopt;
   // A list of one: the role system:node-proxier may list Nodes, in every version.
   const std::string path = "/api/v1/nodes?fieldSelector=metadata.name%3D" +
                            query_escaped(options_.node_name) + "&limit=1";

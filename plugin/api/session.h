@@ -49,6 +49,11 @@ class ApiSession {
   /// Any thread; whatever runs ends with kStopped at once.
   void stop();
 
+  /// It makes no sense to ask for the Node (again).
+  [[nodiscard]] bool node_is_refused() const {
+    return options_.node_name.empty() || node_forbidden_;
+  }
+
   /// False: stopped before `delay` was over.
   bool sleep(std::chrono::milliseconds delay);
 

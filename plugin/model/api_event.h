@@ -69,7 +69,7 @@ inline constexpr std::chrono::seconds kServicesStaleAfter{180};
   return std::chrono::duration_cast<std::chrono::seconds>(now - *api.last_word_at);
 }
 
-/// spec.podCIDRs of this node's Node object, where it may be read.
+/// spec.podCIDRs of this node's Node object; none: it has none, or cannot be read.
 struct NodePodCidrs {
   std::vector<Prefix> cidrs;
 };

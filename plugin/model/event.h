@@ -76,10 +76,12 @@ struct ApiServersKnown {
 struct NodeClaimed {
   std::string other;
 };
+/// Somebody wants to see the rules' counters as they are now.
+struct CountersAsked {};
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
                            ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown,
-                           NodeClaimed, ApiServersKnown, Tick>;
+                           NodeClaimed, ApiServersKnown, CountersAsked, Tick>;
 
 }  // namespace nmanager

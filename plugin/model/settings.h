@@ -26,7 +26,7 @@ struct Setting {
   Origin origin = Origin::kDefault;
 };
 
-enum class Switch : std::uint8_t { kAuto, kOn, kOff };
+enum class Switch : std::uint8_t { kAuto, kOn, kOff, kCount };  // kCount: for the drops only
 enum class BackendChoice : std::uint8_t { kAuto, kLegacy, kNft, kNftables };
 [[nodiscard]] std::string_view to_string(BackendChoice choice);  // "iptables-nft", ...
 enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
@@ -63,11 +63,12 @@ struct Settings {
   Command command = Command::kRun;
   Setting<std::optional<Prefix>> pod_cidr_ipv4;     // POD_CIDR_IPV4
   Setting<std::optional<Prefix>> pod_cidr_ipv6;     // POD_CIDR_IPV6
-  Setting<Switch> drop_invalid{Switch::kOn};        // RULE_DROP_INVALID_INPUT_ENABLE
+  Setting<Switch> drop_invalid_input{Switch::kOn};  // RULE_DROP_INVALID_INPUT_ENABLE
+  Setting<Switch> drop_invalid_forward{Switch::kAuto};  // RULE_DROP_INVALID_FORWARD_ENABLE
   Setting<Switch> external_cluster{Switch::kAuto};  // RULE_EXTERNAL_CLUSTER_ENABLE
   Setting<MatchBy> external_match{MatchBy::kPort};  // RULE_EXTERNAL_CLUSTER_MATCH
   Setting<ExternalPolicy> external_policy{ExternalPolicy::kLocal};  // EXTERNAL_CLUSTER_POLICY
-  Setting<DropInvalid> drop_invalid_exempt;              // RULE_DROP_INVALID_INPUT_EXEMPT
+  Setting<Exemptions> drop_invalid_exempt;  // RULE_DROP_INVALID_INPUT_EXEMPT, for both drops
   Setting<BackendChoice> backend{BackendChoice::kAuto};  // NMANAGER_BACKEND
   Setting<FamilyChoice> ip_family{FamilyChoice::kAuto};  // NMANAGER_IP_FAMILY
   Setting<ProxyMode> proxy_mode{ProxyMode::kAuto};       // NMANAGER_PROXY_MODE

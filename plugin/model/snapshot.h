@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hooks/intent/drop_invalid.h"
 #include "hooks/intent/finding.h"
 #include "hooks/values/result.h"
 #include "hooks/values/table.h"
@@ -56,7 +57,15 @@ struct TableStatus {
   Histogram commit_duration;
   Histogram repair_latency;  // change seen -> repaired
   Histogram lock_wait;       // for the xtables lock, by look or write; none: no lock is taken
-  std::uint64_t invalid_drops = 0;  // filter: packets dropped by the INVALID rule
+  InvalidCounts invalid;         // filter: INVALID packets since the start of this process
+};
+
+/// Whether INVALID packets are dropped in one hook.
+struct DropStatus {
+  Family family = Family::kIpv4;
+  Hook hook = Hook::kInput;
+  std::string state;  // "on", "counting", "off", "not decided"
+  std::string why;    // one line
 };
 
 /// kube-proxy's own rules in one family.
@@ -100,6 +109,7 @@ struct SettingShown {
 };
 
 struct Snapshot {
+  std::uint64_t answers = 0;  // so many questions for fresh counters (StatusBoard::ask)
   WallTime made_at;
   WallTime started_at;
   std::string version;
@@ -111,6 +121,7 @@ struct Snapshot {
   std::string proxy_health_text;  // in words
   std::string proxy_version;      // "v1.36.2"; empty: not told
   std::vector<TableStatus> tables;
+  std::vector<DropStatus> drops;  // by family and hook
   std::vector<KubeStatus> kube;
   ApiState api;
   bool be_liberal = false;       // nf_conntrack_tcp_be_liberal is set

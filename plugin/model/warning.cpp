@@ -16,6 +16,8 @@ std::string_view to_string(WarningCode code) {
       return "proxy_mode_unknown";
     case WarningCode::kExternalClusterRefused:
       return "external_cluster_refused";
+    case WarningCode::kKubeRuleMissing:
+      return "kube_rule_missing";
     case WarningCode::kBackend:
       return "backend";
     case WarningCode::kApiAccess:

@@ -17,6 +17,7 @@ enum class WarningCode : std::uint8_t {
   kContested,               // another agent keeps undoing our rules
   kProxyModeUnknown,        // kube-proxy's mode could not be found out
   kExternalClusterRefused,  // the rules of problem 2 were asked for where they would do harm
+  kKubeRuleMissing,         // kube-proxy's own rule for problem 3 is not in KUBE-FORWARD
   kBackend,                 // the backend in use is not the one to be expected, or in doubt
   kApiAccess,               // the way to the API server could not be read
   kApiInsecure,             // the connection to the API server is not protected as it should be
@@ -25,14 +26,7 @@ enum class WarningCode : std::uint8_t {
   kUnknownVariable,         // a variable of the environment that names no setting
   kSettingAdjusted,         // a setting was taken as something else than what was written
 };
-inline constexpr std::array kWarningCodes{
-    WarningCode::kPodCidrMissing,   WarningCode::kPodCidrWrong,
-    WarningCode::kPodDetection,     WarningCode::kContested,
-    WarningCode::kProxyModeUnknown, WarningCode::kExternalClusterRefused,
-    WarningCode::kBackend,          WarningCode::kApiAccess,
-    WarningCode::kApiInsecure,      WarningCode::kConfigUnreadable,
-    WarningCode::kConfigValue,      WarningCode::kUnknownVariable,
-    WarningCode::kSettingAdjusted};
+inline constexpr std::array kWarningCodes{WarningCode::kPodCidrMissing, WarningCode::kPodCidrWrong, WarningCode::kPodDetection, WarningCode::kContested, WarningCode::kProxyModeUnknown, WarningCode::kExternalClusterRefused, WarningCode::kKubeRuleMissing, WarningCode::kBackend, WarningCode::kApiAccess, WarningCode::kApiInsecure, WarningCode::kConfigUnreadable, WarningCode::kConfigValue, WarningCode::kUnknownVariable, WarningCode::kSettingAdjusted};
 
 [[nodiscard]] std::string_view to_string(WarningCode code);  // "pod_cidr_missing", ...
 

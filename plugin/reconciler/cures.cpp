@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "plugin/reconciler/wants.h"
+#include "plugin/reconciler/drops.h"
 
 namespace nmanager::reconciler {
 
@@ -37,46 +39,75 @@ std::string trouble_in(const State& state, Table kind) {
   return trouble;
 }
 
-bool wanted(const State& state, Table kind) {
-  return std::ranges::any_of(state.tables, [&](const TableState& table) {
-    return table.id.table == kind && table.want == Want::kRules;
-  });
-}
-
 Cure with_rules(Cure cure, const State& state, Table kind) {
   cure.why = trouble_in(state, kind);
   cure.state = cure.why.empty() ? CureState::kOn : CureState::kFailing;
   return cure;
 }
 
-std::string dropped(const State& state) {
+/// INVALID packets of a hook, by family: "12 INVALID packets dropped in INPUT (IPv4 11, IPv6 1)".
+std::string packets_of(const State& state, Hook hook, bool dropped) {
   std::uint64_t all = 0;
   std::string parts;
   for (const TableState& table : state.tables) {
     if (table.id.table != Table::kFilter) continue;
-    all += table.status.invalid_drops;
+    std::uint64_t packets = 0;
+    for (const auto& [counter, count] : table.status.invalid) {
+      if (counter.hook == hook && counter.dropped == dropped) packets += count;
+    }
+    all += packets;
     parts += (parts.empty() ? "" : ", ") + std::string(to_string(table.id.family)) + ' ' +
-             std::to_string(table.status.invalid_drops);
+             std::to_string(packets);
   }
-  return std::to_string(all) + " INVALID packets dropped in INPUT (" + parts + ")";
+  return std::to_string(all) + " INVALID packets " + (dropped ? "dropped" : "counted") + " in " +
+         std::string(to_string(hook)) + " (" + parts + ")";
 }
 
-Cure input_cure(const State& state) {
-  Cure cure{1, std::string(kNames[0])};
-  if (wanted(state, Table::kFilter)) {
+/// Why a drop is off where it is: by choice, or since the problem does not occur.
+CureState off_state(const State& state, Switch setting, Hook hook) {
+  if (setting != Switch::kAuto) return CureState::kOff;
+  if (state.conntrack.be_liberal) return CureState::kNotNeeded;
+  if (hook == Hook::kInput || !state.mode.mode || *state.mode.mode == ProxyMode::kNftables) {
+    return CureState::kOff;
+  }
+  const bool kube_rule_missing = std::ranges::any_of(
+      kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
+  return kube_rule_missing ? CureState::kOff : CureState::kNotNeeded;
+}
+
+/// `decide`: for one family.
+Cure drop_cure(Cure cure, const State& state, Switch setting, Hook hook,
+               DropDecision (*decide)(const State&, Family)) {
+  const std::array decisions{decide(state, Family::kIpv4), decide(state, Family::kIpv6)};
+  const auto any = [&](InvalidAction action) {
+    return std::ranges::find(decisions, std::optional(action), &DropDecision::action) !=
+           decisions.end();
+  };
+  cure.why = decisions[0].why;
+  if (any(InvalidAction::kDrop)) {
     cure = with_rules(std::move(cure), state, Table::kFilter);
-    cure.did = dropped(state);
+    cure.did = packets_of(state, hook, true);
+    for (std::size_t i = 0; i < decisions.size() && cure.why.empty(); ++i) {
+      if (!decisions[i].action) cure.why = decisions[i].why;
+    }
     if (cure.state == CureState::kOn && state.conntrack.be_liberal) {
       cure.why = "there is little to do: net.netfilter.nf_conntrack_tcp_be_liberal is set";
     }
-  } else if (state.settings.drop_invalid.value == Switch::kOff) {
+  } else if (any(InvalidAction::kCount)) {
     cure.state = CureState::kOff;
-    cure.why = "RULE_DROP_INVALID_INPUT_ENABLE=false";
-  } else if (state.conntrack.be_liberal) {
-    cure.state = CureState::kNotNeeded;
-    cure.why = "net.netfilter.nf_conntrack_tcp_be_liberal is set";
+    cure.why = "packets are counted only, none is dropped";
+    cure.did = packets_of(state, hook, false);
+  } else if (any(InvalidAction::kLeave)) {
+    cure.state = CureState::kUnknown;
+  } else {
+    cure.state = off_state(state, setting, hook);
   }
   return cure;
+}
+
+Cure input_cure(const State& state) {
+  return drop_cure({1, std::string(kNames[0])}, state, state.settings.drop_invalid_input.value,
+                   Hook::kInput, [](const State& known, Family) { return decide_input(known); });
 }
 
 Cure external_cure(const State& state) {
@@ -103,19 +134,9 @@ Cure external_cure(const State& state) {
   return cure;
 }
 
-/// This version has no rule for it; where it does not occur, that is what there is to say.
 Cure forward_cure(const State& state) {
-  Cure cure{3, std::string(kNames[2])};
-  if (!state.mode.mode) {
-    cure.why = "kube-proxy's mode is not known";
-  } else if (*state.mode.mode == ProxyMode::kNftables) {
-    cure.state = CureState::kOff;
-    cure.why = "this version has no rule for it";
-  } else {
-    cure.state = CureState::kNotNeeded;
-    cure.why = "kube-proxy runs in " + std::string(to_string(*state.mode.mode)) + " mode";
-  }
-  return cure;
+  return drop_cure({3, std::string(kNames[2])}, state, state.settings.drop_invalid_forward.value,
+                   Hook::kForward, &decide_forward);
 }
 
 using MakeCure = Cure (*)(const State&);

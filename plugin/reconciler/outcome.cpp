@@ -32,22 +32,27 @@ std::string in_words(const std::vector<Finding>& findings) {
   return text;
 }
 
-/// The kernel's counter starts again when the rule is rewritten; ours only grows.
-void count_drops(TableState& table, std::uint64_t seen) {
-  table.status.invalid_drops += seen >= table.drops_seen ? seen - table.drops_seen : seen;
-  table.drops_seen = seen;
+/// The kernel's counters start again when their rules are rewritten; ours only grow.
+void count_invalid(TableState& table, const InvalidCounts& seen) {
+  for (const auto& [counter, packets] : seen) {
+    const std::uint64_t before = table.invalid_seen[counter];
+    table.status.invalid[counter] += packets >= before ? packets - before : packets;
+  }
+  table.invalid_seen = seen;
 }
 
-/// Jumps do not depend on Services: while rules were in place, one that is wrong was made so by
-/// somebody else, whatever else the commit brought.
-bool is_damage(const Finding& finding) {
+/// Jumps do not depend on Services: while a hook led to rules, and shall do so still, one that is
+/// wrong was made so by somebody else, whatever else the commit brought.
+bool is_damage(const TableState& table, const Finding& finding) {
   switch (finding.cause) {
     case Cause::kJumpMissing:
     case Cause::kJumpDisplaced:
     case Cause::kJumpDuplicated:
     case Cause::kJumpAltered:
+      return std::ranges::any_of(table.held_hooks,
+                                 [&](Hook hook) { return to_string(hook) == finding.where; });
     case Cause::kTableAltered:
-      return true;
+      return !table.held_hooks.empty();
     default:
       return false;
   }
@@ -57,8 +62,9 @@ bool is_damage(const Finding& finding) {
 std::vector<Finding> damages_of(const TableState& table, const SyncReport& report) {
   if (table.verified_digest == table.spec_digest) return report.findings;
   std::vector<Finding> damages;
-  if (table.want != Want::kRules || !table.held_rules) return damages;
-  std::ranges::copy_if(report.findings, std::back_inserter(damages), is_damage);
+  if (table.want != Want::kRules) return damages;
+  std::ranges::copy_if(report.findings, std::back_inserter(damages),
+                       [&](const Finding& finding) { return is_damage(table, finding); });
   return damages;
 }
 
@@ -114,7 +120,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
     actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
   }
   table.verified_digest = table.spec_digest;
-  table.held_rules = table.want == Want::kRules;
+  table.held_hooks = table.spec_hooks;
   table.verified_at = now.mono;
   table.changed_at.reset();
   table.changed_by.clear();
@@ -128,7 +134,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
   table.status.note.clear();
   table.status.retry_in = {};
   ++table.status.verifications;
-  count_drops(table, report.invalid_drops);
+  count_invalid(table, report.invalid);
   settle_resyncs(state, now);
 }
 
@@ -188,14 +194,16 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
+  KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
   if (table.id.table == Table::kNat) {
-    KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
     // Chains go after their jumps: whether they did is to be read now, however long that takes.
     if (kube.jumps == std::optional(true) && report.kube_jumps == std::optional(false)) {
       kube.content_due = true;
       kube.content_not_before = now.mono;
     }
     kube.jumps = report.kube_jumps;
+  } else {
+    kube.drops_invalid = report.kube_drops_invalid;
   }
   if (report.lock_wait) table.status.lock_wait.observe(*report.lock_wait);
   if (report.verified) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "plugin/reconciler/cures.h"
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/proxy_sync.h"
 #include "plugin/reconciler/wants.h"
 #include "plugin/reconciler/warnings.h"
@@ -206,6 +207,7 @@ Snapshot make_snapshot(const State& state, Now now) {
     snapshot.tables.push_back(table.status);
     snapshot.tables.back().in_sync = in_sync(table);
   }
+  snapshot.drops = drop_status(state);
   for (const KubeState& kube : state.kube) snapshot.kube.push_back(kube.status);
   snapshot.be_liberal = state.conntrack.be_liberal;
   snapshot.api = state.api;

@@ -34,7 +34,11 @@ struct TableState {
   bool spec_stale = true;                        // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the spec that was last verified
 
-  bool held_rules = false;  // rules were in place when it was last verified
+  std::vector<Hook> spec_hooks;  // that lead to rules by the spec that was last made
+  std::vector<Hook> held_hooks;  // that led to rules when it was last verified
+  // Filter: digest of what was last decided, and whether a part of it waits for kube-proxy's mode.
+  std::uint64_t decided = 0;
+  bool undecided = false;
 
   bool due = false;                     // has to be looked at
   std::optional<TimePoint> changed_at;  // first unverified change by others
@@ -45,7 +49,7 @@ struct TableState {
   std::optional<TimePoint> flushed_at;  // seen to be flushed whole, and not repaired yet
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
-  std::uint64_t drops_seen = 0;  // packet counter of the DROP rule when last read
+  InvalidCounts invalid_seen;  // the rules' counters when last read
   TableStatus status;
 };
 
@@ -73,6 +77,7 @@ struct KubeState {
   bool jumps_gone = false;     // for longer than a sync takes
   bool stays_empty = false;    // likewise
   double failures_before = 0;  // of iptables-restore, when it synced last
+  std::optional<bool> drops_invalid;     // KUBE-FORWARD drops INVALID packets
   KubeStatus status;
 };
 
@@ -88,7 +93,7 @@ struct State {
   BackendKnown backend;
   ConntrackKnown conntrack;
   std::vector<Endpoint> api_servers;    // never translated
-  std::vector<Prefix> node_pod_cidrs;   // of the Node object; empty: not told
+  std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nothing: not told yet
   std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
   std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;

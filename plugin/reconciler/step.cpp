@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/kube.h"
 #include "plugin/reconciler/outcome.h"
 #include "plugin/reconciler/proxy_sync.h"
@@ -37,7 +38,8 @@ class Intake {
   Intake(State& state, Now now, Actions& actions) : state_(state), now_(now), actions_(actions) {}
 
   void operator()(ApiEvent event) {
-    if (!services_wanted(state_)) return;  // of a client that was just stopped
+    const bool of_node = std::holds_alternative<NodePodCidrs>(event) && node_wanted(state_);
+    if (!services_wanted(state_) && !of_node) return;  // of a client that was just stopped
     std::visit([this](auto&& one) { take(std::forward<decltype(one)>(one)); }, std::move(event));
   }
 
@@ -120,6 +122,12 @@ class Intake {
     }
   }
 
+  void operator()(const CountersAsked&) {
+    for (TableState& table : state_.tables) {
+      if (table.id.table == Table::kFilter) table.due = true;
+    }
+  }
+
   void operator()(const Tick&) {}
 
  private:
@@ -177,11 +185,11 @@ class Intake {
       table.due = true;
       table.verified_at.reset();
       table.verified_digest.reset();
-      table.held_rules = false;
+      table.held_hooks.clear();
       table.flushed_at.reset();
       table.status.flushed = false;
       table.not_before = {};
-      table.drops_seen = 0;
+      table.invalid_seen.clear();
       table.status.in_sync = false;
       table.status.error.reset();
       table.status.note.clear();
@@ -192,6 +200,7 @@ class Intake {
       kube.checksum.reset();
       kube.resynced_at.reset();
       kube.jumps.reset();
+      kube.drops_invalid.reset();
       kube.status.present = kube.status.empty = false;
     }
   }

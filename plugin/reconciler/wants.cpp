@@ -1,9 +1,11 @@
 #include "plugin/reconciler/wants.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "hooks/intent/table_spec.h"
+#include "plugin/reconciler/drops.h"
 
 namespace nmanager::reconciler {
 
@@ -22,16 +24,20 @@ bool family_chosen(const Settings& settings, Family family) {
   return true;
 }
 
-Want want_filter(const State& state) {
-  switch (state.settings.drop_invalid.value) {
-    case Switch::kOn:
-      return Want::kRules;
-    case Switch::kOff:
-      return Want::kNothing;
-    case Switch::kAuto:
-      return state.conntrack.be_liberal ? Want::kNothing : Want::kRules;
+/// The filter table's families are decided one by one; a change of any makes its spec stale.
+Want want_filter(const State& state, TableState& table) {
+  const TableSpec spec = filter_spec(state, table.id.family);
+  const std::uint64_t decided = digest_of(spec);
+  const bool any = !hooks_of(spec).empty();
+  table.undecided = hooks_of(spec).size() < spec.families.size();
+  if (decided != table.decided && table.want != Want::kLeave) {
+    table.spec_stale = true;
+    table.due = true;
+    table.not_before = {};
+    table.status.in_sync = false;
   }
-  return Want::kLeave;
+  table.decided = decided;
+  return any ? Want::kRules : Want::kNothing;
 }
 
 /// Outside IPVS mode the rules would be a black hole, whatever the setting says; while the mode is
@@ -58,9 +64,9 @@ ExternalCluster make_nat(State& state, Family family) {
 }
 
 TableSpec make_spec(State& state, const TableState& table) {
-  if (table.want != Want::kRules) return NoRules{};
-  if (table.id.table == Table::kNat) return make_nat(state, table.id.family);
-  return state.settings.drop_invalid_exempt.value;
+  if (table.id.table == Table::kFilter) return filter_spec(state, table.id.family);
+  if (table.want != Want::kRules) return {};
+  return {make_nat(state, table.id.family)};
 }
 
 }  // namespace
@@ -80,7 +86,7 @@ bool external_cluster_on(const State& state) {
 
 void update_wants(State& state) {
   for (TableState& table : state.tables) {
-    Want want = table.id.table == Table::kFilter ? want_filter(state) : want_nat(state);
+    Want want = table.id.table == Table::kFilter ? want_filter(state, table) : want_nat(state);
     if (!family_chosen(state.settings, table.id.family)) want = Want::kLeave;
     if (want == table.want) continue;
     table.want = want;
@@ -97,14 +103,15 @@ void update_wants(State& state) {
 bool all_stand(const State& state) {
   return std::ranges::all_of(state.tables, [&](const TableState& table) {
     return !family_chosen(state.settings, table.id.family) ||
-           (table.want != Want::kLeave && table.status.in_sync);
+           (table.want != Want::kLeave && !table.undecided && table.status.in_sync);
   });
 }
 
 std::vector<TableId> settled_tables(const State& state) {
   std::vector<TableId> settled;
   for (const TableState& table : state.tables) {
-    if (table.want != Want::kLeave && table.status.in_sync) settled.push_back(table.id);
+    const bool decided = table.want != Want::kLeave && !table.undecided;
+    if (decided && table.status.in_sync) settled.push_back(table.id);
   }
   return settled;
 }
@@ -148,6 +155,7 @@ std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table) {
   if (table.spec_stale || !table.spec) {
     table.spec = std::make_shared<const TableSpec>(make_spec(state, table));
     table.spec_digest = digest_of(*table.spec);
+    table.spec_hooks = hooks_of(*table.spec);
     table.spec_stale = false;
   }
   return table.spec;

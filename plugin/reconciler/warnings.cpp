@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/wants.h"
 
 namespace nmanager::reconciler {
@@ -92,7 +93,9 @@ std::vector<Warning> pod_warnings(const State& state) {
     return warnings;
   }
   warn_of_local_detection(state, warnings);
-  for (const Prefix& node : state.node_pod_cidrs) warn_of_node(settings, node, warnings);
+  for (const Prefix& node : state.node_pod_cidrs.value_or(std::vector<Prefix>{})) {
+    warn_of_node(settings, node, warnings);
+  }
   return warnings;
 }
 
@@ -100,6 +103,7 @@ std::vector<Warning> warnings_of(const State& state) {
   std::vector<Warning> warnings = state.settings.notes;
   warn_of_mode(state, warnings);
   for (Warning& warning : pod_warnings(state)) warnings.push_back(std::move(warning));
+  for (Warning& warning : drop_warnings(state)) warnings.push_back(std::move(warning));
   if (!state.backend.note.empty()) {
     warnings.push_back({WarningCode::kBackend, state.backend.note});
   }

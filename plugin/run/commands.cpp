@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
 #include "plugin/reconciler/warnings.h"
@@ -40,6 +41,13 @@ Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   reconciler::State state = reconciler::initial_state(settings, now);
   around.ask_once();
   (void)step(state, around.look(std::nullopt), now);
+  if (node_wanted(state)) {
+    const auto access = world.api_server.access(settings);
+    auto node = access ? world.api_server.node_once(*access) : std::nullopt;
+    std::vector<Event> events;
+    events.emplace_back(ApiEvent(std::move(node).value_or(NodePodCidrs{})));
+    (void)step(state, std::move(events), now);
+  }
   if (!services_wanted(state)) return state;
   auto services = services_of(settings, world);
   if (!services) return services.error();

@@ -28,7 +28,7 @@ constexpr std::size_t kMostProbes = 512;
 /// As nmanager would have it with every cure on: what is asked is whether the problems exist, not
 /// whether somebody wants them cured.
 Settings with_every_cure(Settings own) {
-  own.drop_invalid.value = Switch::kOn;
+  own.drop_invalid_input.value = Switch::kOn;
   own.external_cluster.value = Switch::kAuto;
   return own;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/explain.h"
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
@@ -27,7 +28,8 @@ Loop::Loop(const Settings& own, std::string version, const World& world, Mailbox
       around_(own, world),
       state_(reconciler::initial_state(around_.settings(), world.process.now())),
       backends_(around_.settings(), world.kernel),
-      feed_(world.api_server, mailbox) {
+      feed_(world.api_server, mailbox, ServiceFeed::What::kServices),
+      node_feed_(world.api_server, mailbox, ServiceFeed::What::kNode) {
   around_.start_asking();
 }
 
@@ -47,6 +49,7 @@ void Loop::turn() {
     clear_others();
   }
   answer_questions();
+  answered_ = asked_;
   publish();
   world_.output.beat(mono());
 }
@@ -71,6 +74,8 @@ Loop::Events Loop::gather() {
     next_drain_ = mono() + watch->poll_interval();
   }
   for (Event& event : mailbox_.take()) events.push_back(std::move(event));
+  asked_ = world_.output.asked();  // after the mailbox: each question posts to it
+  if (asked_ != answered_) events.emplace_back(CountersAsked{});
   look_around(events);
   return events;
 }
@@ -82,6 +87,7 @@ void Loop::look_around(Events& events) {
   next_look_around_ = mono() + kLookAroundInterval;
   if (!around_.take_access_changed()) return;
   log_changes(before);
+  if (node_feed_.running()) (void)node_feed_.follow(around_.settings());
   if (!feed_.running() && feed_.problem().empty()) return;
   const std::string problem = feed_.problem();
   if (feed_.follow(around_.settings())) {
@@ -189,13 +195,17 @@ void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
 
 /// Services are listed and watched only while rules can follow from them.
 void Loop::follow_services() {
-  const bool wanted = services_wanted(state_);
-  if (wanted == feed_.running()) return;
+  follow(feed_, services_wanted(state_), around_.settings());
+  follow(node_feed_, node_wanted(state_), around_.settings());
+}
+
+void Loop::follow(ServiceFeed& feed, bool wanted, const Settings& settings) {
+  if (wanted == feed.running()) return;
   if (wanted) {
-    (void)feed_.follow(around_.settings());  // what goes wrong is in the mailbox
+    (void)feed.follow(settings);  // what goes wrong is in the mailbox
     return;
   }
-  feed_.stop();
+  feed.stop();
 }
 
 void Loop::choose_backend() {
@@ -249,6 +259,7 @@ void Loop::answer_questions() {
 void Loop::publish() {
   const Now now = world_.process.now();
   Snapshot snapshot = make_snapshot(state_, now);
+  snapshot.answers = answered_;
   snapshot.version = version_;
   snapshot.settings = settings::effective_settings(around_.settings());
   snapshot.proxy_version = around_.kube_proxy_version().value_or("");
@@ -256,9 +267,10 @@ void Loop::publish() {
   for (const std::string& note : around_.route_notes()) {
     snapshot.warnings.push_back({WarningCode::kPodCidrWrong, note});
   }
-  if (!feed_.problem().empty()) {
+  for (const ServiceFeed* feed : {&feed_, &node_feed_}) {
+    if (feed->problem().empty()) continue;
     snapshot.warnings.push_back(
-        {WarningCode::kApiAccess, "access to the API server: " + feed_.problem()});
+        {WarningCode::kApiAccess, "access to the API server: " + feed->problem()});
   }
   std::ranges::stable_sort(snapshot.warnings, {}, &Warning::code);
   world_.output.publish(std::move(snapshot));
@@ -275,6 +287,7 @@ void Loop::publish() {
 
 TimePoint Loop::next_turn() const {
   const TimePoint now = mono();
+  if (!claimed_) return now + kLongestWait;
   TimePoint until = std::min({wake_at(state_, now), now + kLongestWait, next_look_around_,
                               std::max(backends_.next_look(), now)});
   if (backends_.watch() != nullptr) until = std::min(until, next_drain_);
@@ -284,7 +297,9 @@ TimePoint Loop::next_turn() const {
   return std::max(until, now);
 }
 
+/// None while another nmanager has this node: nothing would be taken from them.
 std::vector<int> Loop::wake_fds() const {
+  if (!claimed_) return {};
   std::vector<int> fds = world_.kube_proxy.fds();
   fds.push_back(mailbox_.fd());
   if (const ChangeWatch* watch = backends_.watch(); watch != nullptr && watch->fd() >= 0) {

@@ -5,6 +5,7 @@
 // kernel's own time for a commit; netlink answers are waited for at most 5 s.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,6 +52,7 @@ class Loop {
   void look_at_kube(const reconciler::LookAtKube& action, Events& answers);
   void forget_flows(const reconciler::ForgetUdpFlows& action);
   void follow_services();
+  static void follow(ServiceFeed& feed, bool wanted, const Settings& settings);
   void choose_backend();
   void clear_others();
   [[nodiscard]] bool clear(Backend& other, std::span<const TableId> tables);
@@ -68,9 +70,12 @@ class Loop {
   reconciler::State state_;
   Backends backends_;
   ServiceFeed feed_;
+  ServiceFeed node_feed_;
   bool claimed_ = false;
   bool held_up_ = false;  // in this turn, by a lock or a rival
   std::size_t settled_when_cleared_ = 0;
+  std::uint64_t asked_ = 0;     // questions for fresh counters that were taken in
+  std::uint64_t answered_ = 0;  // and whose answer is in the state
   std::string endpoint_problem_;
   TimePoint next_look_around_{};
   TimePoint next_drain_{};

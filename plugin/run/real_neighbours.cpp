@@ -62,6 +62,13 @@ neighbour::ProxyReport RealKubeProxy::ask_once(const Endpoint& endpoint) {
   return neighbour::ask_kube_proxy(endpoint, {});
 }
 
+api::ApiClientOptions RealApiServer::client_options() const {
+  api::ApiClientOptions options;
+  options.user_agent = user_agent_;
+  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
+  return options;
+}
+
 Result<api::ApiAccess> RealApiServer::access(const Settings& settings) {
   if (!settings.kubeconfig.value.empty()) return api::load_kubeconfig(settings.kubeconfig.value);
   return api::in_cluster_access(variable("KUBERNETES_SERVICE_HOST"),
@@ -69,16 +76,19 @@ Result<api::ApiAccess> RealApiServer::access(const Settings& settings) {
 }
 
 std::unique_ptr<api::ServiceSource> RealApiServer::make_source(const api::ApiAccess& access) {
-  api::ApiClientOptions options;
-  options.user_agent = user_agent_;
-  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
-  return api::make_api_client(access, std::move(options));
+  return api::make_api_client(access, client_options());
+}
+
+std::unique_ptr<api::ServiceSource> RealApiServer::make_node_source(const api::ApiAccess& access) {
+  return api::make_node_client(access, client_options());
 }
 
 Result<ServicesListed> RealApiServer::list_once(const api::ApiAccess& access) {
-  api::ApiClientOptions options;
-  options.user_agent = user_agent_;
-  return api::list_once(access, std::move(options));
+  return api::list_once(access, client_options());
+}
+
+std::optional<NodePodCidrs> RealApiServer::node_once(const api::ApiAccess& access) {
+  return api::node_once(access, client_options());
 }
 
 }  // namespace nmanager::run

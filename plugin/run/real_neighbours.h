@@ -38,9 +38,14 @@ class RealApiServer final : public ApiServer {
   [[nodiscard]] Result<api::ApiAccess> access(const Settings& settings) override;
   [[nodiscard]] std::unique_ptr<api::ServiceSource> make_source(
       const api::ApiAccess& access) override;
+  [[nodiscard]] std::unique_ptr<api::ServiceSource> make_node_source(
+      const api::ApiAccess& access) override;
   [[nodiscard]] Result<ServicesListed> list_once(const api::ApiAccess& access) override;
+  [[nodiscard]] std::optional<NodePodCidrs> node_once(const api::ApiAccess& access) override;
 
  private:
+  [[nodiscard]] api::ApiClientOptions client_options() const;
+
   const std::string user_agent_;
 };
 

@@ -14,7 +14,7 @@ constexpr Millis kServeAgain{1'000};
 
 RealOutput::RealOutput(const Settings& settings, TimePoint now, std::function<void()> wake)
     : log_(settings.log_level.value, settings.log_format.value),
-      board_(now),
+      board_(now, wake),
       questions_(std::move(wake)),
       listen_(settings::parse_loopback_endpoint(settings.listen.value)) {}
 

@@ -1,6 +1,7 @@
 // The log on standard error and the HTTP endpoint.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ class RealOutput final : public Output {
   [[nodiscard]] bool logs_debug() const override;
   [[nodiscard]] std::uint64_t lost_log_lines() const override { return log_.lost(); }
   void publish(Snapshot snapshot) override;
+  [[nodiscard]] std::uint64_t asked() override { return board_.asked(); }
   void beat(TimePoint now) override { board_.beat(now); }
   [[nodiscard]] std::vector<status::PendingQuestion> take_questions() override {
     return questions_.take();

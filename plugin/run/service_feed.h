@@ -1,7 +1,9 @@
-// The API client in use: there is one only while Services are wanted, and another one when the
-// settings lead to another server or other credentials. Owner thread only.
+// An API client in use, for Services or for this node's Node object: there is one only while that
+// is wanted, and another one when the settings lead to another server or other credentials. Owner
+// thread only.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,13 +17,16 @@ namespace nmanager::run {
 
 class ServiceFeed {
  public:
+  enum class What : std::uint8_t { kServices, kNode };
+
   /// `mailbox` must live longer.
-  ServiceFeed(ApiServer& server, Mailbox<Event>& mailbox) : server_(server), mailbox_(mailbox) {}
+  ServiceFeed(ApiServer& server, Mailbox<Event>& mailbox, What what)
+      : server_(server), mailbox_(mailbox), what_(what) {}
   ~ServiceFeed() { stop(); }
   ServiceFeed(const ServiceFeed&) = delete;
   ServiceFeed& operator=(const ServiceFeed&) = delete;
 
-  /// To be called while Services are wanted: at the start and when a file may have changed. An
+  /// To be called while it is wanted: at the start and when a file may have changed. An
   /// access that cannot be read (a kubeconfig that is half written) leaves the client that runs
   /// alone; see problem(). True: a client was started. After that nothing of an earlier one comes
   /// to the mailbox any more.
@@ -45,6 +50,7 @@ class ServiceFeed {
 
   ApiServer& server_;
   Mailbox<Event>& mailbox_;
+  const What what_;
   std::optional<api::ApiAccess> access_;
   std::shared_ptr<Gate> gate_;
   std::unique_ptr<api::ServiceSource> source_;

@@ -11,6 +11,17 @@ std::vector<std::string> watched_paths(const Settings& own, const settings::Kube
           settings::kubeconfig_beside(own)};  // the watch leaves out empty ones
 }
 
+/// What pods that do not count as such do without; empty: nothing.
+std::string what_pods_miss(const Settings& settings, std::optional<ProxyMode> mode) {
+  if (mode == ProxyMode::kIpvs && settings.external_cluster.value != Switch::kOff) {
+    return "do not get the external-cluster rules";
+  }
+  const Switch forward = settings.drop_invalid_forward.value;
+  const bool by_mode = forward == Switch::kAuto && mode == ProxyMode::kNftables;
+  if (!by_mode && forward != Switch::kOn && forward != Switch::kCount) return {};
+  return "are not seen by the rule for INVALID packets in FORWARD";
+}
+
 }  // namespace
 
 Surroundings::Surroundings(Settings own, const World& world) : own_(std::move(own)), world_(world) {
@@ -95,14 +106,13 @@ void Surroundings::decide(const neighbour::KernelEvidence& kernel, std::vector<E
 
 void Surroundings::note_routes(const neighbour::KernelEvidence& kernel) {
   route_notes_.clear();
-  if (decision_.mode != ProxyMode::kIpvs || settings_.external_cluster.value == Switch::kOff) {
-    return;  // there are no rules for pods' traffic
-  }
+  const std::string missed = what_pods_miss(settings_, decision_.mode);
+  if (missed.empty()) return;  // there are no rules for pods' traffic
   for (const neighbour::PodRoute& route : uncovered_routes(
            kernel.pod_routes, settings_.pod_cidr_ipv4.value, settings_.pod_cidr_ipv6.value)) {
     route_notes_.push_back("the pod CIDR does not cover the pods' route " +
-                           to_string(route.prefix) + " over " + route.device +
-                           ": pods there do not get the external-cluster rules");
+                           to_string(route.prefix) + " over " + route.device + ": pods there " +
+                           missed);
   }
 }
 

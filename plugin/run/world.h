@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -85,7 +86,12 @@ class ApiServer {
   [[nodiscard]] virtual Result<api::ApiAccess> access(const Settings& settings) = 0;
   [[nodiscard]] virtual std::unique_ptr<api::ServiceSource> make_source(
       const api::ApiAccess& access) = 0;
+  /// Reports NodePodCidrs of this node, once it can be had; no Services.
+  [[nodiscard]] virtual std::unique_ptr<api::ServiceSource> make_node_source(
+      const api::ApiAccess& access) = 0;
   [[nodiscard]] virtual Result<ServicesListed> list_once(const api::ApiAccess& access) = 0;
+  /// For commands that look once; nothing: it cannot be had.
+  [[nodiscard]] virtual std::optional<NodePodCidrs> node_once(const api::ApiAccess& access) = 0;
 };
 
 /// Log and published state. Never blocks: lines that cannot be written are dropped and counted.
@@ -96,6 +102,8 @@ class Output {
   [[nodiscard]] virtual bool logs_debug() const = 0;
   [[nodiscard]] virtual std::uint64_t lost_log_lines() const = 0;
   virtual void publish(Snapshot snapshot) = 0;
+  /// So many times somebody has asked for counters of now (Snapshot::answers).
+  [[nodiscard]] virtual std::uint64_t asked() = 0;
   /// The loop turns.
   virtual void beat(TimePoint now) = 0;
   /// Questions about Services that have come in since the last call.

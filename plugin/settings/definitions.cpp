@@ -14,6 +14,12 @@ constexpr std::array kSwitchWords{Word<Switch>{"auto", Switch::kAuto},
                                   Word<Switch>{"true", Switch::kOn},
                                   Word<Switch>{"false", Switch::kOff},
                                   Word<Switch>{"1", Switch::kOn}, Word<Switch>{"0", Switch::kOff}};
+constexpr std::array kDropWords{Word<Switch>{"auto", Switch::kAuto},
+                                Word<Switch>{"true", Switch::kOn},
+                                Word<Switch>{"false", Switch::kOff},
+                                Word<Switch>{"count", Switch::kCount},
+                                Word<Switch>{"1", Switch::kOn},
+                                Word<Switch>{"0", Switch::kOff}};
 constexpr std::array kMatchWords{Word<MatchBy>{"port", MatchBy::kPort},
                                  Word<MatchBy>{"address", MatchBy::kAddress}};
 constexpr std::array kPolicyWords{Word<ExternalPolicy>{"local", ExternalPolicy::kLocal},
@@ -139,15 +145,19 @@ std::vector<SettingDefinition> rule_settings() {
                       &Settings::pod_cidr_ipv6, Family::kIpv6),
       define_words({"rule-drop-invalid-input-enable", "RULE_DROP_INVALID_INPUT_ENABLE", "",
                     "Drop INVALID packets in INPUT; auto: not while nf_conntrack_tcp_be_liberal is "
-                    "set."},
-                   &Settings::drop_invalid, kSwitchWords),
+                    "set; count: drop none."},
+                   &Settings::drop_invalid_input, kDropWords),
+      define_words({"rule-drop-invalid-forward-enable", "RULE_DROP_INVALID_FORWARD_ENABLE", "",
+                    "Drop INVALID packets of pods in FORWARD; auto: in kube-proxy's nftables mode, "
+                    "not while nf_conntrack_tcp_be_liberal is set; count: drop none."},
+                   &Settings::drop_invalid_forward, kDropWords),
       define(
           {"rule-drop-invalid-input-exempt", "RULE_DROP_INVALID_INPUT_EXEMPT",
            "iface:NAME,src:CIDR,dst:CIDR,...",
-           "What is left alone by that rule, for routing that is asymmetric on purpose."},
+           "What is left alone by these rules, for routing that is asymmetric on purpose."},
           &Settings::drop_invalid_exempt,
           [](std::string_view text) { return parse_exemptions(text); },
-          [](const DropInvalid& value) { return to_string(value); }),
+          [](const Exemptions& value) { return to_string(value); }),
       define_words({"rule-external-cluster-enable", "RULE_EXTERNAL_CLUSTER_ENABLE", "",
                     "Make external addresses reachable from inside; only ever done in IPVS mode."},
                    &Settings::external_cluster, kSwitchWords),

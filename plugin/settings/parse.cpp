@@ -36,14 +36,14 @@ bool valid_interface(std::string_view name) {
   });
 }
 
-Status add_exemption(std::string_view item, DropInvalid& settings) {
+Status add_exemption(std::string_view item, Exemptions& settings) {
   const auto colon = item.find(':');
   const std::string_view kind = item.substr(0, colon);
   const std::string_view value =
       colon == std::string_view::npos ? std::string_view() : item.substr(colon + 1);
   if (kind == "iface") {
     if (!valid_interface(value)) return bad(in_quotes(item) + " names no network device");
-    settings.exempt_interfaces.emplace_back(value);
+    settings.interfaces.emplace_back(value);
     return {};
   }
   if (kind != "src" && kind != "dst") {
@@ -54,7 +54,7 @@ Status add_exemption(std::string_view item, DropInvalid& settings) {
   if (block->length() == 0) {
     return bad(in_quotes(item) + " exempts everything; turn the rule off instead");
   }
-  (kind == "src" ? settings.exempt_sources : settings.exempt_destinations).push_back(*block);
+  (kind == "src" ? settings.sources : settings.destinations).push_back(*block);
   return {};
 }
 
@@ -90,8 +90,8 @@ bool has_host_bits(std::string_view text, const Prefix& prefix) {
   return address && *address != prefix.address();
 }
 
-Result<DropInvalid> parse_exemptions(std::string_view text) {
-  DropInvalid settings;
+Result<Exemptions> parse_exemptions(std::string_view text) {
+  Exemptions settings;
   std::string problems;
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
@@ -106,15 +106,15 @@ Result<DropInvalid> parse_exemptions(std::string_view text) {
   return settings;
 }
 
-std::string to_string(const DropInvalid& settings) {
+std::string to_string(const Exemptions& settings) {
   std::string text;
   const auto add = [&](std::string_view kind, const std::string& value) {
     if (!text.empty()) text += ',';
     text.append(kind).append(value);
   };
-  for (const auto& name : settings.exempt_interfaces) add("iface:", name);
-  for (const auto& block : settings.exempt_sources) add("src:", to_string(block));
-  for (const auto& block : settings.exempt_destinations) add("dst:", to_string(block));
+  for (const auto& name : settings.interfaces) add("iface:", name);
+  for (const auto& block : settings.sources) add("src:", to_string(block));
+  for (const auto& block : settings.destinations) add("dst:", to_string(block));
   return text;
 }
 

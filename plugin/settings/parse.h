@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include "hooks/intent/table_spec.h"
+#include "hooks/intent/drop_invalid.h"
 #include "hooks/values/address.h"
 #include "hooks/values/result.h"
 #include "hooks/values/text.h"
@@ -28,8 +28,8 @@ namespace nmanager::settings {
 [[nodiscard]] bool has_host_bits(std::string_view text, const Prefix& prefix);
 
 /// "iface:cali+,src:192.0.2.0/24,dst:2001:db8::1"
-[[nodiscard]] Result<DropInvalid> parse_exemptions(std::string_view text);
-[[nodiscard]] std::string to_string(const DropInvalid& settings);
+[[nodiscard]] Result<Exemptions> parse_exemptions(std::string_view text);
+[[nodiscard]] std::string to_string(const Exemptions& settings);
 
 /// "500ms", "5s", "1m"; more than 0, at most one hour.
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);

@@ -97,6 +97,11 @@ std::map<std::string, std::size_t> with_all_reasons(std::map<std::string, std::s
   return counts;
 }
 
+double packets_of(const TableStatus& table, const InvalidCounter& counter) {
+  const auto found = table.invalid.find(counter);
+  return found == table.invalid.end() ? 0 : static_cast<double>(found->second);
+}
+
 void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   auto syncs =
       counter("nmanager_table_syncs_total", "Commits made because the desired rules had changed.");
@@ -107,26 +112,43 @@ void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all
   auto verifications = counter("nmanager_table_verifications_total",
                                "Times the table was found or made as desired.");
   auto failures = counter("nmanager_table_failures_total", "Failed attempts to read or write it.");
-  auto drops = counter("nmanager_invalid_packets_dropped_total",
-                       "Packets that the INVALID rule in INPUT has dropped.");
   for (const TableStatus& table : snapshot.tables) {
     Labels labels = labels_of(table);
     syncs.add(static_cast<double>(table.syncs), labels);
     repairs.add(static_cast<double>(table.repairs), labels);
     verifications.add(static_cast<double>(table.verifications), labels);
     failures.add(static_cast<double>(table.failures), labels);
-    if (table.id.table == Table::kFilter) {
-      drops.add(static_cast<double>(table.invalid_drops),
-                {{"family", family_label(table.id.family)}});
-    }
     labels.emplace_back("cause", "");
     for (const auto& [cause, count] : with_all_causes(table.repairs_by_cause)) {
       labels.back().second = std::string(to_string(cause));
       causes.add(static_cast<double>(count), labels);
     }
   }
-  for (Builder* one : {&syncs, &repairs, &causes, &verifications, &failures, &drops})
-    one->into(all);
+  for (Builder* one : {&syncs, &repairs, &causes, &verifications, &failures}) one->into(all);
+}
+
+void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
+  const std::string kinds =
+      " reset=\"possible\": TCP without RST, which a host that does not know the connection "
+      "answers with RST; reset=\"no\": RST and other protocols.";
+  auto dropped = counter("nmanager_invalid_packets_dropped_total",
+                         "Packets that conntrack called INVALID and nmanager dropped." + kinds);
+  auto counted = counter("nmanager_invalid_packets_counted_total",
+                         "As above, but counted only (setting count); they went on." + kinds);
+  for (const TableStatus& table : snapshot.tables) {
+    if (table.id.table != Table::kFilter) continue;
+    for (const Hook hook : hooks_of(table.id.table)) {
+      for (const bool may_reset : {true, false}) {
+        const Labels labels{{"family", family_label(table.id.family)},
+                            {"hook", std::string(to_string(hook))},
+                            {"reset", may_reset ? "possible" : "no"}};
+        dropped.add(packets_of(table, {hook, true, may_reset}), labels);
+        counted.add(packets_of(table, {hook, false, may_reset}), labels);
+      }
+    }
+  }
+  dropped.into(all);
+  counted.into(all);
 }
 
 void add_table_gauges(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
@@ -298,6 +320,7 @@ std::string render_metrics(const Snapshot& snapshot, const ProcessStats& process
       .add(snapshot.ready() ? 1 : 0)
       .into(all);
   add_table_counters(snapshot, all);
+  add_invalid(snapshot, all);
   add_table_gauges(snapshot, all);
   add_kube(snapshot, all);
   add_services(snapshot, all);

@@ -115,6 +115,11 @@ Answer answer_of(const ExplainRequest& request, const Explanation& explanation) 
   return {200, "text/plain; charset=utf-8", render_explanation(explanation, Paint(request.colour))};
 }
 
+bool shows_counters(std::string_view target) {
+  const std::string_view path = split(target).path;
+  return path == "/status" || path == "/metrics";
+}
+
 Answer respond(std::string_view method, std::string_view target, const StatusBoard& board,
                StatusBoard::SteadyTime now) {
   if (method != "GET" && method != "HEAD") return {405, "text/plain", "GET or HEAD only\n"};

@@ -33,6 +33,8 @@ struct ExplainRequest {
 /// Nothing: the target is another path. An error says what is wrong with the question.
 [[nodiscard]] std::optional<Result<ExplainRequest>> explain_request(std::string_view target);
 [[nodiscard]] Answer answer_of(const ExplainRequest& request, const Explanation& explanation);
+/// The answer to a GET of `target` shows what the rules have counted.
+[[nodiscard]] bool shows_counters(std::string_view target);
 
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,
                              const StatusBoard& board, StatusBoard::SteadyTime now);

@@ -8,8 +8,11 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cstdint>
+#include <functional>
 #include <list>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "plugin/status/respond.h"
 
@@ -26,7 +29,8 @@ constexpr std::size_t kMaxConnections = 32;
 constexpr std::uint32_t kMaxHeaderBytes = 8 * 1024;
 constexpr std::chrono::seconds kIdleTimeout{10};
 constexpr std::chrono::milliseconds kAcceptPause{200};
-constexpr std::chrono::seconds kPatience{5};  // for the owner thread's answer
+constexpr std::chrono::milliseconds kCountersPatience{1'000};  // for the owner thread's answer
+constexpr std::chrono::milliseconds kExplainPatience{5'000};   // likewise
 
 class Connection;
 /// The one that was idle longest is first; a new connection takes its place.
@@ -35,7 +39,7 @@ using Connections = std::list<std::weak_ptr<Connection>>;
 /// One connection; requests one after the other. Server thread only.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(tcp::socket socket, const StatusBoard& board, Questions& questions, Connections& all)
+  Connection(tcp::socket socket, StatusBoard& board, Questions& questions, Connections& all)
       : stream_(std::move(socket)), board_(board), questions_(questions), all_(all) {}
 
   void read() {
@@ -57,6 +61,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using Response = http::response<http::string_body>;
 
+  struct Request {
+    std::string method;
+    std::string target;
+    bool keep_alive = false;
+  };
+
   void on_read(beast::error_code error) {
     if (error == http::error::end_of_stream || error == beast::error::timeout ||
         error == asio::error::operation_aborted) {
@@ -66,19 +76,39 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return answer({400, "text/plain", "not a request: " + error.message() + '\n'}, false);
     was_used();
     const auto& request = parser_->get();
-    const std::string_view target(request.target().data(), request.target().size());
     const auto method = request.method_string();
+    const Request read{{method.data(), method.size()},
+                       {request.target().data(), request.target().size()},
+                       request.keep_alive()};
     head_ = request.method() == http::verb::head;
     if (request.method() == http::verb::get) {
-      if (auto question = explain_request(target)) return ask(*question, request.keep_alive());
+      if (auto question = explain_request(read.target)) return explain(*question, read.keep_alive);
     }
-    answer(
-        respond({method.data(), method.size()}, target, board_, std::chrono::steady_clock::now()),
-        request.keep_alive());
+    if (shows_counters(read.target)) return when_fresh(read);
+    answer(respond_to(read), read.keep_alive);
+  }
+
+  [[nodiscard]] Answer respond_to(const Request& request) const {
+    return respond(request.method, request.target, board_, std::chrono::steady_clock::now());
+  }
+
+  /// What shows counters waits for those of now, but not for long.
+  void when_fresh(const Request& request) {
+    const int number = ++asked_;
+    board_.ask([weak = weak_from_this(), request, number] {
+      const auto self = weak.lock();
+      if (!self) return;
+      asio::post(self->stream_.get_executor(), [self, request, number] {
+        self->answered(number, self->respond_to(request), request.keep_alive);
+      });
+    });
+    wait(kCountersPatience, [self = shared_from_this(), request, number] {
+      self->answered(number, self->respond_to(request), request.keep_alive);
+    });
   }
 
   /// The owner thread answers at its next turn, or nobody does in time.
-  void ask(const Result<ExplainRequest>& request, bool keep_alive) {
+  void explain(const Result<ExplainRequest>& request, bool keep_alive) {
     if (!request) return answer({400, "text/plain", request.error().message + '\n'}, keep_alive);
     const int number = ++asked_;
     const bool taken = questions_.ask(
@@ -92,11 +122,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
                       });
          }});
     if (!taken) return answer({503, "text/plain", "too many questions at once\n"}, keep_alive);
-    patience_.expires_after(kPatience);
-    // This handler keeps the connection alive while it waits.
-    patience_.async_wait([self = shared_from_this(), number, keep_alive](beast::error_code) {
+    wait(kExplainPatience, [self = shared_from_this(), number, keep_alive] {
       self->answered(number, {503, "text/plain", "the loop is busy, try again\n"}, keep_alive);
     });
+  }
+
+  /// `give_up` keeps the connection alive while it waits for the owner thread.
+  void wait(std::chrono::milliseconds patience, std::function<void()> give_up) {
+    patience_.expires_after(patience);
+    patience_.async_wait([give_up = std::move(give_up)](beast::error_code) { give_up(); });
   }
 
   void answered(int number, Answer content, bool keep_alive) {
@@ -130,7 +164,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   beast::tcp_stream stream_;
   asio::steady_timer patience_{stream_.get_executor()};
-  const StatusBoard& board_;
+  StatusBoard& board_;
   Questions& questions_;
   Connections& all_;
   int asked_ = 0;
@@ -142,7 +176,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class Server final : public StatusServer {
  public:
-  Server(const tcp::endpoint& endpoint, const StatusBoard& board, Questions& questions)
+  Server(const tcp::endpoint& endpoint, StatusBoard& board, Questions& questions)
       : acceptor_(io_, endpoint), board_(board), questions_(questions) {
     port_ = acceptor_.local_endpoint().port();
     accept();
@@ -187,7 +221,7 @@ class Server final : public StatusServer {
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
   asio::steady_timer pause_{io_};
-  const StatusBoard& board_;
+  StatusBoard& board_;
   Questions& questions_;
   Connections connections_;
   std::uint16_t port_ = 0;
@@ -202,7 +236,7 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address,
                                                           std::uint16_t port,
-                                                          const StatusBoard& board,
+                                                          StatusBoard& board,
                                                           Questions& questions) {
   if (!address.is_loopback()) {
     return Error{ErrorKind::kBadInput, to_string(address) + " is not a loopback address"};

@@ -1,5 +1,6 @@
 // The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. One thread of its own,
-// loopback only.
+// loopback only. /status and /metrics show counters of the moment they are asked for, unless the
+// owner thread cannot answer within a second.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ class StatusServer {
   /// kBadInput: not a loopback address; kUnavailable: the port cannot be had, the message says why.
   [[nodiscard]] static Result<std::unique_ptr<StatusServer>> start(const Address& address,
                                                                    std::uint16_t port,
-                                                                   const StatusBoard& board,
+                                                                   StatusBoard& board,
                                                                    Questions& questions);
   virtual ~StatusServer() = default;  // stops within milliseconds, whatever clients do
 

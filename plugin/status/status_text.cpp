@@ -1,7 +1,9 @@
 // `nmanager status` for people.
 #include "plugin/status/render.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 
 #include "hooks/values/text.h"
@@ -151,6 +153,33 @@ std::string wrong_part(const Snapshot& snapshot, const Paint& paint) {
   return text;
 }
 
+std::uint64_t packets_of(const Snapshot& snapshot, const DropStatus& drop,
+                         const InvalidCounter& counter) {
+  const TableId id{drop.family, Table::kFilter};
+  const auto table = std::ranges::find(snapshot.tables, id, &TableStatus::id);
+  if (table == snapshot.tables.end()) return 0;
+  const auto found = table->invalid.find(counter);
+  return found == table->invalid.end() ? 0 : found->second;
+}
+
+std::string drops_part(const Snapshot& snapshot) {
+  std::string text = "INVALID packets:\n";
+  for (const DropStatus& drop : snapshot.drops) {
+    const std::string where =
+        std::string(to_string(drop.family)) + ' ' + std::string(to_string(drop.hook));
+    text += "  " + where + ": " + drop.state + " (" + drop.why + ")";
+    for (const bool dropped : {true, false}) {
+      const auto possible = packets_of(snapshot, drop, {drop.hook, dropped, true});
+      const auto no = packets_of(snapshot, drop, {drop.hook, dropped, false});
+      if (possible + no == 0 && drop.state != (dropped ? "on" : "counting")) continue;
+      text += ", " + std::to_string(possible + no) + (dropped ? " dropped" : " counted") + " (" +
+              std::to_string(possible) + " of a kind that can be answered with RST)";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string render_status(const Snapshot& snapshot, WallTime now, const StatusStyle& style) {
@@ -162,6 +191,7 @@ std::string render_status(const Snapshot& snapshot, WallTime now, const StatusSt
           ", backend " + (snapshot.backend.empty() ? "not known yet" : snapshot.backend) + '\n';
   text += "tables:\n";
   for (const TableStatus& table : snapshot.tables) text += table_line(table, now);
+  text += drops_part(snapshot);
   text += kube_proxy_part(snapshot, now);
   text += services_part(snapshot);
   text += api_part(snapshot);

@@ -26,6 +26,9 @@ def parse_rule(text):
         token = tokens[at]
         if token in ("-m", "--comment"):
             at += 2
+        elif token == "--tcp-flags":
+            rule["flags"] = tuple(tokens[at + 1:at + 3])
+            at += 3
         elif token in VALUE_OPTIONS and at + 1 < len(tokens):
             rule[VALUE_OPTIONS[token]] = tokens[at + 1]
             at += 2
@@ -59,7 +62,7 @@ def merge(condition, rule):
             merged[key] = narrow(merged.get(key, ""), rule[key])
             if merged[key] is None:
                 return None
-    for key in ("protocol", "iface", "ports", "type", "state"):
+    for key in ("protocol", "iface", "ports", "type", "state", "flags"):
         if key in rule:
             if merged.get(key, rule[key]) != rule[key]:
                 return None
@@ -102,27 +105,41 @@ class Flattened:
                 self.found.append((target, rule.get("to") or rule.get("mark"), merged))
 
 
+NO_RESET = {"protocol": "tcp", "flags": ("RST", "NONE")}  # dropped by a rule of its own, to be counted apart
+SYN_ACK = {"protocol": "tcp", "flags": ("SYN,ACK", "SYN,ACK")}
+
+
 def effects_of_drop(flat):
-    returns, effects = [], set()
+    returns, effects, apart = [], set(), 0
     for verdict, _, condition in flat.found:
         condition = dict(condition)
         if verdict == "RETURN":
-            returns.append(exemption_of(condition))
+            returns.append(condition)
         elif verdict == "DROP" and condition.pop("state", "") == "INVALID":
             source = condition.pop("source", "")
+            if condition == NO_RESET:
+                apart += 1
+                continue
             if condition:
                 raise Problem(f"the drop has more conditions: {condition}")
-            effect = ("drop-invalid", source, frozenset(returns))
+            effect = ("drop-invalid", source, frozenset(exemption_of(one, source) for one in returns))
             if effect in effects:
                 raise Problem("the drop stands twice")
             effects.add(effect)
         else:
             raise Problem(f"unexpected {verdict} {condition}")
+    if apart != len(effects):
+        raise Problem(f"{apart} rules for what can be answered with RST, {len(effects)} for the rest")
     return effects
 
 
-def exemption_of(condition):
+def exemption_of(condition, dropped):
+    """`dropped`: the source of what is dropped."""
     condition.pop("state", None)  # only INVALID packets come here, or all do: the same for an exemption
+    if len(condition) > 1 and condition.get("source") == dropped:
+        condition.pop("source")
+    if condition == SYN_ACK:
+        return "flags", "syn-ack"
     if len(condition) != 1:
         raise Problem(f"unexpected exemption {condition}")
     key, value = next(iter(condition.items()))

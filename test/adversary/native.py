@@ -7,6 +7,7 @@ from .oracle import DROPS, EXTERNAL_HOOKS
 from .tables import OURS
 
 FAMILY = {"ipv4": 4, "ipv6": 6, "ip": 4, "ip6": 6}
+TCP_FLAGS = {"payload": {"protocol": "tcp", "field": "flags"}}
 PRIORITY = {"filter": 0, "nat": -101}
 
 
@@ -77,6 +78,10 @@ def read_match(match, rule):
         rule["type"] = "LOCAL"
     elif op == "in" and left == {"ct": {"key": "state"}} and right == "invalid":
         rule["state"] = "INVALID"
+    elif left == TCP_FLAGS and (op, right) == ("!", "rst"):
+        rule.update(protocol="tcp", flags=("RST", "NONE"))
+    elif left == {"&": [TCP_FLAGS, ["syn", "ack"]]} and (op, right) == ("==", ["syn", "ack"]):
+        rule.update(protocol="tcp", flags=("SYN,ACK", "SYN,ACK"))
     elif op == "==" and "payload" in left and left["payload"]["protocol"] in FAMILY:
         rule["family"] = FAMILY[left["payload"]["protocol"]]
         rule[field_of(left)] = network_of(right)

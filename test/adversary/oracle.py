@@ -15,6 +15,7 @@ class Settings:
     """The flags of one run, and what kube-proxy's file says for those that are not given."""
     backend: str = "auto"
     drop_invalid: str = "true"
+    drop_forward: str = "auto"
     exempt: tuple = ()
     external: str = "auto"
     match: str = "port"
@@ -33,6 +34,7 @@ class Settings:
 
     def flags(self):
         pairs = [("--backend", self.backend), ("--rule-drop-invalid-input-enable", self.drop_invalid),
+                 ("--rule-drop-invalid-forward-enable", self.drop_forward),
                  ("--rule-drop-invalid-input-exempt", ",".join(self.exempt)),
                  ("--rule-external-cluster-enable", self.external), ("--rule-external-cluster-match", self.match),
                  ("--external-cluster-policy", self.policy), ("--ip-family", self.ip_family),
@@ -60,17 +62,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class DropFamily:
-    """A family of rules that drop INVALID packets. A new one (FORWARD) is one more line in DROPS."""
+    """A family of rules that drop INVALID packets."""
     hook: str
     chain: str
     wanted: object  # (settings, mode) -> bool
-    sources: object  # (settings, family) -> source CIDRs of the drop; [""] is any
+    source: object  # (settings, family) -> source CIDR of the drop; "" is any
+    spares: frozenset = frozenset()  # what returns before it, beside the exemptions
 
 
 DROPS = [
     DropFamily("INPUT", "NMANAGER_DROP_INVALID_INPUT",
                lambda settings, mode: settings.drop_invalid != "false",  # auto: be_liberal is 0 in a new namespace
-               lambda settings, family: [""]),
+               lambda settings, family: ""),
+    DropFamily("FORWARD", "NMANAGER_DROP_INVALID_FWD",
+               lambda settings, mode: settings.drop_forward == "true" or (settings.drop_forward == "auto" and mode == "nftables"),
+               lambda settings, family: settings.pod_cidr(family), frozenset({("flags", "syn-ack")})),
 ]
 EXTERNAL_HOOKS = {"PREROUTING": "NMANAGER_EX_CLUS_PREROUTING", "OUTPUT": "NMANAGER_EX_CLUS_OUTPUT"}
 
@@ -102,9 +108,9 @@ def expect(settings, mode, variant, services):
     for family in settings.families():
         for drop in DROPS:
             if drop.wanted(settings, mode):
-                returns = frozenset(e for e in (exemption(x, family) for x in settings.exempt) if e)
-                effects[family, "filter", drop.hook] = {("drop-invalid", source, returns)
-                                                        for source in drop.sources(settings, family)}
+                source = drop.source(settings, family)
+                returns = frozenset(e for e in (exemption(x, family, source) for x in settings.exempt) if e)
+                effects[family, "filter", drop.hook] = {("drop-invalid", source, returns | drop.spares)}
         if external_wanted(settings, mode):
             for hook, found in external_effects(settings, family, services, unsure).items():
                 if found:
@@ -112,12 +118,20 @@ def expect(settings, mode, variant, services):
     return Expectation(backend_in_use(settings, mode, variant), effects, settings.bit(), settings.families(), unsure=frozenset(unsure))
 
 
-def exemption(text, family):
-    """The exemption as ("iface"/"src"/"dst", value); None where it is of the other family."""
+def exemption(text, family, dropped):
+    """The exemption as ("iface"/"src"/"dst", value); None where it is of the other family, or of nobody who is dropped."""
     kind, _, value = text.partition(":")
-    if kind != "iface" and ipaddress.ip_network(value, strict=False).version != family:
+    if kind == "iface":
+        return kind, value
+    network = ipaddress.ip_network(value, strict=False)
+    if network.version != family:
         return None
-    return kind, value if kind == "iface" else str(ipaddress.ip_network(value, strict=False))
+    if kind == "src" and dropped:
+        pods = ipaddress.ip_network(dropped, strict=False)
+        if not network.overlaps(pods):
+            return None
+        network = network if network.subnet_of(pods) else pods
+    return kind, str(network)
 
 
 def cluster_ip(spec, family):

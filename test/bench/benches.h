@@ -15,10 +15,12 @@ void bench_listen();
 void bench_idle(Variant variant);
 void bench_unneeded(const std::string& backend, const std::string& mode);
 void bench_connect(Variant variant);
+void bench_forward(Variant variant);
 
 // The native table.
 void bench_fill_native();
 void bench_change_native();
 void bench_connect_native();
+void bench_forward_native();
 
 }  // namespace nmanager::bench

@@ -46,10 +46,12 @@ int main(int argc, char** argv) {
     if (wanted("back")) measure([&] { bench_back(variant); });
     if (wanted("idle")) measure([&] { bench_idle(variant); });
     if (wanted("connect")) measure([&] { bench_connect(variant); });
+    if (wanted("forward")) measure([&] { bench_forward(variant); });
   }
   if (wanted("fill")) measure(bench_fill_native);
   if (wanted("change")) measure(bench_change_native);
   if (wanted("connect")) measure(bench_connect_native);
+  if (wanted("forward")) measure(bench_forward_native);
   if (wanted("listen")) measure(bench_listen);
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });

@@ -14,8 +14,6 @@ from pods import SWITCHES
 from report import check, skip, summary
 from schema import Schemas
 
-COMING = {"RULE_DROP_INVALID_FORWARD_ENABLE"}  # named by the manifests already
-
 
 def containers_of(text):
     for document in documents(text):
@@ -33,12 +31,8 @@ def check_against_program(program):
     if not check(listen and variables and flags and commands, "--help tells flags, variables and where it listens"):
         return
     def exists(variable, where):
-        if variable in COMING - variables:
-            waiting.add(variable)
-        else:
-            check(variable in variables | {"NODE_NAME"}, f"{where}: no variable {variable}")
+        check(variable in variables | {"NODE_NAME"}, f"{where}: no variable {variable}")
 
-    waiting = set()
     paths = [path for pattern in ("patches/*", "deploy/**/*", "docs/*") for path in ROOT.glob(pattern) if path.is_file()]
     name = r"((?:RULE|POD_CIDR|NMANAGER|EXTERNAL_CLUSTER)_[A-Z0-9_]*[A-Z0-9])"
     for path in (p for p in paths if p.suffix in (".yaml", ".md") or p.name in ("remove.sh", "settings.env")):
@@ -51,7 +45,7 @@ def check_against_program(program):
         if not line.startswith("#"):
             exists(line.partition("=")[0], "settings.env")
     switches = {variable for variable in variables if re.fullmatch(r"RULE_\w+_ENABLE", variable)}
-    check(switches <= SWITCHES, f"the manifests turn off {sorted(SWITCHES)}, and there are {sorted(switches)}")
+    check(switches == SWITCHES, f"the manifests turn off {sorted(SWITCHES)}, and there are {sorted(switches)}")
     whole = [p for p in paths if p.suffix == ".yaml" and "templates" not in p.parts]  # the chart's are checked as rendered
     for path in (p for p in whole if "kind: DaemonSet" in p.read_text()):
         where = path.relative_to(ROOT)
@@ -69,8 +63,6 @@ def check_against_program(program):
     named = set(re.findall(r"--[a-z][\w-]+", table)) | {f"--pod-cidr-ipv{n}" for n in (4, 6)}
     check(named - {"--help"} == flags - {"--help", "--version"}, f"README.md's settings: {sorted(named ^ flags)}")
     check(variables - {"POD_CIDR_IPV6"} <= set(re.findall(r"[A-Z0-9_]{5,}", table)), "README.md's variables")
-    for variable in sorted(waiting):
-        skip(f"{variable} is for a version to come: this program does not know it")
 
 
 def check_try_out():

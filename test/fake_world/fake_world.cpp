@@ -108,6 +108,10 @@ std::unique_ptr<api::ServiceSource> FakeWorld::make_source(const api::ApiAccess&
   return std::make_unique<Source>(sinks, clients);
 }
 
+std::unique_ptr<api::ServiceSource> FakeWorld::make_node_source(const api::ApiAccess& /*access*/) {
+  return std::make_unique<Source>(node_sinks, node_clients);
+}
+
 Result<ServicesListed> FakeWorld::list_once(const api::ApiAccess& /*access*/) {
   return ServicesListed{{}, "1"};
 }

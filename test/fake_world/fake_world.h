@@ -53,12 +53,16 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   Result<api::ApiAccess> api_access = api::ApiAccess{};
   std::vector<api::ApiSink> sinks;  // of each client that was started, the latest last
   int clients = 0;                  // that run now
+  std::vector<api::ApiSink> node_sinks;
+  int node_clients = 0;
+  std::optional<NodePodCidrs> node_answer;  // to node_once()
 
   // What comes out.
   std::vector<std::string> lines;
   std::vector<Snapshot> published;
   std::vector<status::PendingQuestion> questions;  // that the loop takes next
   std::string serve_problem;
+  std::uint64_t counters_asked = 0;
   int beats = 0;
   int trims = 0;
 
@@ -92,12 +96,17 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
 
   Result<api::ApiAccess> access(const Settings& /*settings*/) override { return api_access; }
   std::unique_ptr<api::ServiceSource> make_source(const api::ApiAccess& access) override;
+  std::unique_ptr<api::ServiceSource> make_node_source(const api::ApiAccess& access) override;
   Result<ServicesListed> list_once(const api::ApiAccess& access) override;
+  std::optional<NodePodCidrs> node_once(const api::ApiAccess& /*access*/) override {
+    return node_answer;
+  }
 
   void log(reconciler::LogLine::Level level, const std::string& text) override;
   bool logs_debug() const override { return false; }
   std::uint64_t lost_log_lines() const override { return 0; }
   void publish(Snapshot snapshot) override { published.push_back(std::move(snapshot)); }
+  std::uint64_t asked() override { return counters_asked; }
   void beat(TimePoint /*now*/) override { ++beats; }
   std::vector<status::PendingQuestion> take_questions() override {
     return std::exchange(questions, {});

@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
-"""A connection through a translating node, and a segment from outside that is ahead of the window.
+"""A connection through a translating node, and a segment in it that is ahead of the window.
 
-  forged_segment.py server ADDRESS PORT   serves one connection: reads a line, answers, sends the
-                                          forged segment, then answers the second line
-  forged_segment.py client ADDRESS PORT   sends two lines; exit code 0: both were answered,
-                                          10: the connection was reset, 11: no answer
+  forged_segment.py server ADDRESS PORT [quiet]   serves one connection: reads a line, answers, sends the
+                                                  forged segment (quiet: sends none), then answers the
+                                                  second line
+  forged_segment.py client ADDRESS PORT [SOURCE] [forging]
+                                                  sends two lines, between them the forged segment if told
+                                                  so; exit code 0: both were answered, 10: the connection
+                                                  was reset, 11: no answer
+  forged_segment.py stray SOURCE TARGET PORT FLAGS
+                                                  sends one segment that belongs to no connection, from
+                                                  port 9 to PORT, with TCP's flags as a number
 """
 import socket
 import struct
@@ -14,6 +20,7 @@ import time
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RECEIVE_QUEUE, SEND_QUEUE = 1, 2
 AHEAD = 1 << 28
+ACK = 0x10
 
 
 def sequence_numbers(connection):
@@ -37,15 +44,20 @@ def checksum(data):
 
 
 def forge(connection):
-    family = connection.family
     source, source_port = connection.getsockname()[:2]
     target, target_port = connection.getpeername()[:2]
     sent, received = sequence_numbers(connection)
-    payload = b"x"
+    send_segment(connection.family, (source, source_port), (target, target_port), (sent + AHEAD) & 0xFFFFFFFF,
+                 received, ACK, b"x")
+
+
+def send_segment(family, origin, end, sequence, acknowledged, flags, payload):
+    source, source_port = origin
+    target, target_port = end
 
     def segment(check):
-        return struct.pack("!HHIIBBHHH", source_port, target_port, (sent + AHEAD) & 0xFFFFFFFF,
-                           received, 5 << 4, 0x10, 500, check, 0) + payload
+        return struct.pack("!HHIIBBHHH", source_port, target_port, sequence, acknowledged, 5 << 4, flags, 500,
+                           check, 0) + payload
 
     addresses = socket.inet_pton(family, source) + socket.inet_pton(family, target)
     length = len(segment(0))
@@ -54,29 +66,37 @@ def forge(connection):
     else:
         pseudo = addresses + struct.pack("!IHBB", length, 0, 0, socket.IPPROTO_TCP)
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    raw.bind((source, 0))
     raw.sendto(segment(checksum(pseudo + segment(0))), (target, 0))
 
 
-def serve(address, port):
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def serve(address, port, quiet):
+    family = family_of(address)
     listener = socket.create_server((address, port), family=family)
     print("listening", flush=True)
     connection, _ = listener.accept()
     connection.recv(100)
     connection.sendall(b"first\n")
     time.sleep(0.1)  # until the client's acknowledgement is here: it changes nothing, only the count
-    forge(connection)
+    if not quiet:
+        forge(connection)
     connection.settimeout(5)
     if connection.recv(100):
         connection.sendall(b"second\n")
 
 
-def connect(address, port):
-    connection = socket.create_connection((address, port), timeout=5)
+def connect(address, port, source, forging):
+    connection = socket.create_connection((address, port), timeout=5, source_address=(source, 0) if source else None)
     try:
         connection.sendall(b"one\n")
         if not connection.recv(100):
             return 11
+        if forging:
+            forge(connection)
         time.sleep(0.4)  # the forged segment is on its way
         connection.sendall(b"two\n")
         return 0 if connection.recv(100) else 10
@@ -87,5 +107,12 @@ def connect(address, port):
 
 
 if __name__ == "__main__":
-    role, host, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    sys.exit(serve(host, number) if role == "server" else connect(host, number))
+    role, host, *rest = sys.argv[1:]
+    if role == "stray":
+        send_segment(family_of(host), (host, 9), (rest[0], int(rest[1])), 1000, 1000, int(rest[2]), b"")
+        sys.exit()
+    words = rest[1:]
+    if role == "server":
+        sys.exit(serve(host, int(rest[0]), "quiet" in words))
+    named = [word for word in words if word != "forging"]
+    sys.exit(connect(host, int(rest[0]), named[0] if named else None, "forging" in words))

@@ -7,96 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "test/scenarios/fake_kube_proxy.h"
 #include "test/scenarios/network.h"
 #include "test/unit/neighbour/scripted_server.h"
 
 namespace nmanager::test {
 using namespace nmanager::settings;
 namespace {
-
-/// kube-proxy as its neighbour sees it: chains in nat, and two answers over HTTP.
-class FakeKubeProxy {
- public:
-  explicit FakeKubeProxy(const Node& node) : node_(node), site_(node.folder() + "/kube-proxy") {
-    node.sh("mkdir " + site_);
-  }
-  FakeKubeProxy(const FakeKubeProxy&) = delete;
-  FakeKubeProxy& operator=(const FakeKubeProxy&) = delete;
-  ~FakeKubeProxy() { stop(); }
-
-  void start(const std::string& mode) {
-    answer("proxyMode", mode);
-    pid_ = must("cd " + site_ +
-                "; python3 -m http.server --bind 127.0.0.1 10249 >/dev/null 2>&1 </dev/null & "
-                "echo $!");
-  }
-  void stop() {
-    if (!pid_.empty()) run("kill " + std::exchange(pid_, ""));
-  }
-  /// What GET /`path` is answered with from now on.
-  void answer(const std::string& path, const std::string& body) {
-    must("cat >" + site_ + "/new; mv " + site_ + "/new " + site_ + "/" + path, body);
-  }
-  void set_metrics(const std::string& lines) {
-    answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
-  }
-
-  /// The table of its nftables mode, as far as its being there goes.
-  void have_native_table(bool have) {
-    run("nft delete table ip kube-proxy");
-    if (!have) return;
-    node_.sh("nft -f -",
-             "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
-             "prerouting priority -100\njump services\n}\n}\n");
-  }
-
-  /// Only the jumps to its chains go.
-  void remove_jumps() {
-    for (const std::string tables : {"iptables", "ip6tables"}) {
-      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
-        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
-      }
-    }
-  }
-
-  /// Writes its chains as iptables and IPVS mode do, jumps included.
-  void sync(const std::string& content) {
-    for (const std::string tables : {"iptables", "ip6tables"}) {
-      node_.sh(tables + "-restore --noflush",
-               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-               "-A KUBE-SERVICES -m mark --mark 0x99 -m comment --comment \"" +
-                   content +
-                   "\" -j RETURN\n"
-                   "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\nCOMMIT\n");
-      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
-        node_.sh(tables + " -t nat -C " + hook + " -j KUBE-SERVICES 2>/dev/null || " + tables +
-                 " -t nat -I " + hook + " -j KUBE-SERVICES");
-      }
-    }
-  }
-  /// A veth: what counts is the name, and not every kernel has dummy devices.
-  void have_ipvs_device(bool wanted) {
-    node_.sh(wanted ? "ip link show kube-ipvs0 >/dev/null 2>&1 || "
-                      "ip link add kube-ipvs0 type veth peer name kube-ipvs0p"
-                    : "ip link del kube-ipvs0");
-  }
-  /// As nftables mode does at its start.
-  void remove_chains() {
-    for (const std::string tables : {"iptables", "ip6tables"}) {
-      for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
-        node_.sh(tables + " -t nat -D " + hook + " -j KUBE-SERVICES");
-      }
-      node_.sh(tables + "-restore --noflush",
-               "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-               "-X KUBE-SERVICES\n-X KUBE-MARK-MASQ\nCOMMIT\n");
-    }
-  }
-
- private:
-  const Node& node_;
-  std::string site_;
-  std::string pid_;
-};
 
 /// kube-proxy's files as the kubelet writes a ConfigMap volume: all are swapped at once, by a
 /// symlink.

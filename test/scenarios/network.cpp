@@ -35,6 +35,7 @@ Network::Network(const Node& node)
 Network::~Network() {
   if (!pids_.empty()) run("kill" + pids_);
   run("ip netns del " + pod_ + "; ip netns del " + outside_);
+  if (!second_pod_.empty()) run("ip netns del " + second_pod_);
 }
 
 std::string Network::in_pod(const std::string& command) const {
@@ -45,9 +46,19 @@ std::string Network::outside(const std::string& command) const {
   return "ip netns exec " + outside_ + " " + command;
 }
 
-void Network::start_outside(const std::string& command) {
+void Network::add_second_pod() {
+  second_pod_ = "nm" + std::to_string(getpid()) + "q";
+  node_.sh("ip netns add " + second_pod_ + " && " +
+           link(second_pod_, "pod1", "10.244.2", "fd44:0:0:2") + "true");
+}
+
+std::string Network::in_second_pod(const std::string& command) const {
+  return "ip netns exec " + second_pod_ + " " + command;
+}
+
+void Network::start(const std::string& command) {
   const std::string pipe = node_.folder() + "/started";
-  pids_ += " " + must("mkfifo " + pipe + "; " + outside(command) + " >" + pipe +
+  pids_ += " " + must("mkfifo " + pipe + "; " + command + " >" + pipe +
                       " 2>&1 </dev/null & pid=$!; read line <" + pipe + "; rm " + pipe +
                       "; test \"$line\" = listening && echo -n $pid");
 }

@@ -20,15 +20,21 @@ class Network {
   [[nodiscard]] std::string in_pod(const std::string& command) const;
   [[nodiscard]] std::string outside(const std::string& command) const;
 
+  /// A second pod on the node: 10.244.2.2 / fd44:0:0:2::2.
+  void add_second_pod();
+  [[nodiscard]] std::string in_second_pod(const std::string& command) const;
+
   /// One connection from the pod to `address` outside in which a segment ahead of the window turns
   /// up: 0: it lives, 10: it was reset.
   int connection_with_forged_segment(const std::string& address, int port);
 
-  /// Starts a program outside and waits for its first line; it ends with this object.
-  void start_outside(const std::string& command);
+  /// Starts a program and waits for its first line; it ends with this object.
+  void start(const std::string& command);
+  void start_outside(const std::string& command) { start(outside(command)); }
 
  private:
   std::string pod_;
+  std::string second_pod_;
   std::string outside_;
   std::string pids_;  // of what start_outside() started
   const Node& node_;

@@ -160,19 +160,24 @@ std::string Node::flush_command(const std::string& table, const std::string& cha
 
 std::string Node::misplaced() const {
   std::string wrong;
+  const std::string chains = our_rules();
+  const bool forward = chains.find("NMANAGER_FORWARD") != std::string::npos;
   if (native()) {
-    const std::string chains = our_rules();
     for (const std::string base : {"type filter hook input priority filter; policy accept;",
                                    "type nat hook prerouting priority dstnat - 1; policy accept;",
                                    "type nat hook output priority -101; policy accept;"}) {
       if (chains.find(base) == std::string::npos) wrong += "no " + base + "\n";
     }
+    const std::string base = "type filter hook forward priority filter; policy accept;";
+    if (forward && chains.find(base) == std::string::npos) wrong += "no " + base + "\n";
     return wrong;
   }
   for (const std::string tables : {"iptables", "ip6tables"}) {
-    for (const std::string where :
-         {"filter INPUT NMANAGER_INPUT", "nat PREROUTING NMANAGER_PREROUTING",
-          "nat OUTPUT NMANAGER_OUTPUT"}) {
+    std::vector<std::string> hooks{"filter INPUT NMANAGER_INPUT",
+                                   "nat PREROUTING NMANAGER_PREROUTING",
+                                   "nat OUTPUT NMANAGER_OUTPUT"};
+    if (forward) hooks.emplace_back("filter FORWARD NMANAGER_FORWARD");
+    for (const std::string& where : hooks) {
       std::istringstream words(where);
       std::string table, hook, chain;
       words >> table >> hook >> chain;

@@ -26,7 +26,8 @@ void add_kube_chains(const Node& node) {
             "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n"
             "-I PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
             "-I OUTPUT -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
-            "COMMIT\n*filter\n:KUBE-FIREWALL - [0:0]\n-I INPUT -j KUBE-FIREWALL\nCOMMIT\n");
+            "COMMIT\n*filter\n:KUBE-FIREWALL - [0:0]\n:KUBE-FORWARD - [0:0]\n-I INPUT -j "
+            "KUBE-FIREWALL\n-I FORWARD -j KUBE-FORWARD\nCOMMIT\n");
   }
 }
 
@@ -61,6 +62,14 @@ std::vector<std::string> damages_of_chains() {
            "-t nat -I PREROUTING -j NMANAGER_PREROUTING",
            "-t nat -A OUTPUT -j NMANAGER_OUTPUT",
            "-A INPUT -j NMANAGER_INPUT",
+           "-D FORWARD -j NMANAGER_FORWARD",
+           "-A FORWARD -j NMANAGER_FORWARD",
+           "-I FORWARD -j KUBE-FORWARD; iptables -D FORWARD 1; iptables -D FORWARD -j "
+           "NMANAGER_FORWARD; iptables -A FORWARD -j NMANAGER_FORWARD",
+           "-F NMANAGER_FORWARD",
+           "-D NMANAGER_DROP_INVALID_FWD 1",
+           "-D FORWARD -j NMANAGER_FORWARD; iptables -F NMANAGER_FORWARD; iptables -X "
+           "NMANAGER_FORWARD",
            "-t nat -D NMANAGER_EX_CLUS_OUTPUT 1",
            "-t nat -I NMANAGER_EX_CLUS_OUTPUT 2 -p tcp -j ACCEPT",
            "-t nat -A NMANAGER_EX_CLUS_PREROUTING -m statistic --mode nth --every 2 --packet 0 "
@@ -84,6 +93,8 @@ std::vector<std::string> damages_of_the_table() {
   return {"nft delete table " + table,
           "nft flush table " + table,
           "nft flush chain " + table + "NMANAGER_INPUT",
+          "nft flush chain " + table + "NMANAGER_FORWARD",
+          "nft flush chain " + table + "NMANAGER_DROP_INVALID_FWD",
           "nft flush chain " + table + "NMANAGER_EX_CLUS_PREROUTING",
           "nft insert rule " + table + "NMANAGER_INPUT accept",
           "nft add chain " + table + "NMANAGER_STRAY",
@@ -137,7 +148,7 @@ TEST_CASE("every damage is repaired, and foreign rules stay as they are") {
   add_foreign_rules(node);
   add_kube_chains(node);
   const std::string foreign = node.foreign_rules();
-  Sidecar sidecar(node);
+  Sidecar sidecar(node, {"--rule-drop-invalid-forward-enable", "true"});
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   const std::string ours = node.our_rules();
   REQUIRE(ours.find("192.0.2.11") != std::string::npos);

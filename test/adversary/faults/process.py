@@ -89,7 +89,9 @@ def other_settings(run):
     return Settings(
         backend=old.backend,
         drop_invalid=random.choices(["true", "false", "auto"], [6, 2, 2])[0],
-        exempt=tuple(random.sample(["iface:eth1", "src:192.0.2.0/24", "dst:198.51.100.0/25", "src:2001:db8:5::/48", "iface:cali7"],
+        drop_forward=random.choices(["auto", "true", "false"], [6, 2, 1])[0],
+        exempt=tuple(random.sample(["iface:eth1", "src:192.0.2.0/24", "dst:198.51.100.0/25", "src:2001:db8:5::/48", "iface:cali7",
+                                    "src:10.244.7.0/24", "src:10.0.0.0/8"],
                                    random.choice([0, 0, 1, 2, 3]))),
         external=random.choices(["auto", "true", "false"], [6, 2, 1])[0],
         match=random.choices(["port", "address"], [4, 1])[0],

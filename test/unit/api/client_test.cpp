@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <mutex>
+#include <thread>
 #include <atomic>
 #include <fstream>
 #include <iterator>
@@ -382,6 +384,43 @@ TEST_CASE("this node's podCIDRs are asked for after the list, and need not be ha
   CHECK(follower.wait_for([](const Known& known) {
     return known.node == std::vector{*Prefix::parse("10.244.3.0/24")};
   }));
+}
+
+TEST_CASE("a client for the Node alone: asks until it is had, for nothing else, and then is silent") {
+  start_library_once();
+  ApiServer server;
+  ApiClientOptions options = impatient();
+  options.pace = 0.01;
+  std::mutex mutex;
+  std::vector<std::vector<Prefix>> told;
+  const auto tell = [&](ApiEvent event) {
+    const std::lock_guard lock(mutex);
+    told.push_back(std::get<NodePodCidrs>(std::move(event)).cidrs);
+  };
+  const auto wait_for = [&](std::size_t count) {
+    while (true) {
+      const std::lock_guard lock(mutex);
+      if (told.size() >= count) return told;
+      std::this_thread::yield();
+    }
+  };
+  {
+    const auto client = make_node_client(access_to(server), options);  // whose name is not known
+    client->start(tell);
+    CHECK(wait_for(1) == std::vector<std::vector<Prefix>>{{}});
+    CHECK(server.requests().empty());
+  }
+  options.node_name = "node-a";
+  const auto client = make_node_client(access_to(server), options);
+  client->start(tell);
+  CHECK(wait_for(2)[1].empty());  // 404, again and again
+  server.set_nodes(R"({"kind":"NodeList","items":[{"spec":{"podCIDRs":["10.244.3.0/24"]}}]})");
+  while (wait_for(2).back().empty()) std::this_thread::yield();
+  CHECK(wait_for(3).back() == std::vector{*Prefix::parse("10.244.3.0/24")});
+  CHECK(std::ranges::none_of(server.requests(), &SeenRequest::is_services));
+  const auto once = node_once(access_to(server), options);
+  REQUIRE(once.has_value());
+  CHECK(once->cidrs == wait_for(3).back());
 }
 
 }  // namespace nmanager::test

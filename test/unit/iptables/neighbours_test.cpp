@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -127,6 +128,42 @@ TEST_CASE("beside kube-router, whose jump has to be the first one: neither moves
       for (const bool router_first : {false, true}) {
         INFO(variant.tool.command(id) << (router_first ? ", kube-router first" : ", we first"));
         share_input_with_kube_router(variant, id, router_first);
+      }
+    }
+  }
+}
+
+TEST_CASE("kube-proxy's rule for INVALID packets in KUBE-FORWARD is seen, and that it is missing") {
+  struct Case {
+    const char* rules;  // of KUBE-FORWARD
+    std::optional<bool> drops;
+  };
+  const Case cases[] = {
+      {nullptr, std::nullopt},
+      {"", false},
+      {"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", false},
+      {"-m conntrack ! --ctstate INVALID -j DROP", false},
+      {"-m conntrack --ctstate INVALID -j ACCEPT", false},
+      {"-m conntrack --ctstate INVALID -j DROP", true},
+      {"-m conntrack --ctstate INVALID -m comment --comment counted -j DROP", true},
+  };
+  for (const Variant& variant : variants()) {
+    for (const Family family : kFamilies) {
+      const TableId id{family, Table::kFilter};
+      const std::string tool = variant.tool.command(id);
+      for (const Case& c : cases) {
+        const NetNamespace sandbox;
+        if (!sandbox.usable()) return;
+        INFO(tool << ": " << (c.rules == nullptr ? "no chain" : c.rules));
+        must(tool + " -N OTHER");
+        if (c.rules != nullptr) must(tool + " -N KUBE-FORWARD");
+        if (c.rules != nullptr && *c.rules != 0) must(tool + " -A KUBE-FORWARD " + c.rules);
+        const auto backend = variant.make();
+        for (int look = 0; look < 2; ++look) {
+          const SyncReport report = sync_table(*backend, id, wanted(id), {}, {});
+          if (!report.verified) FAIL(report.error->message);
+          CHECK(report.kube_drops_invalid == c.drops);
+        }
       }
     }
   }

@@ -49,6 +49,14 @@ Make ports(Protocol protocol, std::vector<PortRange> set) {
   });
 }
 
+Make flags(TcpFlags flags, bool invalid) {
+  return drop([=](Rule& rule) {
+    rule.protocol = Protocol::kTcp;
+    rule.tcp_flags = flags;
+    rule.state_invalid = invalid;
+  });
+}
+
 Make source(const char* text) {
   return drop([=](Rule& rule) { rule.source = prefix(text); });
 }
@@ -115,6 +123,9 @@ std::vector<Case> cases() {
         {"tcp", ports(Protocol::kTcp, {})},
         {"udp", ports(Protocol::kUdp, {})},
         {"sctp", ports(Protocol::kSctp, {})},
+        {"tcp flags", flags({kTcpSyn | kTcpAck, kTcpSyn | kTcpAck}, false)},
+        {"tcp flags, none of them", flags({kTcpRst, 0}, false)},
+        {"tcp flags, all, INVALID", flags({0x3f, 0x3f}, true)},
         {"tcp port", ports(Protocol::kTcp, {{80, 80}})},
         {"tcp first port", ports(Protocol::kTcp, {{1, 1}})},
         {"tcp last port", ports(Protocol::kTcp, {{65535, 65535}})},

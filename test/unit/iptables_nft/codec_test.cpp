@@ -80,6 +80,16 @@ std::vector<Rule> rules_of(TableId id) {
     std::rotate(r.destination_ports.begin(), r.destination_ports.end() - 1,
                 r.destination_ports.end());
   });
+  for (const TcpFlags& flags : {TcpFlags{kTcpRst, 0}, TcpFlags{kTcpSyn | kTcpAck, kTcpSyn | kTcpAck},
+                                TcpFlags{0x3f, 0x3f}, TcpFlags{0x01, 0x01}}) {
+    for (const bool invalid : {false, true}) {
+      add([&](Rule& r) {
+        r.protocol = Protocol::kTcp;
+        r.tcp_flags = flags;
+        r.state_invalid = invalid;
+      });
+    }
+  }
   const Address bits = address(v4 ? "255.255.255.255" : "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
   for (int length = 1; length <= address_bits(id.family); ++length) {
     add([&](Rule& r) { r.source = Prefix(bits, length); });

@@ -27,14 +27,16 @@ ExternalAddress external(const std::string& external, const std::string& cluster
 std::vector<Goal> goals(const Wishes& wishes) {
   std::vector<Goal> result;
   for (const TableId id : kTables) {
-    TableSpec spec = NoRules{};
-    if (id.table == Table::kFilter && wishes.drop) spec = wishes.exemptions;
+    TableSpec spec;
+    const Prefix pods =
+        *Prefix::parse(id.family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/48");
+    if (id.table == Table::kFilter && wishes.drop) {
+      spec.families.emplace_back(drop_invalid_input(wishes.action, wishes.exemptions));
+      spec.families.emplace_back(drop_invalid_forward(wishes.action, pods, wishes.exemptions));
+    }
     if (id.table == Table::kNat && wishes.external) {
       ExternalClusterSettings settings = wishes.settings;
-      if (!settings.pod_cidr) {
-        settings.pod_cidr =
-            Prefix::parse(id.family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/48");
-      }
+      if (!settings.pod_cidr) settings.pod_cidr = pods;
       spec = external_cluster(id.family, wishes.addresses, settings);
     }
     result.push_back({id, std::make_shared<const TableSpec>(std::move(spec))});

@@ -20,10 +20,11 @@ nftables::NftablesBackend native_backend(nftables::NftablesOptions options = {})
 ExternalAddress external(const std::string& external, const std::string& cluster,
                          const std::string& owner = "default/web");
 
-/// All four parts: INVALID dropped, and these addresses.
+/// All four parts: INVALID dropped in both hooks, and these addresses.
 struct Wishes {
   bool drop = true;
-  DropInvalid exemptions;
+  InvalidAction action = InvalidAction::kDrop;
+  Exemptions exemptions;
   std::vector<ExternalAddress> addresses;
   bool external = true;
   ExternalClusterSettings settings;  // without pod CIDR: 10.244.0.0/16 and fd44::/48

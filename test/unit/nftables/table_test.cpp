@@ -13,10 +13,10 @@ namespace {
 
 Wishes some_wishes() {
   Wishes wishes;
-  wishes.exemptions.exempt_interfaces = {"eth1", "cali+"};
-  wishes.exemptions.exempt_sources = {*Prefix::parse("203.0.113.0/25"),
+  wishes.exemptions.interfaces = {"eth1", "cali+"};
+  wishes.exemptions.sources = {*Prefix::parse("203.0.113.0/25"),
                                       *Prefix::parse("2001:db8:1::/49")};
-  wishes.exemptions.exempt_destinations = {*Prefix::parse("198.51.100.7/32")};
+  wishes.exemptions.destinations = {*Prefix::parse("198.51.100.7/32")};
   wishes.addresses = {external("192.0.2.1", "10.96.0.1"), external("2001:db8::1", "fd00:96::1"),
                       external("192.0.2.2", "10.96.0.2", "default/closed")};
   wishes.addresses.back().allowed_sources = {*Prefix::parse("10.244.3.0/24"),
@@ -220,7 +220,7 @@ TEST_CASE("one Service changes: elements are written, and no rule") {
   CHECK_FALSE(sync(*native_backend().backend, goals(wishes)).committed);
 }
 
-TEST_CASE("the drop rule keeps its counter, and it is reported for each family") {
+TEST_CASE("the drop rules keep their counters, reported for each family, hook and kind") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -228,21 +228,30 @@ TEST_CASE("the drop rule keeps its counter, and it is reported for each family")
   sync(*native.backend, goals(wishes));
   must("nft -f -",
        "flush chain inet nmanager NMANAGER_DROP_INVALID_INPUT\n"
-       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 counter packets 7 "
-       "bytes 700 drop comment \"IPv4 filter\"\n"
+       "flush chain inet nmanager NMANAGER_DROP_INVALID_FWD\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 tcp flags & 0x4 == 0 "
+       "counter packets 7 bytes 700 drop comment \"IPv4 filter\"\n"
        "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv6 counter packets 5 "
-       "bytes 500 drop comment \"IPv6 filter\"\n");
-  const auto drops = [&](const std::vector<Goal>& wanted) {
-    std::vector<std::uint64_t> result;
+       "bytes 500 drop comment \"IPv6 filter\"\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_FWD meta nfproto ipv4 counter packets 3 "
+       "bytes 500 drop comment \"IPv4 filter\"\n");
+  const auto counts = [&](const std::vector<Goal>& wanted) {
+    std::vector<InvalidCounts> result;
     for (const SyncReport& report : native.backend->sync(wanted, {})) {
-      CHECK_FALSE(report.findings.size() > 1);
-      result.push_back(report.invalid_drops);
+      InvalidCounts counts = report.invalid;
+      std::erase_if(counts, [](const auto& one) { return one.second == 0; });
+      result.push_back(std::move(counts));
     }
     return result;
   };
-  CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
-  wishes.exemptions.exempt_sources = {*Prefix::parse("10.0.0.0/8")};
-  CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
+  const std::vector<InvalidCounts> expected{
+      {{{Hook::kInput, true, true}, 7}, {{Hook::kForward, true, false}, 3}},
+      {},
+      {{{Hook::kInput, true, false}, 5}},
+      {}};
+  CHECK(counts(goals(wishes)) == expected);
+  wishes.exemptions.sources = {*Prefix::parse("10.0.0.0/8")};
+  CHECK(counts(goals(wishes)) == expected);
   CHECK(drops(goals(wishes)) == std::vector<std::uint64_t>{7, 0, 5, 0});
   CHECK(listed().find("ip saddr 10.0.0.0/8 return") < listed().find("counter drop"));
 }

@@ -26,12 +26,19 @@ Address address(Family family, unsigned number) {
 }
 
 TableSpec random_spec(TableId part, Random& random) {
-  if (one_in(random, 4)) return NoRules{};
+  if (one_in(random, 4)) return {};
   if (part.table == Table::kFilter) {
-    DropInvalid drop;
-    if (one_in(random, 2)) drop.exempt_interfaces = {"eth1"};
-    if (one_in(random, 2)) drop.exempt_sources = {*Prefix::parse("10.0.0.0/8")};
-    return drop;
+    Exemptions exempt;
+    if (one_in(random, 2)) exempt.interfaces = {"eth1"};
+    if (one_in(random, 2)) exempt.sources = {*Prefix::parse("10.0.0.0/8")};
+    const auto action = one_in(random, 3) ? InvalidAction::kCount : InvalidAction::kDrop;
+    TableSpec spec;
+    if (one_in(random, 2)) spec.families.emplace_back(drop_invalid_input(action, exempt));
+    if (one_in(random, 2)) {
+      spec.families.emplace_back(
+          drop_invalid_forward(action, Prefix(address(part.family, 9), 24), exempt));
+    }
+    return spec;
   }
   std::vector<ExternalAddress> addresses;
   for (unsigned i = 1; i < 6; ++i) {
@@ -270,6 +277,48 @@ TEST_CASE(
   const Plan last = make_plan(nothing, model.table);
   CHECK(last.table == TableFate::kDeleted);
   CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // whoever it was
+}
+
+TEST_CASE("native plan: what is not decided yet stays as it is, in its part alone") {
+  const auto wanted = [](InvalidAction for_ipv4, bool ipv6) {
+    Wanted result;
+    for (const Family family : kFamilies) {
+      const TableId part{family, Table::kFilter};
+      TableSpec spec;
+      if (family == Family::kIpv4 || ipv6) {
+        spec.families.emplace_back(drop_invalid_forward(
+            family == Family::kIpv4 ? for_ipv4 : InvalidAction::kDrop,
+            Prefix(address(family, 9), 24), {}));
+      }
+      result[part] = std::make_shared<const Ruleset>(render(part, spec));
+    }
+    return result;
+  };
+  const Wanted both = wanted(InvalidAction::kDrop, true);
+  Model model;
+  model.apply(make_plan(both, model.table));
+  const auto rules = [&](Family family) {
+    std::size_t count = 0;
+    for (const auto& [name, chain] : model.table.chains) {
+      for (const ObservedRule& rule : chain.rules) count += rule.part->family == family;
+    }
+    return count;
+  };
+  const std::size_t all = rules(Family::kIpv4);
+  REQUIRE(all == 4);
+  const Wanted left = wanted(InvalidAction::kLeave, false);
+  model.forget_meaning(left);
+  model.apply(make_plan(left, model.table));
+  CHECK(rules(Family::kIpv4) == all);
+  CHECK(rules(Family::kIpv6) == 0);
+  CHECK(make_plan(left, model.table).empty());
+  const Wanted ipv4 = wanted(InvalidAction::kDrop, false);
+  model.forget_meaning(ipv4);
+  CHECK(make_plan(ipv4, model.table).empty());
+  const Wanted nothing{{{Family::kIpv4, Table::kFilter}, std::make_shared<const Ruleset>()},
+                       {{Family::kIpv6, Table::kFilter}, std::make_shared<const Ruleset>()}};
+  model.apply(make_plan(nothing, model.table));
+  CHECK_FALSE(model.table.exists);
 }
 
 TEST_CASE("names of sets say all about them") {

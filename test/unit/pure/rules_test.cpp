@@ -72,23 +72,93 @@ const ChainName kRoot("NMANAGER_EX_CLUS_PREROUTING");
 
 }  // namespace
 
+namespace {
+
+const Exemptions kExempt{{"eth1"},
+                         {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("fd00::/8")},
+                         {*Prefix::parse("192.0.2.1/32")}};
+
+}  // namespace
+
 TEST_CASE("INVALID is dropped behind INPUT, exemptions first") {
-  DropInvalid settings;
-  CHECK(text_of(drop_invalid_chains(Family::kIpv4, settings)) ==
+  const DropInvalid plain = drop_invalid_input(InvalidAction::kDrop, {});
+  CHECK(text_of(drop_invalid_chains(Family::kIpv4, plain)) ==
+        "NMANAGER_DROP_INVALID_INPUT: -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags RST "
+        "NONE -j DROP\n"
         "NMANAGER_DROP_INVALID_INPUT: -m conntrack --ctstate INVALID -j DROP\n"
-        "NMANAGER_INPUT: -j NMANAGER_DROP_INVALID_INPUT\n");
-  CHECK(drop_invalid_chains(Family::kIpv6, settings).jumps == std::vector{Hook::kInput});
-  settings.exempt_interfaces = {"eth1"};
-  settings.exempt_sources = {*Prefix::parse("10.0.0.0/8"), *Prefix::parse("fd00::/8")};
-  settings.exempt_destinations = {*Prefix::parse("192.0.2.1/32")};
-  CHECK(text_of(drop_invalid_chains(Family::kIpv4, settings)) ==
+        "NMANAGER_INPUT: -m conntrack --ctstate INVALID -j NMANAGER_DROP_INVALID_INPUT\n");
+  CHECK(drop_invalid_chains(Family::kIpv6, plain).jumps == std::vector{Hook::kInput});
+  const DropInvalid exempt = drop_invalid_input(InvalidAction::kDrop, kExempt);
+  CHECK(text_of(drop_invalid_chains(Family::kIpv4, exempt)) ==
         "NMANAGER_DROP_INVALID_INPUT: -i eth1 -j RETURN\n"
         "NMANAGER_DROP_INVALID_INPUT: -s 10.0.0.0/8 -j RETURN\n"
         "NMANAGER_DROP_INVALID_INPUT: -d 192.0.2.1/32 -j RETURN\n"
+        "NMANAGER_DROP_INVALID_INPUT: -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags RST "
+        "NONE -j DROP\n"
         "NMANAGER_DROP_INVALID_INPUT: -m conntrack --ctstate INVALID -j DROP\n"
-        "NMANAGER_INPUT: -j NMANAGER_DROP_INVALID_INPUT\n");
-  CHECK(text_of(drop_invalid_chains(Family::kIpv6, settings)).find("-s fd00::/8 -j RETURN") !=
+        "NMANAGER_INPUT: -m conntrack --ctstate INVALID -j NMANAGER_DROP_INVALID_INPUT\n");
+  CHECK(text_of(drop_invalid_chains(Family::kIpv6, exempt)).find("-s fd00::/8 -j RETURN") !=
         std::string::npos);
+}
+
+TEST_CASE("INVALID from pods is dropped behind FORWARD: the source is asked first, a SYN-ACK goes") {
+  const Prefix pods = *Prefix::parse("10.244.0.0/16");
+  const auto chains = [&](InvalidAction action) {
+    return drop_invalid_chains(Family::kIpv4, drop_invalid_forward(action, pods, kExempt));
+  };
+  const DesiredTable dropping = chains(InvalidAction::kDrop);
+  CHECK(dropping.jumps == std::vector{Hook::kForward});
+  CHECK(text_of(dropping) ==
+        "NMANAGER_DROP_INVALID_FWD: -i eth1 -j RETURN\n"
+        "NMANAGER_DROP_INVALID_FWD: -s 10.0.0.0/8 -j RETURN\n"
+        "NMANAGER_DROP_INVALID_FWD: -d 192.0.2.1/32 -j RETURN\n"
+        "NMANAGER_DROP_INVALID_FWD: -p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK -j RETURN\n"
+        "NMANAGER_DROP_INVALID_FWD: -s 10.244.0.0/16 -p tcp -m conntrack --ctstate INVALID -m tcp "
+        "--tcp-flags RST NONE -j DROP\n"
+        "NMANAGER_DROP_INVALID_FWD: -s 10.244.0.0/16 -m conntrack --ctstate INVALID -j DROP\n"
+        "NMANAGER_FORWARD: -s 10.244.0.0/16 -m conntrack --ctstate INVALID -j "
+        "NMANAGER_DROP_INVALID_FWD\n");
+  const DesiredTable counting = chains(InvalidAction::kCount);
+  std::string expected = text_of(dropping);
+  for (std::size_t at = 0; (at = expected.find("-j DROP", at)) != std::string::npos;) {
+    expected.replace(at, 7, "-j RETURN");
+  }
+  CHECK(text_of(counting) == expected);
+  CHECK(counting.jumps == dropping.jumps);
+}
+
+TEST_CASE("both drops in one table, and what their rules count") {
+  const Prefix pods = *Prefix::parse("10.244.0.0/16");
+  const TableSpec spec({drop_invalid_input(InvalidAction::kCount, {}),
+                        drop_invalid_forward(InvalidAction::kDrop, pods, {})});
+  const DesiredTable table = chain_table(Family::kIpv4, spec);
+  CHECK(table.jumps == hooks_of(spec));
+  CHECK(table.chains.size() == 4);
+  std::map<InvalidCounter, int> counters;
+  for (const auto& [chain, rules] : table.chains) {
+    for (const Rule& rule : rules) {
+      if (const auto counter = counter_of(chain, rule)) ++counters[*counter];
+    }
+  }
+  const std::map<InvalidCounter, int> expected{{{Hook::kInput, false, true}, 1},
+                                               {{Hook::kInput, false, false}, 1},
+                                               {{Hook::kForward, true, true}, 1},
+                                               {{Hook::kForward, true, false}, 1}};
+  CHECK(counters == expected);
+}
+
+TEST_CASE("a table's hooks are those its chains are reached from") {
+  ExternalClusterSettings settings;
+  for (const bool pods : {false, true}) {
+    settings.pod_cidr = pods ? Prefix::parse("10.244.0.0/16") : std::nullopt;
+    const TableSpec spec(external_cluster(Family::kIpv4, {}, settings));
+    CHECK(hooks_of(spec) == chain_table(Family::kIpv4, spec).jumps);
+  }
+  CHECK(hooks_of(TableSpec()).empty());
+  const TableSpec left(drop_invalid_forward(InvalidAction::kLeave,
+                                            *Prefix::parse("10.244.0.0/16"), {}));
+  CHECK(hooks_of(left).empty());
+  CHECK(chain_table(Family::kIpv4, left).jumps.empty());
 }
 
 TEST_CASE("one Service, both halves") {

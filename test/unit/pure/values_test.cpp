@@ -231,7 +231,7 @@ TEST_CASE("only the hooks we need have a chain of ours") {
   CHECK(hook_chain(Table::kNat, Hook::kPrerouting)->str() == "NMANAGER_PREROUTING");
   CHECK(hook_chain(Table::kNat, Hook::kOutput)->str() == "NMANAGER_OUTPUT");
   CHECK_FALSE(hook_chain(Table::kNat, Hook::kInput));
-  CHECK_FALSE(hook_chain(Table::kFilter, Hook::kForward));
+  CHECK(hook_chain(Table::kFilter, Hook::kForward)->str() == "NMANAGER_FORWARD");
   for (const Table table : {Table::kFilter, Table::kNat}) {
     for (const Hook hook : hooks_of(table)) {
       CHECK(hook_chain(table, hook)->str() == "NMANAGER_" + std::string(to_string(hook)));

@@ -236,7 +236,7 @@ TEST_CASE("switches of the INVALID rule") {
   for (const auto choice : {Switch::kOn, Switch::kOff, Switch::kAuto}) {
     for (const bool liberal : {false, true}) {
       Settings settings;
-      settings.drop_invalid.value = choice;
+      settings.drop_invalid_input.value = choice;
       Rig rig(settings);
       rig.post(ConntrackKnown{liberal});
       rig.start();
@@ -434,15 +434,18 @@ TEST_CASE("drops are counted across rewrites of the rule") {
     }
     rig.pass(kFilterLookInterval);
   };
+  const auto dropped = [&] {
+    return rig.status(kFilter4).invalid.at(InvalidCounter{Hook::kInput, true, true});
+  };
   drop(3);
-  CHECK(rig.status(kFilter4).invalid_drops == 3);
+  CHECK(dropped() == 3);
   drop(2);
-  CHECK(rig.status(kFilter4).invalid_drops == 5);
+  CHECK(dropped() == 5);
   rig.kernel.flush(kFilter4, "NMANAGER_DROP_INVALID_INPUT");
   rig.post(TableChange{});
   rig.pass(kFilterLookInterval);
   drop(1);
-  CHECK(rig.status(kFilter4).invalid_drops == 6);
+  CHECK(dropped() == 6);
 }
 
 TEST_CASE("changed settings are applied live") {

@@ -184,9 +184,21 @@ TEST_CASE("spellings of a switch") {
       {"0", Switch::kOff},    {"fAlSe", Switch::kOff}, {"auto", Switch::kAuto},
       {"Auto", Switch::kAuto}};
   for (const auto& [text, value] : cases) {
-    CHECK(parse({}, {{"RULE_DROP_INVALID_INPUT_ENABLE", text}})->drop_invalid.value == value);
+    CHECK(parse({}, {{"RULE_DROP_INVALID_INPUT_ENABLE", text}})->drop_invalid_input.value == value);
+    CHECK(parse({}, {{"RULE_DROP_INVALID_FORWARD_ENABLE", text}})->drop_invalid_forward.value ==
+          value);
     CHECK(parse({}, {{"RULE_EXTERNAL_CLUSTER_ENABLE", text}})->external_cluster.value == value);
   }
+}
+
+TEST_CASE("count is a value of the drops alone") {
+  const auto settings = parse({"--rule-drop-invalid-input-enable", "count"},
+                              {{"RULE_DROP_INVALID_FORWARD_ENABLE", "Count"}});
+  REQUIRE(settings.ok());
+  CHECK(settings->drop_invalid_input.value == Switch::kCount);
+  CHECK(settings->drop_invalid_forward.value == Switch::kCount);
+  CHECK_FALSE(parse({}, {{"RULE_EXTERNAL_CLUSTER_ENABLE", "count"}}).ok());
+  CHECK(parse({}, {})->drop_invalid_forward.value == Switch::kAuto);
 }
 
 TEST_CASE("host bits of a pod CIDR are cleared, and that is told") {
@@ -204,11 +216,11 @@ TEST_CASE("exemptions of the DROP rule") {
       parse({"--rule-drop-invalid-input-exempt",
              "iface:eth0, src:192.0.2.1,,dst:2001:db8::/32,iface:wg+ ,src:fd00::/8"});
   REQUIRE_MESSAGE(settings.ok(), settings.error().message);
-  const DropInvalid& value = settings->drop_invalid_exempt.value;
-  CHECK(value.exempt_interfaces == std::vector<std::string>{"eth0", "wg+"});
-  CHECK(value.exempt_sources ==
+  const Exemptions& value = settings->drop_invalid_exempt.value;
+  CHECK(value.interfaces == std::vector<std::string>{"eth0", "wg+"});
+  CHECK(value.sources ==
         std::vector{*Prefix::parse("192.0.2.1/32"), *Prefix::parse("fd00::/8")});
-  CHECK(value.exempt_destinations == std::vector{*Prefix::parse("2001:db8::/32")});
+  CHECK(value.destinations == std::vector{*Prefix::parse("2001:db8::/32")});
 }
 
 TEST_CASE("the environment as the C library has it") {

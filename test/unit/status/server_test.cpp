@@ -12,6 +12,7 @@
 #include <deque>
 #include <future>
 #include <string>
+#include <thread>
 
 #include "test/unit/status/sample.h"
 
@@ -108,6 +109,37 @@ TEST_CASE("what is no request gets 400 and the door") {
   const Client good(running.server->port());
   good.send("GET /livez HTTP/1.0\r\n\r\n");
   CHECK(good.read("ok").find("200") != std::string::npos);
+}
+
+TEST_CASE("what shows counters waits for those of now, and not for ever; nothing else waits") {
+  Running running;
+  const auto publish = [&](const char* version, std::uint64_t answers) {
+    Snapshot snapshot = sample_snapshot();
+    snapshot.version = version;
+    snapshot.answers = answers;
+    running.board.publish(std::make_shared<const Snapshot>(std::move(snapshot)));
+  };
+  const Client status(running.server->port());
+  status.send("GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (running.board.asked() == 0) std::this_thread::yield();
+  const Client probe(running.server->port());
+  probe.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(probe.read("ok").starts_with("HTTP/1.1 200"));
+  publish("before-the-look", 0);
+  publish("after-the-look", 1);
+  CHECK(status.read("settings:").find("nmanager after-the-look") != std::string::npos);
+  // The owner thread waits for a lock: what was known last is shown.
+  status.send("GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (running.board.asked() == 1) std::this_thread::yield();
+  publish("held-up", 1);
+  CHECK(status.read("settings:").find("nmanager held-up") != std::string::npos);
+  // An answer that comes after that finds nobody, whether the client is there or the server.
+  publish("late", 2);
+  const Client gone(running.server->port());
+  gone.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (running.board.asked() == 2) std::this_thread::yield();
+  running.server.reset();
+  publish("too-late", 3);
 }
 
 TEST_CASE("idle connections make room for a probe") {

@@ -1,0 +1,73 @@
+#include "hooks/intent/drop_invalid.h"
+
+#include <array>
+#include <utility>
+
+namespace nmanager {
+
+namespace {
+
+constexpr TcpFlags kSynAck{kTcpSyn | kTcpAck, kTcpSyn | kTcpAck};
+constexpr TcpFlags kNoReset{kTcpRst, 0};
+
+constexpr std::array kDropHooks{Hook::kInput, Hook::kForward};
+
+std::vector<InvalidRule> exemptions(Family family, const DropInvalid& drop) {
+  std::vector<InvalidRule> rules;
+  const auto exempt = [&]() -> InvalidRule& {
+    rules.emplace_back();
+    rules.back().verdict = Return{};
+    return rules.back();
+  };
+  for (const std::string& name : drop.exempt.interfaces) exempt().in_interface = name;
+  for (const Prefix& source : drop.exempt.sources) {
+    if (source.family() != family) continue;
+    // One that no packet from there has: nothing to exempt.
+    if (!drop.source || intersect(source, *drop.source)) exempt().source = source;
+  }
+  for (const Prefix& destination : drop.exempt.destinations) {
+    if (destination.family() == family) exempt().destination = destination;
+  }
+  if (drop.spares_syn_ack) exempt().tcp_flags = kSynAck;
+  return rules;
+}
+
+}  // namespace
+
+DropInvalid drop_invalid_input(InvalidAction action, Exemptions exempt) {
+  return {Hook::kInput, action, std::nullopt, false, std::move(exempt)};
+}
+
+DropInvalid drop_invalid_forward(InvalidAction action, const Prefix& pods, Exemptions exempt) {
+  return {Hook::kForward, action, pods, true, std::move(exempt)};
+}
+
+ChainName drop_chain(Hook hook) {
+  return ChainName(hook == Hook::kForward ? "NMANAGER_DROP_INVALID_FWD"
+                                          : "NMANAGER_DROP_INVALID_INPUT");
+}
+
+std::vector<InvalidRule> rules_of(Family family, const DropInvalid& drop) {
+  std::vector<InvalidRule> rules = exemptions(family, drop);
+  for (const TcpFlags& flags : {kNoReset, TcpFlags{}}) {
+    InvalidRule rule;
+    rule.source = drop.source;
+    rule.tcp_flags = flags;
+    rule.counts = true;
+    if (drop.action == InvalidAction::kCount) rule.verdict = Return{};
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,
+                                         const TcpFlags& flags) {
+  for (const Hook hook : kDropHooks) {
+    if (drop_chain(hook).str() != chain) continue;
+    if (flags != kNoReset && flags != TcpFlags{}) return std::nullopt;
+    return InvalidCounter{hook, drops, flags == kNoReset};
+  }
+  return std::nullopt;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,131 @@
+// What the drop in FORWARD costs a good packet.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "hooks/nftables/nftables_backend.h"
+#include "test/bench/benches.h"
+#include "test/bench/figure.h"
+#include "test/bench/tables.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::bench {
+
+namespace {
+
+constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
+
+/// A sender, the node, and a receiver that drops what comes; kube-proxy's nftables mode on the
+/// node, as far as a forwarded packet of an established flow meets it.
+class Path {
+ public:
+  Path() {
+    for (const std::string side : {"s", "r"}) {
+      const std::string name = "nmb" + std::to_string(::getpid()) + side;
+      const std::string inside = "ip -n " + name + " ";
+      const std::string net = side == "s" ? "10.244.0" : "10.99.0";
+      test::must("ip netns add " + name + " && ip link add " + side +
+                 "0 type veth peer name eth0 netns " + name + " && ip addr add " + net +
+                 ".1/24 dev " + side + "0 && ip link set " + side + "0 up && " + inside +
+                 "addr add " + net + ".2/24 dev eth0 && " + inside + "link set eth0 up && " +
+                 inside + "route add default via " + net + ".1");
+    }
+    test::must("sysctl -qw net.ipv4.ip_forward=1; ip netns exec nmb" +
+               std::to_string(::getpid()) + "r nft -f -",
+               "table ip d {\nchain c {\ntype filter hook prerouting priority -300\ndrop\n}\n}\n");
+    test::must("nft -f -",
+               "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
+               "prerouting priority -100\njump services\n}\nchain filter-forward {\ntype filter "
+               "hook forward priority 0\nct state new jump services\n}\n}\n");
+    std::thread([this] {  // a namespace is a thread's
+      const std::string path = "/run/netns/nmb" + std::to_string(::getpid()) + "s";
+      const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd >= 0 && ::setns(fd, CLONE_NEWNET) == 0) socket_ = ::socket(AF_INET, SOCK_DGRAM, 0);
+      ::close(fd);
+    }).join();
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(9);
+    ::inet_pton(AF_INET, "10.99.0.2", &to.sin_addr);
+    if (::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
+      throw std::runtime_error("no way to the receiver");
+    }
+  }
+  Path(const Path&) = delete;
+  Path& operator=(const Path&) = delete;
+  ~Path() {
+    ::close(socket_);
+    for (const char* side : {"s", "r"}) {
+      test::run("ip netns del nmb" + std::to_string(::getpid()) + side);
+    }
+  }
+
+  /// Microseconds for each packet, which is forwarded within the call that sends it.
+  [[nodiscard]] double flood() const {
+    constexpr int kPackets = 20'000;
+    const std::array<char, 64> payload{};
+    const double time = micros([&] {
+      for (int i = 0; i < kPackets; ++i) {
+        (void)::send(socket_, payload.data(), payload.size(), 0);
+      }
+    });
+    return time / kPackets;
+  }
+
+ private:
+  int socket_ = -1;
+};
+
+void keep(Backend& backend, const TableSpec& spec) {
+  const Goal goal{kFilter4, std::make_shared<const TableSpec>(spec)};
+  const auto report = backend.sync({&goal, 1}, {}).front();
+  if (!report.verified) throw std::runtime_error(report.error->message);
+}
+
+/// Rounds with and without the rules take turns, so that what else the machine does hits both.
+void bench(const std::string& name, Backend& backend) {
+  const Path path;
+  (void)path.flood();
+  for (const char* pods : {"10.244.0.0/16", "10.245.0.0/16"}) {
+    const TableSpec rules(drop_invalid_forward(InvalidAction::kDrop, *Prefix::parse(pods), {}));
+    std::vector<double> with, without;
+    for (int round = 0; round < 60; ++round) {
+      keep(backend, {});
+      without.push_back(path.flood());
+      keep(backend, rules);
+      with.push_back(path.flood());
+    }
+    const bool from_pod = std::string(pods) == "10.244.0.0/16";
+    print_ratio("forward " + name + (from_pod ? ", from a pod" : ", from no pod"),
+                quantile(with, 0.25), "no rule", quantile(without, 0.25), 1.01);
+  }
+}
+
+}  // namespace
+
+void bench_forward(Variant variant) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  Door door = open_door(variant);
+  bench(name_of(variant), *door.backend);
+}
+
+void bench_forward_native() {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  auto native = nftables::make_nftables_backend({});
+  if (!native) throw std::runtime_error(native.error().message);
+  bench("nftables", *native->backend);
+}
+
+}  // namespace nmanager::bench
