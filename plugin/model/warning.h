@@ -26,7 +26,14 @@ enum class WarningCode : std::uint8_t {
   kUnknownVariable,         // a variable of the environment that names no setting
   kSettingAdjusted,         // a setting was taken as something else than what was written
 };
-inline constexpr std::array kWarningCodes{WarningCode::kPodCidrMissing, WarningCode::kPodCidrWrong, WarningCode::kPodDetection, WarningCode::kContested, WarningCode::kProxyModeUnknown, WarningCode::kExternalClusterRefused, WarningCode::kKubeRuleMissing, WarningCode::kBackend, WarningCode::kApiAccess, WarningCode::kApiInsecure, WarningCode::kConfigUnreadable, WarningCode::kConfigValue, WarningCode::kUnknownVariable, WarningCode::kSettingAdjusted};
+inline constexpr std::array kWarningCodes{
+    WarningCode::kPodCidrMissing,   WarningCode::kPodCidrWrong,
+    WarningCode::kPodDetection,     WarningCode::kContested,
+    WarningCode::kProxyModeUnknown, WarningCode::kExternalClusterRefused,
+    WarningCode::kKubeRuleMissing,  WarningCode::kBackend,
+    WarningCode::kApiAccess,        WarningCode::kApiInsecure,
+    WarningCode::kConfigUnreadable, WarningCode::kConfigValue,
+    WarningCode::kUnknownVariable,  WarningCode::kSettingAdjusted};
 
 [[nodiscard]] std::string_view to_string(WarningCode code);  // "pod_cidr_missing", ...
 

@@ -70,8 +70,8 @@ CureState off_state(const State& state, Switch setting, Hook hook) {
   if (hook == Hook::kInput || !state.mode.mode || *state.mode.mode == ProxyMode::kNftables) {
     return CureState::kOff;
   }
-  const bool kube_rule_missing = std::ranges::any_of(
-      kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
+  const bool kube_rule_missing =
+      std::ranges::any_of(kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
   return kube_rule_missing ? CureState::kOff : CureState::kNotNeeded;
 }
 

@@ -15,8 +15,8 @@ const KubeState& kube_of(const State& state, Family family) {
 }
 
 bool any_pods(const State& state) {
-  return std::ranges::any_of(
-      kFamilies, [&](Family family) { return pods_of(state, family).has_value(); });
+  return std::ranges::any_of(kFamilies,
+                             [&](Family family) { return pods_of(state, family).has_value(); });
 }
 
 bool forward_needs_pods(const State& state) {
@@ -150,8 +150,8 @@ std::vector<Warning> drop_warnings(const State& state) {
          "clusterCIDR in kube-proxy's configuration; nor has this node a podCIDR that can be "
          "read), so INVALID packets of pods are not dropped in FORWARD"});
   }
-  const bool uncured = std::ranges::any_of(
-      kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
+  const bool uncured =
+      std::ranges::any_of(kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
   const Switch forward = state.settings.drop_invalid_forward.value;
   if (uncured && forward == Switch::kAuto && !state.conntrack.be_liberal) {
     warnings.push_back(

@@ -74,10 +74,10 @@ struct KubeState {
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
   /// KUBE-SERVICES was made, and holds no rule since: the sync that makes it is not over.
   std::optional<TimePoint> made_at;
-  bool jumps_gone = false;     // for longer than a sync takes
-  bool stays_empty = false;    // likewise
-  double failures_before = 0;  // of iptables-restore, when it synced last
-  std::optional<bool> drops_invalid;     // KUBE-FORWARD drops INVALID packets
+  bool jumps_gone = false;            // for longer than a sync takes
+  bool stays_empty = false;           // likewise
+  double failures_before = 0;         // of iptables-restore, when it synced last
+  std::optional<bool> drops_invalid;  // KUBE-FORWARD drops INVALID packets
   KubeStatus status;
 };
 
@@ -92,10 +92,10 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
-  std::vector<Endpoint> api_servers;    // never translated
+  std::vector<Endpoint> api_servers;                  // never translated
   std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nothing: not told yet
-  std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
-  std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
+  std::optional<ProxySync> proxy_sync;                // nothing: kube-proxy was not asked yet
+  std::optional<bool> canary;                         // KUBE-PROXY-CANARY stands in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   ProxyHealth health_seen = ProxyHealth::kNotAsked;
   TimePoint health_since{};

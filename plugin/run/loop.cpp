@@ -287,7 +287,7 @@ void Loop::publish() {
 
 TimePoint Loop::next_turn() const {
   const TimePoint now = mono();
-  if (!claimed_) return now + kLongestWait;
+  if (!state_.other_nmanager.empty()) return now + kLongestWait;
   TimePoint until = std::min({wake_at(state_, now), now + kLongestWait, next_look_around_,
                               std::max(backends_.next_look(), now)});
   if (backends_.watch() != nullptr) until = std::min(until, next_drain_);
@@ -299,7 +299,7 @@ TimePoint Loop::next_turn() const {
 
 /// None while another nmanager has this node: nothing would be taken from them.
 std::vector<int> Loop::wake_fds() const {
-  if (!claimed_) return {};
+  if (!state_.other_nmanager.empty()) return {};
   std::vector<int> fds = world_.kube_proxy.fds();
   fds.push_back(mailbox_.fd());
   if (const ChangeWatch* watch = backends_.watch(); watch != nullptr && watch->fd() >= 0) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugin/api/api_client.h"
 #include "plugin/neighbour/file_watch.h"
 #include "plugin/neighbour/probe.h"
 #include "plugin/run/mailbox.h"
