@@ -80,14 +80,17 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
     CHECK_MESSAGE(contains(text, "# HELP " + name + " "), name);
   }
   for (const char* line :
-       {"nmanager_ready 0\n", "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
+       {"nmanager_ready 0\n",
+        "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
         "nmanager_table_in_sync{family=\"ipv6\",table=\"filter\"} 0\n",
         "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"INPUT\",reset=\"possible\"} "
         "70\n",
         "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"INPUT\",reset=\"no\"} 7\n",
-        "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"FORWARD\",reset=\"possible\"} "
+        "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"FORWARD\",reset="
+        "\"possible\"} "
         "0\n",
-        "nmanager_invalid_packets_counted_total{family=\"ipv6\",hook=\"FORWARD\",reset=\"possible\"} "
+        "nmanager_invalid_packets_counted_total{family=\"ipv6\",hook=\"FORWARD\",reset="
+        "\"possible\"} "
         "5\n",
         "nmanager_table_repair_latency_seconds_count{family=\"ipv4\",table=\"nat\"} 2\n",
         "nmanager_table_repair_latency_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"0.001\"} "
@@ -101,8 +104,10 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
         "nmanager_table_lock_wait_seconds_count{family=\"ipv6\",table=\"filter\"} 0\n",
         "nmanager_table_repair_causes_total{family=\"ipv6\",table=\"filter\",cause=\"rule_order\"} "
         "0\n",
-        "nmanager_services_skipped{reason=\"conflict\"} 0\n", "nmanager_services 10\n",
-        "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n", "process_resident_memory_bytes 3\n",
+        "nmanager_services_skipped{reason=\"conflict\"} 0\n",
+        "nmanager_services 10\n",
+        "nmanager_kube_resyncs_total{family=\"ipv4\"} 4\n",
+        "process_resident_memory_bytes 3\n",
         "process_threads 6\n"}) {
     CHECK_MESSAGE(contains(text, line), line);
   }
