@@ -134,7 +134,9 @@ void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   auto dropped = counter("nmanager_invalid_packets_dropped_total",
                          "Packets that conntrack called INVALID and nmanager dropped." + kinds);
   auto counted = counter("nmanager_invalid_packets_counted_total",
-                         "As above, but counted only (setting count); they went on." + kinds);
+                         "Packets that conntrack called INVALID and nmanager only counted (value count): they "
+                         "went on." +
+                             kinds);
   for (const TableStatus& table : snapshot.tables) {
     if (table.id.table != Table::kFilter) continue;
     for (const Hook hook : hooks_of(table.id.table)) {

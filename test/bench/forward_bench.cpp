@@ -40,8 +40,8 @@ class Path {
                  "addr add " + net + ".2/24 dev eth0 && " + inside + "link set eth0 up && " +
                  inside + "route add default via " + net + ".1");
     }
-    test::must("sysctl -qw net.ipv4.ip_forward=1; ip netns exec nmb" +
-               std::to_string(::getpid()) + "r nft -f -",
+    test::must("sysctl -qw net.ipv4.ip_forward=1; ip netns exec nmb" + std::to_string(::getpid()) +
+                   "r nft -f -",
                "table ip d {\nchain c {\ntype filter hook prerouting priority -300\ndrop\n}\n}\n");
     test::must("nft -f -",
                "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
@@ -52,7 +52,8 @@ class Path {
       const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
       if (fd >= 0 && ::setns(fd, CLONE_NEWNET) == 0) socket_ = ::socket(AF_INET, SOCK_DGRAM, 0);
       ::close(fd);
-    }).join();
+    })
+        .join();
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(9);

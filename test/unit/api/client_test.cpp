@@ -2,11 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <mutex>
-#include <thread>
 #include <atomic>
 #include <fstream>
 #include <iterator>
+#include <mutex>
+#include <thread>
 
 #include "test/api_server/api_server.h"
 #include "test/unit/api/follower.h"
@@ -386,7 +386,8 @@ TEST_CASE("this node's podCIDRs are asked for after the list, and need not be ha
   }));
 }
 
-TEST_CASE("a client for the Node alone: asks until it is had, for nothing else, and then is silent") {
+TEST_CASE(
+    "a client for the Node alone: asks until it is had, for nothing else, and then is silent") {
   start_library_once();
   ApiServer server;
   ApiClientOptions options = impatient();

@@ -80,8 +80,9 @@ std::vector<Rule> rules_of(TableId id) {
     std::rotate(r.destination_ports.begin(), r.destination_ports.end() - 1,
                 r.destination_ports.end());
   });
-  for (const TcpFlags& flags : {TcpFlags{kTcpRst, 0}, TcpFlags{kTcpSyn | kTcpAck, kTcpSyn | kTcpAck},
-                                TcpFlags{0x3f, 0x3f}, TcpFlags{0x01, 0x01}}) {
+  for (const TcpFlags& flags :
+       {TcpFlags{kTcpRst, 0}, TcpFlags{kTcpSyn | kTcpAck, kTcpSyn | kTcpAck}, TcpFlags{0x3f, 0x3f},
+        TcpFlags{0x01, 0x01}}) {
     for (const bool invalid : {false, true}) {
       add([&](Rule& r) {
         r.protocol = Protocol::kTcp;

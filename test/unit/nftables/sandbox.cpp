@@ -28,8 +28,7 @@ std::vector<Goal> goals(const Wishes& wishes) {
   std::vector<Goal> result;
   for (const TableId id : kTables) {
     TableSpec spec;
-    const Prefix pods =
-        *Prefix::parse(id.family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/48");
+    const Prefix pods = *Prefix::parse(id.family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/48");
     if (id.table == Table::kFilter && wishes.drop) {
       spec.families.emplace_back(drop_invalid_input(wishes.action, wishes.exemptions));
       spec.families.emplace_back(drop_invalid_forward(wishes.action, pods, wishes.exemptions));

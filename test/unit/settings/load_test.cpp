@@ -218,8 +218,7 @@ TEST_CASE("exemptions of the DROP rule") {
   REQUIRE_MESSAGE(settings.ok(), settings.error().message);
   const Exemptions& value = settings->drop_invalid_exempt.value;
   CHECK(value.interfaces == std::vector<std::string>{"eth0", "wg+"});
-  CHECK(value.sources ==
-        std::vector{*Prefix::parse("192.0.2.1/32"), *Prefix::parse("fd00::/8")});
+  CHECK(value.sources == std::vector{*Prefix::parse("192.0.2.1/32"), *Prefix::parse("fd00::/8")});
   CHECK(value.destinations == std::vector{*Prefix::parse("2001:db8::/32")});
 }
 
