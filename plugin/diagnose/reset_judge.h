@@ -37,7 +37,7 @@ class ResetJudge {
  private:
   Find find_;
   std::set<Tuple> came_in_;
-  std::set<Flow> known_;  // one connection is told once
+  std::set<Flow> known_;  // one connection is reported once
   std::vector<ResetHit> by_node_;
   std::vector<ResetHit> by_client_;
   std::size_t seen_ = 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -74,19 +76,55 @@ struct Everybody {
   std::vector<SkippedShown> skipped;
 };
 
+using Port = std::tuple<Address, Protocol, std::uint16_t>;
+
+/// Who has what, by the rules as they are.
+class Holders {
+ public:
+  explicit Holders(const std::vector<ExternalAddress>& given) {
+    for (const ExternalAddress& entry : given) {
+      counts_[{entry.external, entry.owner}] += ports_in(entry);
+      addresses_.try_emplace(entry.external, entry.owner);
+      each_port(entry, [&](const Port& port) { ports_.try_emplace(port, entry.owner); });
+    }
+  }
+
+  [[nodiscard]] bool has_all_of(const ExternalAddress& entry) const {
+    const auto count = counts_.find({entry.external, entry.owner});
+    return count != counts_.end() && count->second == ports_in(entry);
+  }
+  /// Another Service that has a port of `entry`, or with match by address the address.
+  [[nodiscard]] std::string other(const ExternalAddress& entry) const {
+    std::string found;
+    each_port(entry, [&](const Port& port) {
+      const auto holder = ports_.find(port);
+      const bool another = holder != ports_.end() && holder->second != entry.owner;
+      if (found.empty() && another) found = holder->second;
+    });
+    if (!found.empty() || !addresses_.contains(entry.external)) return found;
+    return addresses_.at(entry.external);
+  }
+
+ private:
+  template <class Each>
+  static void each_port(const ExternalAddress& entry, Each each) {
+    for (const auto& some : entry.ports) {
+      for (const std::uint16_t port : some.ports) each({entry.external, some.protocol, port});
+    }
+  }
+
+  std::map<std::pair<Address, std::string>, std::size_t> counts_;  // of ports
+  std::map<Address, std::string> addresses_;
+  std::map<Port, std::string> ports_;
+};
+
 /// What a Service asked for and did not get, since another one has it.
 void add_conflicts(const std::vector<ExternalAddress>& asked, Everybody& all) {
+  const Holders holders(all.given);
   for (const ExternalAddress& entry : asked) {
-    const auto same = [&](const ExternalAddress& one) {
-      return one.external == entry.external && one.owner == entry.owner;
-    };
-    const auto given = std::ranges::find_if(all.given, same);
-    if (given != all.given.end() && ports_in(*given) == ports_in(entry)) continue;
-    const auto other = std::ranges::find_if(all.given, [&](const ExternalAddress& one) {
-      return one.external == entry.external && one.owner < entry.owner;
-    });
-    all.skipped.push_back({entry.owner, to_string(entry.external), SkipReason::kConflict,
-                           other == all.given.end() ? "" : other->owner});
+    if (holders.has_all_of(entry)) continue;
+    all.skipped.push_back(
+        {entry.owner, to_string(entry.external), SkipReason::kConflict, holders.other(entry)});
   }
 }
 
@@ -107,15 +145,6 @@ Everybody qualify_everybody(const State& state) {
     std::ranges::move(external_cluster(family, asked, external).addresses,
                       std::back_inserter(all.given));
   }
-  std::ranges::sort(all.given);
-  const auto contested = [&](const ExternalAddress& entry) {
-    const auto same = [&](const ExternalAddress& one) { return one.external == entry.external; };
-    const auto [first, last] = std::ranges::equal_range(
-        all.given, entry.external, {}, [](const ExternalAddress& one) { return one.external; });
-    return last - first != 1 || !same(*first) || first->owner != entry.owner ||
-           ports_in(*first) != ports_in(entry);
-  };
-  std::erase_if(asked, [&](const ExternalAddress& entry) { return !contested(entry); });
   add_conflicts(asked, all);
   return all;
 }

@@ -1,4 +1,4 @@
-// Watches this node for a while and reads what the kernel tells, for `nmanager diagnose`. Writes
+// Watches this node for a while and reads the state of conntrack, for `nmanager diagnose`. Writes
 // nothing.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace nmanager::run {
 
-/// Fills in what RSTs and conntrack tell within `time`; ends sooner when the process is asked to
+/// Fills in what RSTs and conntrack show within `time`; ends sooner when the process is asked to
 /// stop.
 void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Evidence& evidence);
 

@@ -42,6 +42,7 @@ std::string without(std::string text, std::string_view characters) {
 std::vector<Word> setting_words() {
   std::vector<Word> words{{"--help", "Print the help.", ""},
                           {"--version", "Print the version.", ""}};
+  words.reserve(words.size() + setting_definitions().size());
   for (const SettingDefinition& definition : setting_definitions()) {
     words.push_back(
         {"--" + std::string(definition.flag), std::string(definition.help), definition.values});
@@ -51,6 +52,7 @@ std::vector<Word> setting_words() {
 
 std::vector<Word> words_of(const CommandDefinition& command) {
   std::vector<Word> words;
+  words.reserve(command.flags.size());
   for (const CommandFlag& flag : command.flags) {
     words.push_back(
         {"--" + std::string(flag.flag), std::string(flag.help), std::string(flag.values)});
@@ -60,6 +62,7 @@ std::vector<Word> words_of(const CommandDefinition& command) {
 
 std::string names_of_commands() {
   std::vector<std::string> names;
+  names.reserve(command_definitions().size());
   for (const CommandDefinition& command : command_definitions()) names.emplace_back(command.name);
   return joined(names);
 }
@@ -71,6 +74,7 @@ std::string operands_of(const CommandDefinition& command) {
 
 std::string flags_of(const std::vector<Word>& words) {
   std::vector<std::string> flags;
+  flags.reserve(words.size());
   for (const Word& word : words) flags.push_back(word.flag);
   return joined(flags);
 }
@@ -142,12 +146,12 @@ std::string zsh() {
     const std::string operands = operands_of(command);
     cases += "    " + std::string(command.name) + ") _arguments $settings" +
              zsh_arguments(words_of(command)) +
-             (operands.empty() ? "" : " \\\n      '2:operand:(" + operands + ")'") + " ;;\n";
+             (operands.empty() ? "" : " \\\n      '1:operand:(" + operands + ")'") + " ;;\n";
   }
   return "#compdef nmanager\n_nmanager() {\n  local -a commands settings\n  commands=(\n" +
          commands + "  )\n  settings=(" + zsh_arguments(setting_words()) +
          "\n  )\n  if ((CURRENT == 2)); then\n    _describe command commands\n    _arguments "
-         "$settings\n    return\n  fi\n  case $words[2] in\n" +
+         "$settings\n    return\n  fi\n  shift words\n  ((CURRENT--))\n  case $words[1] in\n" +
          cases + "    *) _arguments $settings ;;\n  esac\n}\n_nmanager \"$@\"\n";
 }
 

@@ -85,7 +85,7 @@ void add_node_port(const Node& node) {
 
 }  // namespace
 
-TEST_CASE("problem 1 is seen, named with its pod, and told only where it is") {
+TEST_CASE("problem 1 is seen, named with its pod, and reported only where it is") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -159,7 +159,7 @@ TEST_CASE("with the rule in place problem 1 is not there") {
   CHECK_MESSAGE(contains(said, "reset: NO: nmanager's rule drops INVALID packets in INPUT"), said);
 }
 
-TEST_CASE("problem 2: named Services, and a probe that tells") {
+TEST_CASE("problem 2: named Services, and a probe that decides") {
   Node node;
   if (!node.usable()) return;
   Network network(node);

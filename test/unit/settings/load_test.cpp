@@ -140,7 +140,7 @@ TEST_CASE("what Kubernetes puts into the environment for a Service called nmanag
 TEST_CASE("variables that name no setting are reported, and stop nothing") {
   struct Case {
     const char* name;
-    const char* told;  // part of the warning; empty: nothing to warn of
+    const char* warns;  // part of the warning; empty: nothing to warn of
   };
   for (const Case& one : {
            Case{"NMANAGER_LISTENER", "NMANAGER_LISTEN may be meant"},
@@ -158,11 +158,12 @@ TEST_CASE("variables that name no setting are reported, and stop nothing") {
     CAPTURE(std::string(one.name));
     const auto settings = parse({}, {{one.name, "10.0.0.0/8"}});
     REQUIRE(settings.ok());
-    const std::string told(one.told);
-    REQUIRE(settings->notes.size() == (told.empty() ? 0 : 1));
-    if (told.empty()) continue;
+    const std::string warns(one.warns);
+    REQUIRE(settings->notes.size() == (warns.empty() ? 0 : 1));
+    if (warns.empty()) continue;
     CHECK(settings->notes[0].code == WarningCode::kUnknownVariable);
-    CHECK_MESSAGE(settings->notes[0].text.find(told) != std::string::npos, settings->notes[0].text);
+    CHECK_MESSAGE(settings->notes[0].text.find(warns) != std::string::npos,
+                  settings->notes[0].text);
     CHECK(settings->notes[0].text.find(in_quotes(one.name)) != std::string::npos);
   }
 }
