@@ -153,7 +153,9 @@ TEST_CASE("which Services qualify, and why the others do not") {
        },
        "20.0.0.9->10.96.0.1 | 20.0.0.1->10.96.0.1"},
       {"the same address with ipMode Proxy and without",
-       [](Service& s) { s.ingress = {{ip("20.0.0.1"), false}, {ip("20.0.0.1"), true}}; },
+       [](Service& s) {
+         s.ingress = {{ip("20.0.0.1"), false}, {ip("20.0.0.1"), true}};
+       },
        "20.0.0.1->10.96.0.1"},
       {"the only address could not be read",
        [](Service& s) {
