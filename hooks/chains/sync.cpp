@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "hooks/chains/chain_table.h"
 #include "hooks/chains/udp_change.h"
@@ -41,10 +42,15 @@ bool flushed_whole(const DesiredTable& desired, const ObservedTable& observed) {
   });
 }
 
+/// Why rules in the table would be of no use; nothing: they are, or none are wanted.
+std::optional<Error> why_useless(const DesiredTable& desired, const ObservedTable& observed) {
+  if (observed.inert.empty() || desired.jumps.empty()) return std::nullopt;
+  return Error{ErrorKind::kUnavailable, observed.inert};
+}
+
 /// It holds what it should; whether the kernel obeys that is another question.
-Attempt in_place(const DesiredTable& desired, const ObservedTable& observed, SyncReport& report) {
-  if (observed.inert.empty() || desired.jumps.empty()) return verified(report);
-  return unreadable(report, {ErrorKind::kUnavailable, observed.inert});
+Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
+  return useless ? unreadable(report, *useless) : verified(report);
 }
 
 Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
@@ -57,7 +63,8 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   report.kube_drops_invalid = transaction.observed().kube_drops_invalid;
   report.kube_jumps = has_kube_jumps(transaction.observed());
   const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
-  if (plan.empty()) return in_place(desired, transaction.observed(), report);
+  const auto useless = why_useless(desired, transaction.observed());
+  if (plan.empty()) return in_place(useless, report);
   if (options.spare_flushed.contains(id) && flushed_whole(desired, transaction.observed())) {
     report.flushed = true;
     report.error.reset();
@@ -68,9 +75,10 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
   auto commit = transaction.commit(plan);
   report.committed = true;
+  if (!commit && useless) return unreadable(report, *useless);  // which may be why
   if (!commit) return refused(report, commit.error());
   report.still_referenced = std::move(commit->still_referenced);
-  return in_place(desired, transaction.observed(), report);
+  return in_place(useless, report);
 }
 
 }  // namespace

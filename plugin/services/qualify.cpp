@@ -138,13 +138,16 @@ Qualification qualify(const Service& service, const QualifySettings& settings) {
     if (taken.insert(ip).second) qualifier.add(ip, false);
   }
   if (service.type != ServiceType::kLoadBalancer) return result;
-  for (const LoadBalancerIngress& ingress : service.ingress) {
-    // One that is an externalIP too: kube-proxy puts no source range on it.
-    if (!taken.insert(ingress.ip).second) continue;
-    if (ingress.vip) {
-      qualifier.add(ingress.ip, true);
-    } else {
-      qualifier.skip(SkipReason::kIpModeProxy, ingress.ip);
+  // Of two entries for one address the one that kube-proxy serves counts.
+  for (const bool vip : {true, false}) {
+    for (const LoadBalancerIngress& ingress : service.ingress) {
+      // One that is an externalIP too: kube-proxy puts no source range on it.
+      if (ingress.vip != vip || !taken.insert(ingress.ip).second) continue;
+      if (vip) {
+        qualifier.add(ingress.ip, true);
+      } else {
+        qualifier.skip(SkipReason::kIpModeProxy, ingress.ip);
+      }
     }
   }
   for (int i = 0; i < service.ingress_without_ip; ++i) {

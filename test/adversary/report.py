@@ -18,6 +18,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 TABLE = r"IPv(?P<family>[46]) (?P<table>filter|nat)"
 SLACK = 3.0  # seconds between an event and the turn that shows it, on an idle machine
 PROXY_MEMORY = 15.0  # kube-proxy's metrics are asked for every 10 s
+VARIANT_MEMORY = 12.0  # both variants are looked at every 10 s
 API_MEMORY = 65.0  # pauses between tries at the API server grow to 30 s; silence counts as stale after a minute
 WRITERS = r"(ip6?tables[-a-z]*|xtables-[-a-z]*|nft)"  # a name as the kernel has it: cut to 15 characters
 CAUSES = {"jump_missing", "jump_displaced", "jump_duplicated", "jump_altered", "jump_left_over", "chain_missing", "chain_left_over",
@@ -296,7 +297,8 @@ def both_variants(_match, runner):
     def holds(variant):
         return any("KUBE-SERVICES" in t.chains or any(c in t.chains for c in ("KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"))
                    for family in (4, 6) for t in saves[variant, family].values())
-    return None if holds("legacy") and holds("nft") else "only one holds any"
+    lately = time.monotonic() - runner.world.notes.get("both-variants-at", -1e9) < VARIANT_MEMORY * runner.pace
+    return None if lately or (holds("legacy") and holds("nft")) else "only one holds any"
 
 
 def not_obeyed(_match, runner):

@@ -20,7 +20,7 @@ CONTESTED_BOUND = 14.0
 LOOK_SECONDS = 0.05  # one look at all tables on an idle machine takes less
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
 MEMORY_BOUND = 160 << 20
-LIST_PAUSE = 6.0
+LIST_PAUSES = (6.0, 12.0, 24.0, 35.0)  # README: pauses grow with the faults of the API server of the last minute
 THREADS_BOUND = 24
 DESCRIPTORS_BOUND = 96
 
@@ -88,6 +88,7 @@ class Runner:
         self.seen_now = self.last_good = None
         self.harms = []  # (time, step) of steps that touched our rules
         self.harmed_ever = False
+        self.api_harms = []  # when steps made trouble at the API server
         self.ready_expected = None  # how the last wait for readiness ended; None: it was not waited for
         self.skipped = {}
         self.slow_recoveries = {}
@@ -185,7 +186,8 @@ COMMIT
         if self.seen_as_rival() and not strict:
             bound, ready_bound = max(bound, CONTESTED_BOUND), max(ready_bound, CONTESTED_BOUND)
         if not self.services_are_known() and not strict:  # its client pauses before it lists again, and stays ready
-            bound, notice = max(bound, LIST_PAUSE), max(notice, LIST_PAUSE)
+            pause = LIST_PAUSES[min(len([when for when in self.api_harms if time.monotonic() - when < 75]), len(LIST_PAUSES) - 1)]
+            bound, notice = max(bound, pause), max(notice, pause)
         began, pause = time.monotonic(), 0.005
         while True:
             self.check_alive()
@@ -405,6 +407,8 @@ COMMIT
         self.seen_now = self.last_good = None
         if fault.group not in ("api", "services"):
             self.harmed_ever = True
+        if fault.group == "api" or "kubeconfig" in name:
+            self.api_harms = self.api_harms[-20:] + [time.monotonic()]
         if fault.harms:
             self.harms += [(time.monotonic(), self.steps)] * (3 if "rival" in name or "fought" in name else 1)
         try:

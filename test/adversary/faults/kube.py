@@ -266,6 +266,7 @@ def kube_other_variant_has_leftovers(run, entry):
         command(f"{family}-{other}", "-w", "5", "-t", "mangle", "-N", "KUBE-KUBELET-CANARY", env=run.world.env, check=False)
     run.settle(entry.bound)
     run.hold_still(0.5)
+    run.world.notes["both-variants-at"] = time.monotonic()
     for family in ("iptables", "ip6tables"):
         command(f"{family}-{other}", "-w", "5", "-t", "mangle", "-X", "KUBE-KUBELET-CANARY", env=run.world.env, check=False)
     run.settle(entry.bound)
@@ -275,6 +276,7 @@ def kube_other_variant_has_leftovers(run, entry):
 def kube_variant_changes(run, entry):
     """kube-proxy writes with the other variant of iptables from now on, and its old chains go."""
     world = run.world
+    world.notes["both-variants-at"] = time.monotonic()
     with world.frozen():
         world.kube.remove()
         world.kube.variant = {"legacy": "nft", "nft": "legacy"}[world.kube.variant]

@@ -152,6 +152,11 @@ TEST_CASE("which Services qualify, and why the others do not") {
          s.external_ips = {ip("20.0.0.9"), ip("20.0.0.9")};
        },
        "20.0.0.9->10.96.0.1 | 20.0.0.1->10.96.0.1"},
+      {"the same address with ipMode Proxy and without",
+       [](Service& s) {
+         s.ingress = {{ip("20.0.0.1"), false}, {ip("20.0.0.1"), true}};
+       },
+       "20.0.0.1->10.96.0.1"},
       {"the only address could not be read",
        [](Service& s) {
          s.ingress.clear();

@@ -47,6 +47,7 @@ class Rig {
   Rig()
       : driver(on_nft(), [](FakeWorld& world) {
           world.files.config = settings::KubeProxyConfig{};
+          world.kernel_evidence.ipvs_device = true;
           for (const Family family : kFamilies) {
             FakeKernel& nft = world.tables.at(BackendChoice::kNft).kernel;
             const TableId nat{family, Table::kNat};
