@@ -53,6 +53,14 @@ def check_install(build, version):
                 skip(f"{made}: this version does not make it yet")
 
 
+def check_revision(program):
+    said = output(program, "version")[1]
+    revision = re.fullmatch(r"nmanager \S+ \(revision (\w+)\)\n", said)
+    code, head = output("git", "-C", str(ROOT), "rev-parse", "HEAD")
+    if check(revision, f"the program's revision: {said}"):
+        check(head.startswith(revision[1]) if code == 0 else revision[1] == "unknown", f"the program's revision is {revision[1]}, git says {head}")
+
+
 def check_debian(build, version):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -133,6 +141,7 @@ def main():
     program = f"{arguments.build}/nmanager"
     version = output(program, "version")[1].split()[1]
     check_hardening(program)
+    check_revision(program)
     check_install(arguments.build, version)
     check_debian(arguments.build, version)
     check_release(version)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds deploy/Dockerfile as it is, with buildah, against a Debian base made by mmdebstrap (no registry is asked), and runs
-# the image: test/image/check.py; then builds it again and compares. Base and compiler cache stay in build/image, so that a
-# second run is quick. Each part ends in a line "N passed, N failed, N skipped".
+# the image: test/image/check.py, and test/image/pod.py with both containers of the pod; then builds it again and compares.
+# Base and compiler cache stay in build/image, so that a second run is quick. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/image
@@ -14,7 +14,7 @@ api_server=build/release/nmanager-test-apiserver
 [[ -x $api_server ]] || fail "build/release is not built"
 
 need=()
-for package in buildah crun mmdebstrap golang-github-containers-common iptables iproute2 curl python3-yaml; do
+for package in buildah crun podman runc mmdebstrap golang-github-containers-common iptables iproute2 curl python3-yaml; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || need+=("$package")
 done
 if ((${#need[@]})); then
@@ -72,6 +72,8 @@ for suite in ${NMANAGER_IMAGE_SUITES:-bookworm}; do
   result=$?
   ((result < 124)) || fail "the checks hang: what they wait for does not come"
   ((result == 0)) || code=1
+  timeout --kill-after=10 300 /usr/bin/python3 test/image/pod.py --image "localhost/nmanager:test-$suite" --root "$work/storage" \
+    --runroot "$work/run" --driver "$STORAGE_DRIVER" || code=1
 done
 [[ ${NMANAGER_IMAGE_SUITES:-} == *trixie* ]] || { echo "SKIP: Debian 13: NMANAGER_IMAGE_SUITES=trixie builds and checks it"; echo "0 passed, 0 failed, 1 skipped"; }
 

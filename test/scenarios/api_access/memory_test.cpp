@@ -30,7 +30,8 @@ class Watched {
       : server_(server),
         sidecar_(node, {"--kubeconfig", write_kubeconfig(node, server.url(), authority)}) {
     for (int i = 0; i < 3; ++i) server.services().put(service(i, ""));
-    REQUIRE_MESSAGE(eventually([&] { return knows(sidecar_, 3); }), sidecar_.log());
+    // The count of lists comes with the next state of the connection, behind the Services.
+    REQUIRE_MESSAGE(eventually([&] { return knows(sidecar_, 3) && lists() > 0; }), sidecar_.log());
     lists_ = lists();
     rest_ = field("VmRSS");
   }
