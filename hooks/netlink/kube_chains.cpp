@@ -17,10 +17,10 @@ namespace nmanager::netlink {
 
 namespace {
 
-/// A reading that a commit interrupts is done over so often.
+/// How often a read is tried that a commit interrupts.
 constexpr int kReads = 5;
 
-/// The expressions as dumped, but for counters and jumps: what a packet's way depends on.
+/// The bytes of the dumped expressions that decide the path of a packet: all except counters.
 void collect_bytes(const nlmsghdr& message, std::vector<std::uint8_t>& bytes) {
   bytes.clear();
   const nlattr* const list = Attributes(message).find(NFTA_RULE_EXPRESSIONS);
@@ -73,7 +73,7 @@ Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family) {
     if (!sum && sum.error().kind != ErrorKind::kRetry) return sum.error();
     const auto after = netlink.generation();
     if (!after) return after.error();
-    // The chains are read one by one: all of one generation, or not at all.
+    // The chains are read one by one: the sum is valid only if all are of one generation.
     if (sum && *before == *after) return KubeChecksum{true, *sum};
   }
   return Error{ErrorKind::kRetry, "KUBE-* chains change faster than they can be read"};

@@ -1,5 +1,4 @@
-// kube-proxy's chains as it rewrites them at every sync: a cheap stamp, and a checksum of the
-// content.
+// The chains that kube-proxy rewrites at every sync: a cheap stamp, and a checksum of the content.
 #pragma once
 
 #include <optional>
@@ -9,15 +8,16 @@
 
 namespace nmanager::netlink {
 
-/// The handle of the rule in KUBE-MARK-MASQ: a new one at each sync, untouched by counters. About
-/// 10 us.
+/// The handle of the rule in KUBE-MARK-MASQ: it changes at each sync, and counters do not affect
+/// it. 0 if there is no such rule. Takes about 10 us.
 [[nodiscard]] Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family);
 
-/// Over the four chains that kube-proxy rewrites at every sync. 86 ms with 10,000 Services.
+/// A checksum of the four chains that kube-proxy rewrites at every sync. Takes 86 ms with 10,000
+/// Services.
 [[nodiscard]] Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family);
 
-/// Each hook of the table that we use has a jump to a chain of kube-proxy's; nothing: there are no
-/// such chains in the table.
+/// True if each hook of the table that we use has a jump to a chain of kube-proxy; nullopt if the
+/// table has no such chains.
 [[nodiscard]] Result<std::optional<bool>> has_kube_jumps(Netlink& netlink, TableId id);
 
 }  // namespace nmanager::netlink
