@@ -405,7 +405,7 @@ TEST_CASE("answers without end cost bounded memory, and are refused with a reaso
              .on = On::kPlain,
              .body = R"({"items":[{"a":")",
              .repeat = filler},
-             "beyond all bounds"}}) {
+             "is too large"}}) {
     CAPTURE(std::string(c.name));
     const PemPair authority = make_authority("authority");
     ApiServer server(
