@@ -33,7 +33,7 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
   }
   ProxyMetrics metrics = parse_proxy_metrics(*body);
   if (!metrics.is_kube_proxy) {
-    report.error = "http://" + to_string(endpoint) + "/metrics holds no metrics of a kube-proxy";
+    report.error = "http://" + to_string(endpoint) + "/metrics has no metrics of kube-proxy";
     return;
   }
   report.metrics_read = true;
@@ -47,9 +47,9 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
 
 std::optional<std::chrono::system_clock::time_point> ProxyReport::last_sync(Family family) const {
   const auto& own = family == Family::kIpv4 ? last_sync_ipv4 : last_sync_ipv6;
-  const auto& told = own ? own : last_sync_timestamp;
-  if (!told) return std::nullopt;
-  const std::chrono::duration<double> since_1970(*told);
+  const auto& seconds = own ? own : last_sync_timestamp;
+  if (!seconds) return std::nullopt;
+  const std::chrono::duration<double> since_1970(*seconds);
   return std::chrono::system_clock::time_point(
       std::chrono::duration_cast<std::chrono::microseconds>(since_1970));
 }
@@ -58,7 +58,7 @@ ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
                            const std::stop_token& stop) {
   ProxyReport report;
   ask_mode(endpoint, limits, stop, report);
-  // Who does not answer the first question is not asked the second: it would only hang again.
+  // If the first request fails, the second would only time out as well.
   if (report.reachable) ask_metrics(endpoint, limits, stop, report);
   report.when = std::chrono::system_clock::now();
   return report;
