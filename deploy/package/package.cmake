@@ -1,5 +1,5 @@
-# `cmake --install` and the Debian package (`cpack -G DEB`): the program, its unit, settings and documents. Man page and
-# completions are installed where the build has made them.
+# `cmake --install` and the Debian package (`cpack -G DEB`): the program, its unit, settings and
+# documents. The man page and completions are installed if the build has created them.
 include(GNUInstallDirs)
 set(NMANAGER_DOC ${CMAKE_INSTALL_DATADIR}/doc/nmanager)
 install(FILES README.md CHANGELOG.md SECURITY.md DESTINATION ${NMANAGER_DOC})
@@ -19,7 +19,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nmanager)
 set(CPACK_PACKAGE_VENDOR "The nmanager authors")
 set(CPACK_PACKAGE_CONTACT "The nmanager authors <maintainers@nmanager.example>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "keeps netfilter rules of a Kubernetes node in their place beside kube-proxy")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "maintains netfilter rules of a Kubernetes node alongside kube-proxy")
 set(CPACK_PACKAGE_DESCRIPTION "Drops packets that conntrack calls INVALID, which would reset connections of pods, and makes external
  addresses of Services reachable from nodes without a local endpoint in kube-proxy's IPVS mode.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
