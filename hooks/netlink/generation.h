@@ -25,7 +25,7 @@ class OwnGenerations {
 
  private:
   static constexpr std::size_t kRemembered = 256;
-  std::deque<Generation> ids_;  // in the order they were made
+  std::deque<Generation> ids_;  // in the order of the commits
 };
 
 }  // namespace nmanager::netlink
