@@ -1,5 +1,6 @@
-# As Debian hardens (dpkg-buildflags, hardening=+all), and control-flow protection where the processor has it. Not with
-# sanitizers, which bring their own, and FORTIFY only where the optimizer runs. The suite reads the program: test/deploy/package.py.
+# Debian's hardening flags (dpkg-buildflags, hardening=+all), and control-flow protection if the
+# processor supports it. Not with sanitizers, which have their own checks; FORTIFY only with
+# optimization. test/deploy/package.py checks the built program.
 if(NMANAGER_SANITIZE)
   return()
 endif()
@@ -20,5 +21,5 @@ elseif(NMANAGER_HAS_BTI)
   target_compile_options(nmanager_flags INTERFACE -mbranch-protection=standard)
 endif()
 target_link_options(nmanager_flags INTERFACE -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
-# The same program wherever the tree is.
+# The same program for every location of the source tree.
 target_compile_options(nmanager_flags INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)

@@ -1,5 +1,5 @@
-# `cmake --install` and the Debian package (`cpack -G DEB`): the program, its unit, settings and documents. Man page and
-# completions are installed where the build has made them.
+# `cmake --install` and the Debian package (`cpack -G DEB`): the program, its unit, settings and
+# documents. The man page and completions are installed if the build has created them.
 include(GNUInstallDirs)
 set(NMANAGER_DOC ${CMAKE_INSTALL_DATADIR}/doc/nmanager)
 install(FILES README.md CHANGELOG.md SECURITY.md DESTINATION ${NMANAGER_DOC})

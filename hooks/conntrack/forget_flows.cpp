@@ -34,13 +34,13 @@ struct Deleter {
 };
 using Entry = std::unique_ptr<nf_conntrack, Deleter<&nfct_destroy>>;
 
-// Bits of CTA_FILTER_ORIG_FLAGS: in no public header, but part of the kernel's interface
+// Bits of CTA_FILTER_ORIG_FLAGS: not in a public header, but part of the kernel's interface
 // (net/netfilter/nf_internals.h; libnetfilter_conntrack 1.1.0 has them).
 constexpr std::uint32_t kFilterDestination = 1U << 1;
 constexpr std::uint32_t kFilterProtocol = 1U << 3;
 
-/// A kernel without ctnetlink answers EINVAL (nfnetlink.c, nfnetlink_rcv_msg), one without this
-/// family EOPNOTSUPP.
+/// A kernel without ctnetlink returns EINVAL (nfnetlink.c, nfnetlink_rcv_msg), a kernel without
+/// this family EOPNOTSUPP.
 Error conntrack_error(const Error& error) {
   const bool refused = error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kAbsent;
   return {refused ? ErrorKind::kUnsupported : error.kind,
@@ -77,7 +77,7 @@ std::set<Address> external_addresses(const UdpChange& change) {
   return result;
 }
 
-/// One dump: collects the stale entries.
+/// Collects the stale entries from one dump.
 struct Search {
   Family family;
   const UdpChange& change;
@@ -106,8 +106,8 @@ struct Search {
   }
 };
 
-/// Whether the flow is to one of the external addresses: most are not, and a whole entry takes ten
-/// times as long to read.
+/// Whether the destination of the flow is one of the external addresses. Most are not, and parsing
+/// a whole entry takes ten times as long.
 bool is_aimed(const nlmsghdr& message, const Search& search) {
   const nlattr* const tuple = netlink::Attributes(message).find(CTA_TUPLE_ORIG);
   if (tuple == nullptr) return false;
@@ -126,8 +126,9 @@ void take(const nlmsghdr& message, Search& search) {
   }
 }
 
-/// Entries of UDP only, and to one IPv4 address when there is only one. By an IPv6 address Linux
-/// filters the wrong way round: it leaves out what is equal (ctnetlink_filter_match_tuple, 6.18).
+/// Requests only UDP entries, and only those to the external address if there is exactly one and it
+/// is IPv4. The filter for an IPv6 address is inverted in Linux: it omits the equal entries
+/// (ctnetlink_filter_match_tuple, 6.18).
 void put_filter(netlink::Message& message, const std::set<Address>& external) {
   const bool one = external.size() == 1 && external.begin()->family() == Family::kIpv4;
   nlattr* const tuple = message.begin(CTA_TUPLE_ORIG);
@@ -158,7 +159,7 @@ Status dump(netlink::Netlink& netlink, Search& search) {
   return netlink.dump(request, [&](const nlmsghdr& message) { take(message, search); });
 }
 
-/// False: it has ended by itself.
+/// False: it was not deleted, because the flow has already ended.
 bool forget(netlink::Netlink& netlink, Family family, const nf_conntrack* entry) {
   netlink::Message request(message_type(IPCTNL_MSG_CT_DELETE), netlink_family(family), NLM_F_ACK);
   if (nfct_nlmsg_build(request.header(), entry) < 0) return false;

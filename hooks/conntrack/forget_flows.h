@@ -1,4 +1,4 @@
-// Takes conntrack entries away, so that the next packet of their flow meets the nat rules.
+// Deletes conntrack entries, so that the next packet of their flow is processed by the nat rules.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 
 namespace nmanager::conntrack {
 
-/// Deletes the UDP entries of one family that the change leaves stale, and no other: see
-/// is_stale(). The number deleted. kDenied: without CAP_NET_ADMIN; kUnsupported: a kernel without
-/// nf_conntrack_netlink. Since Linux 5.8 only entries of UDP are read; among 100,000 of them that
-/// takes some 0.3 s, or 0.05 s when all is about one IPv4 address.
+/// Deletes only the UDP entries of one family that the change leaves stale (see is_stale()) and
+/// returns how many. kDenied: no CAP_NET_ADMIN; kUnsupported: a kernel without
+/// nf_conntrack_netlink. Blocks: since Linux 5.8 only UDP entries are read, which takes about 0.3 s
+/// with 100,000 of them, or 0.05 s if the change has only one IPv4 address.
 [[nodiscard]] Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change);
 
 }  // namespace nmanager::conntrack

@@ -1,4 +1,4 @@
-// Which conntrack entries of UDP flows a change of a nat table leaves with a stale translation.
+// Finds the conntrack entries of UDP flows whose translation a change of a nat table makes stale.
 // Pure.
 #pragma once
 
@@ -9,28 +9,29 @@
 
 namespace nmanager::conntrack {
 
-/// A conntrack entry, as far as it tells how the flow is translated.
+/// The parts of a conntrack entry that describe how the flow is translated.
 struct UdpFlow {
   Address source;
   bool source_is_local = false;
   Address destination;
   std::uint16_t port = 0;
-  /// A nat rule has changed its destination (IPS_DST_NAT). What IPVS does to a flow with
-  /// net.ipv4.vs.conntrack does not count: it rewrites the reply tuple alone
-  /// (ip_vs_update_conntrack in net/netfilter/ipvs/ip_vs_nfct.c).
+  /// A nat rule has changed its destination (IPS_DST_NAT). False for the translation by IPVS with
+  /// net.ipv4.vs.conntrack, which rewrites only the reply tuple (ip_vs_update_conntrack in
+  /// net/netfilter/ipvs/ip_vs_nfct.c).
   bool translated = false;
-  /// Whose answers are expected: where the rule sent the flow, or the endpoint that IPVS has chosen
-  /// behind that.
+  /// The source of the expected replies: the address that the rule sent the flow to, or the
+  /// endpoint that IPVS chose for that address.
   Address reply_source;
 };
 
-/// The entry is not what the rules of now would make of the flow:
-///  - a rule stands for it, and it was not translated;
-///  - none stands any more, one did, and it was translated;
-///  - the rule sends it elsewhere than the one before. Behind IPVS the entry does not hold the
-///    address that it was sent to, so there a flow that began in the moments between the commit and
-///    this look counts as stale, too: it begins anew, to the same endpoint.
-/// A flow that no rule of either set applies to, as one from outside, never is.
+/// True when the present rules would translate the flow differently:
+///  - a rule applies to the flow, and the flow was not translated;
+///  - no rule applies any more but one did before, and the flow was translated;
+///  - the rule sends the flow to another address than the rule before. With IPVS the entry does not
+///    contain the address that the flow was sent to, so a flow that began between the commit and
+///    this check also counts as stale: it starts again, to the same endpoint.
+/// A flow to which no rule of either set applies, such as a flow from outside the node, is never
+/// stale.
 [[nodiscard]] bool is_stale(const UdpChange& change, const UdpFlow& flow);
 
 }  // namespace nmanager::conntrack

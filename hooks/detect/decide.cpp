@@ -30,7 +30,8 @@ std::string found_in(const VariantTraces& traces, Variant variant) {
   return what + " in " + std::string(to_string(variant));
 }
 
-/// Only one variant holds anything. nft comes first, so a hint there needs no look at legacy.
+/// Only one variant has traces. nft takes precedence, so a hint in nft is certain without a check
+/// of legacy.
 VariantDecision decide_one(const VariantEvidence& evidence, Variant variant) {
   const bool nft = variant == Variant::kNft;
   const VariantTraces& here = nft ? evidence.nft : evidence.legacy;
@@ -116,7 +117,7 @@ VariantDecision decide_nothing(const VariantEvidence& evidence, const VariantDec
   decision.variant = previous.variant;
   const bool unread = !known(evidence.legacy) || (!known(evidence.nft) && evidence.nft_possible);
   if (unread && !evidence.problem.empty()) {
-    decision.reason = "could not be told: " + evidence.problem;
+    decision.reason = "cannot be determined: " + evidence.problem;
     return decision;
   }
   decision.reason = "no chain of kubelet or kube-proxy yet";

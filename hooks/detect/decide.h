@@ -1,4 +1,4 @@
-// Which variant of iptables is in use here, from what stands in the kernel. Pure.
+// Decides which variant of iptables is in use, from the tables in the kernel. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ enum class Variant : std::uint8_t { kNft, kLegacy };
 
 [[nodiscard]] std::string_view to_string(Variant variant);  // "iptables-nft", "iptables-legacy"
 
-/// What kubelet and kube-proxy left in one variant's tables, of either family. Nothing: could not
-/// be told.
+/// Traces of kubelet and kube-proxy in one variant's tables, of either family. nullopt: could not
+/// be read.
 struct VariantTraces {
   std::optional<bool> hint;      // mangle holds one of kKubeHintChains
   std::optional<bool> services;  // nat holds KUBE-SERVICES
@@ -26,12 +26,12 @@ struct VariantEvidence {
   VariantTraces nft;
   VariantTraces legacy;
   bool nft_possible = true;  // false: the kernel has no nf_tables
-  std::string problem;       // why something could not be told; one line
+  std::string problem;       // why a trace could not be read; one line
 };
 
 struct VariantDecision {
-  std::optional<Variant> variant;  // nothing: undecided
-  bool certain = false;            // no need to look again soon
+  std::optional<Variant> variant;  // nullopt: undecided
+  bool certain = false;            // no need to check again soon
   std::string reason;              // one line
   std::string warning;             // one line for an operator, empty: nothing is wrong
   /// The variant in which kube-proxy was last seen to write, while both hold its chains.

@@ -12,7 +12,7 @@ namespace nmanager::detect {
 
 namespace {
 
-/// Any of `chains` in `table`, of either family.
+/// Whether `table` has any of `chains`, in either family.
 Result<bool> any_chain(netlink::Netlink& netlink, std::string_view table,
                        std::span<const std::string_view> chains) {
   for (const Family family : kFamilies) {
@@ -24,7 +24,7 @@ Result<bool> any_chain(netlink::Netlink& netlink, std::string_view table,
   return false;
 }
 
-/// Notes the answer, or why there is none.
+/// Stores the answer, or the reason why there is none.
 void note(const Result<bool>& answer, std::optional<bool>& into, std::string& problem) {
   if (answer) {
     into = *answer;

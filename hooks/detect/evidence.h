@@ -1,4 +1,4 @@
-// Looks for what kubelet and kube-proxy left, without making a table or loading a module of
+// Looks for traces of kubelet and kube-proxy, without creating a table or loading a module of
 // iptables-legacy.
 #pragma once
 
@@ -8,9 +8,9 @@
 
 namespace nmanager::detect {
 
-/// Remembers what it read of legacy tables, since a look there means reading all of a table: it is
-/// read again only when its shape changed, and so seldom that this takes at most 1 % of a core.
-/// Bound to the network namespace it is made in; owner thread only.
+/// Caches the result for legacy tables, since a check requires a read of the whole table: a table
+/// is read again only when its shape changed, and only so often that the reads take at most 1 % of
+/// a core. Bound to the network namespace in which it is created; owner thread only.
 class VariantLook {
  public:
   VariantLook();

@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// A table is not read again before so many times what reading it took: 1 % of a core.
+/// The pause between two reads of a table, as a multiple of the duration of a read: 1 % of a core.
 constexpr int kPauseFactor = 100;
 
 template <class F>

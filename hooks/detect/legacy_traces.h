@@ -1,4 +1,4 @@
-// Names of chains in iptables-legacy's tables, read raw and only where the tables exist already.
+// Searches iptables-legacy's tables for chain names, with raw reads and only in tables that exist.
 #pragma once
 
 #include <chrono>
@@ -18,8 +18,8 @@ namespace nmanager::detect {
 
 class LegacyTraces {
  public:
-  /// Is there any of these chains in the table, of either family? A table that does not exist has
-  /// none, and stays away.
+  /// Whether the table has any of these chains, in either family. A table that does not exist has
+  /// none, and is not created.
   [[nodiscard]] Result<bool> any_chain(std::string_view table,
                                        std::span<const std::string_view> chains);
 
@@ -28,7 +28,7 @@ class LegacyTraces {
   [[nodiscard]] std::uint64_t kube_stamp(std::string_view table) const;
 
  private:
-  /// What was found in a table of that shape.
+  /// The cached result for a table of that shape.
   struct Seen {
     iptables_legacy::TableShape shape;
     bool found = false;

@@ -9,7 +9,8 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// Marks the hook entries and policies that `at` meets; a hook none of which is left unmet is sane.
+/// Checks that every hook's first entry and policy are at the beginning of an entry. Offsets are
+/// passed in ascending order.
 class HookBounds {
  public:
   explicit HookBounds(const TableShape& shape) {
@@ -32,14 +33,14 @@ class HookBounds {
   bool sane_ = true;
 };
 
-/// The name in a chain's first entry; the table's last entry bears the name "ERROR".
+/// The name in a chain's first entry; the name in the table's last entry is "ERROR".
 std::optional<std::string_view> header_name(const ExtensionView& target) {
   if (target.data.size() < XT_FUNCTION_MAXNAMELEN) return std::nullopt;
   return fixed_string(reinterpret_cast<const char*>(target.data.data()), XT_FUNCTION_MAXNAMELEN);
 }
 
 bool is_header(Span blob, std::uint32_t target_at) {
-  // Compared with its NUL: an extension's name could begin alike.
+  // Compared including the NUL: the name of an extension could have the same beginning.
   constexpr std::string_view kName(XT_ERROR_TARGET, sizeof XT_ERROR_TARGET);
   constexpr std::size_t kOffset = offsetof(xt_entry_target, u.user.name);
   return std::memcmp(blob.data() + target_at + kOffset, kName.data(), kName.size()) == 0;
@@ -81,7 +82,7 @@ bool BlobIndex<F>::index() {
   return true;
 }
 
-/// Closes the chain before, whose last entry is its policy, and opens the next one.
+/// Ends the previous chain, whose last entry is its policy, and begins the next one.
 template <class F>
 bool BlobIndex<F>::add_header(std::uint32_t at, const EntryFrame& frame, std::uint32_t before) {
   const auto target = extension_at(blob_.subspan(at, frame.next_offset), frame.target_offset);

@@ -1,5 +1,5 @@
-// A whole table as IPT_SO_GET_ENTRIES gives it: one bounds-checked pass over foreign bytes finds
-// the chains; only those asked for are looked into. Pure.
+// An index of a whole table as IPT_SO_GET_ENTRIES returns it. One bounds-checked pass over the
+// untrusted bytes finds the chains; only requested chains are parsed. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +13,27 @@
 
 namespace nmanager::iptables_legacy {
 
-/// The rules of one chain: bytes [begin, end) of the blob. The policy behind them is not a rule.
+/// The rules of one chain: bytes [begin, end) of the blob. The policy entry after them is not a
+/// rule.
 struct BlobChain {
   std::string_view name;  // points into the blob; empty for a built-in chain
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
 };
 
-/// F is Ipv4 or Ipv6. Lives no longer than the bytes it was built over.
+/// F is Ipv4 or Ipv6. The bytes from which it was built must outlive it.
 template <class F>
 class BlobIndex {
  public:
-  /// kUnsupported when `blob` is not a sane table of that shape; reads nothing outside of it.
+  /// kUnsupported if `blob` is not a well-formed table of that shape; never reads outside of it.
   [[nodiscard]] static Result<BlobIndex> build(Span blob, const TableShape& shape);
 
   [[nodiscard]] const std::vector<BlobChain>& user_chains() const { return chains_; }
-  /// `hook` is a number of enum nf_inet_hooks; nothing when the table has no such chain.
+  /// `hook` is a number of enum nf_inet_hooks; nullopt if the table has no such chain.
   [[nodiscard]] std::optional<BlobChain> hook_chain(std::size_t hook) const;
 
-  /// Calls visit(entry, jump_to) for each rule; `jump_to` is empty unless it is a jump to a chain.
+  /// Calls visit(entry, jump_to) for each rule; `jump_to` is empty unless the rule jumps to a
+  /// chain.
   template <class Visit>
   void for_each_rule(const BlobChain& chain, Visit&& visit) const {
     for (std::uint32_t at = chain.begin; at < chain.end;) {

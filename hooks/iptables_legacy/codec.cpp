@@ -8,7 +8,7 @@
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/xt/payload.h"
 
-// Behind family.h: <linux/if.h> goes along with <net/if.h> only in that order.
+// After family.h: <linux/if.h> is compatible with <net/if.h> only in that order.
 #include <linux/netfilter/x_tables.h>
 
 namespace nmanager::iptables_legacy {
@@ -23,7 +23,7 @@ Status check_ports(const Rule& rule) {
     if (range.first == 0 || range.first > range.last) return Error{ErrorKind::kBug, "port range"};
     slots += port_slots(range);
   }
-  if (slots > kPortSlots) return Error{ErrorKind::kBug, "more ports than multiport takes"};
+  if (slots > kPortSlots) return Error{ErrorKind::kBug, "too many ports for multiport"};
   if (slots > 0 && rule.protocol == Protocol::kAny) {
     return Error{ErrorKind::kBug, "ports without a protocol"};
   }
@@ -95,7 +95,7 @@ class Encoder {
     std::memcpy(&mask, prefix.mask().bytes().data(), sizeof mask);
   }
 
-  /// A match and a target begin alike: size, name, revision.
+  /// A match and a target have the same head: size, name, revision.
   void write_extension(const xt::Extension& extension, const xt::Bytes& data) {
     xt_entry_match head{};
     head.u.user.match_size = static_cast<std::uint16_t>(xt::aligned(sizeof head) + data.size());
@@ -179,7 +179,7 @@ bool read_ports(const ExtensionView& match, PortSet& ports) {
   return one.has_value();
 }
 
-/// Reads what encode_rule could have written; whether it is exactly that, the comparison tells.
+/// Reads a match that encode_rule could have written; decode() verifies by comparison that it did.
 bool read_match(const ExtensionView& match, Rule& rule) {
   if (match.name == xt::kComment.name) {
     auto text = xt::read_comment(match.data);
@@ -247,15 +247,15 @@ bool equal_extension(const ExtensionView& seen, const ExtensionView& ours) {
          std::ranges::equal(seen.data, ours.data);
 }
 
-/// The kernel has an empty name and a place where libiptc takes a name and 0.
+/// In a standard target, the kernel has an empty name and an offset where libiptc has a name and 0.
 bool equal_target(const ExtensionView& seen, const ExtensionView& ours) {
   if (seen.name != XT_STANDARD_TARGET) return equal_extension(seen, ours);
   return seen.size == ours.size && seen.revision == ours.revision &&
          std::ranges::equal(seen.data.subspan(sizeof(int)), ours.data.subspan(sizeof(int)));
 }
 
-/// Both frames are valid. Names are compared as strings, since the kernel writes no further than
-/// their end (xt_obj_to_user).
+/// Precondition: both frames are valid. Names are compared as strings, because the kernel does not
+/// write the bytes after their end (xt_obj_to_user).
 template <class F>
 bool equal_entries(std::span<const std::uint8_t> seen, std::span<const std::uint8_t> ours,
                    const EntryFrame& frame) {
@@ -289,7 +289,7 @@ std::optional<Rule> decode(std::span<const std::uint8_t> entry, std::string_view
 
 Result<EntryBytes> encode_rule(Family family, const Rule& rule) {
   if (const Status status = check_rule(family, rule); !status) {
-    return Error{ErrorKind::kBug, "a rule that cannot be written: " + status.error().message};
+    return Error{ErrorKind::kBug, "invalid rule: " + status.error().message};
   }
   return with_family(family, [&]<class F>(F) { return Encoder<F>(rule).entry(); });
 }

@@ -1,4 +1,4 @@
-// A TablePlan done to a libiptc handle, which is memory only until it is committed.
+// Applies a TablePlan to a libiptc handle, which is only memory until it is committed.
 #pragma once
 
 #include <algorithm>
@@ -16,13 +16,14 @@
 
 namespace nmanager::iptables_legacy {
 
-/// F is Ipv4 or Ipv6. Rules are named by their index in the chain, as ObservedBuilder numbers them.
+/// F is Ipv4 or Ipv6. Rules are identified by their index in the chain, as ObservedBuilder numbers
+/// them.
 template <class F>
 class Editor {
  public:
   Editor(TableId id, xtc_handle* handle) : id_(id), handle_(handle) {}
 
-  /// kRetry when a jump of ours is no longer where it was observed; kBug when the plan does not fit
+  /// kRetry if one of our jumps is no longer where it was observed; kBug if the plan does not fit
   /// the table.
   [[nodiscard]] Result<chains::Commit> apply(const chains::TablePlan& plan) {
     keep_policy_counters();
@@ -46,9 +47,9 @@ class Editor {
                                  std::strerror(errno)};
   }
 
-  /// libiptc resets the counters of policies in every commit (COUNTER_MAP_ZEROED), so that each
-  /// iptables-legacy command loses them. Those that are set explicitly stay, short of the packets
-  /// between read and commit.
+  /// libiptc resets the counters of policies in every commit (COUNTER_MAP_ZEROED), so that every
+  /// iptables-legacy command loses them. Counters that are set explicitly are kept, except for the
+  /// packets between read and commit.
   void keep_policy_counters() {
     // The built-in chains come first.
     for (const char* chain = F::first_chain(handle_);
@@ -59,7 +60,7 @@ class Editor {
     }
   }
 
-  /// `place` is 0-based; at the chain's end it appends.
+  /// `place` is 0-based and ignored with `append`.
   [[nodiscard]] Status insert(const std::string& chain, const Rule& rule, unsigned place,
                               bool append) {
     const auto encoded = encode_rule(F::kFamily, rule);
@@ -70,8 +71,7 @@ class Editor {
     return done != 0 ? Status() : misfit(chain);
   }
 
-  /// The hooks are strangers' chains: nothing is removed there that does not jump to a chain of
-  /// ours.
+  /// The hooks are not our chains: a rule there is removed only if it jumps to one of our chains.
   [[nodiscard]] Status check_jumps(const chains::HookEdit& edit, const std::string& chain) const {
     RuleRef place = 0;
     std::size_t found = 0;
@@ -82,7 +82,7 @@ class Editor {
     }
     if (found == edit.remove.size()) return {};
     return Error{ErrorKind::kRetry, "iptables-legacy, " + to_string(id_) + ": chain " + chain +
-                                        " was changed by a program that does not lock"};
+                                        " was changed by a program that does not take the lock"};
   }
 
   [[nodiscard]] Status edit_hook(const chains::HookEdit& edit) {
@@ -129,7 +129,7 @@ class Editor {
     return {};
   }
 
-  /// First empty all, since they may jump to each other.
+  /// Empties all chains before deleting any, since they may jump to each other.
   [[nodiscard]] Result<chains::Commit> remove_chains(const std::vector<ChainName>& chains) {
     chains::Commit result;
     for (const ChainName& chain : chains) {

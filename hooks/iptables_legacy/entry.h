@@ -1,4 +1,4 @@
-// Bounds-checked looks into the bytes of one entry. Nothing here trusts a size field. Pure.
+// Bounds-checked access to the bytes of one entry. No size field is trusted. Pure.
 #pragma once
 
 #include <linux/netfilter/x_tables.h>
@@ -14,7 +14,7 @@ namespace nmanager::iptables_legacy {
 
 using Span = std::span<const std::uint8_t>;
 
-/// A T from the front of `bytes`; nothing when there are too few.
+/// A T from the front of `bytes`; nullopt if there are too few.
 template <class T>
 [[nodiscard]] std::optional<T> load(Span bytes) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -24,18 +24,18 @@ template <class T>
   return value;
 }
 
-/// A NUL-terminated name in a field of fixed size; the whole field when there is no NUL.
+/// A NUL-terminated name in a field of fixed size; the whole field if it has no NUL.
 [[nodiscard]] inline std::string_view fixed_string(const char* field, std::size_t size) {
   return {field, strnlen(field, size)};
 }
 
-/// Where an entry's target stands, and where the entry ends.
+/// The offset of an entry's target, and of the end of the entry.
 struct EntryFrame {
   std::uint16_t target_offset = 0;
   std::uint16_t next_offset = 0;
 };
 
-/// Nothing unless the frame lies within `bytes`, is aligned and has room for a target's head.
+/// nullopt unless the frame is within `bytes`, is aligned and has room for a target's head.
 template <class F>
 [[nodiscard]] std::optional<EntryFrame> frame_of(Span bytes) {
   using Entry = typename F::Entry;
@@ -56,7 +56,7 @@ struct ExtensionView {
   Span data;
 };
 
-/// The extension at `at`; nothing unless it lies within `bytes` and keeps the alignment.
+/// The extension at `at`; nullopt unless it is within `bytes` and its size is aligned.
 [[nodiscard]] inline std::optional<ExtensionView> extension_at(Span bytes, std::size_t at) {
   using Head = xt_entry_match;
   static_assert(sizeof(xt_entry_match) == sizeof(xt_entry_target));

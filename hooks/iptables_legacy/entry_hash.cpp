@@ -9,7 +9,7 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// The name only up to its end, since the kernel writes no further.
+/// Only the name up to its NUL is hashed, because the kernel does not write the bytes after it.
 std::uint64_t hash_extension(const ExtensionView& extension, Span data, std::uint64_t seed) {
   const std::uint64_t head = std::uint64_t{extension.size} << 8 | extension.revision;
   return hash_bytes(data, hash_bytes(extension.name, seed ^ head));
@@ -33,7 +33,7 @@ std::uint64_t hash_entry(Span entry, std::string_view jump_to, std::uint64_t see
   std::size_t at = sizeof(typename F::Entry);
   while (at < frame.target_offset) {
     const auto match = extension_at(entry, at);
-    if (!match) break;  // malformed: the rest counts as it is
+    if (!match) break;  // malformed: the remaining bytes are hashed as they are
     hash = hash_extension(*match, match->data, hash);
     at += match->size;
   }

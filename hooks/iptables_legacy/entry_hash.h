@@ -1,4 +1,4 @@
-// What makes two entries the same rule, as a number. Pure.
+// A hash that is equal for entries that are the same rule. Pure.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace nmanager::iptables_legacy {
 
-/// Hash of everything that the writer of the rule chose; left out are packet counters, what the
-/// kernel notes for itself, and the place a standard target jumps to, for which `jump_to` stands.
-/// F is Ipv4 or Ipv6; the entry's frame is valid.
+/// Hash of everything that the writer of the rule chose. Excluded are packet counters, fields that
+/// only the kernel writes, and the offset that a standard target jumps to, which `jump_to`
+/// replaces. F is Ipv4 or Ipv6. Precondition: the entry's frame is valid.
 template <class F>
 [[nodiscard]] std::uint64_t hash_entry(Span entry, std::string_view jump_to, std::uint64_t seed);
 

@@ -1,5 +1,5 @@
-// Own chains compared with what they should hold, without decoding those that did not change since
-// they were last found right. Pure.
+// Compares our chains with their expected content, without decoding chains that did not change
+// since they last matched. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace nmanager::iptables_legacy {
 
-/// That a chain with these bytes holds the rules of this digest: 24 bytes a chain, kept by the
-/// backend from one look to the next.
+/// Proof that a chain with these bytes has the rules of this digest. 24 bytes per chain, kept by
+/// the backend between two reads.
 struct ChainProof {
   std::uint64_t name = 0;  // hash of the chain's name
   std::uint64_t bytes = 0;
@@ -22,19 +22,19 @@ struct ChainProof {
 };
 using ChainProofs = std::vector<ChainProof>;  // sorted
 
-/// One look at one table; ask for each own chain once.
+/// One read of one table; query each of our chains once.
 class Expectation {
  public:
-  /// `expected` and `proofs` outlive the look; finish() replaces `proofs`.
+  /// `expected` and `proofs` must outlive this object; finish() replaces `proofs`.
   Expectation(const chains::ChainDigests& expected, ChainProofs& proofs)
       : expected_(expected), proofs_(proofs), next_(expected.chains.begin()) {}
 
-  /// True when the chain is as expected for sure; else show its rules to judge().
+  /// True if the chain is proven to be as expected; otherwise pass its rules to judge().
   [[nodiscard]] bool is_proven(std::string_view chain, std::uint64_t hash_of_bytes);
-  /// For the chain asked for last. True when its rules are the expected ones.
+  /// For the chain that was queried last. True if its rules are the expected ones.
   [[nodiscard]] bool judge(const chains::ObservedChain& rules);
 
-  /// The expected chains that were not asked for.
+  /// The expected chains that were not queried.
   [[nodiscard]] std::set<ChainName> finish();
 
  private:
@@ -44,8 +44,8 @@ class Expectation {
 
   const chains::ChainDigests& expected_;
   ChainProofs& proofs_;
-  Expected next_;     // chains mostly come in the order of the map
-  Expected current_;  // of the chain asked for last
+  Expected next_;     // chains usually arrive in the order of the map
+  Expected current_;  // of the chain that was queried last
   ChainProof asked_;
   ChainProofs found_;
   std::vector<const ChainName*> met_;

@@ -1,8 +1,8 @@
-// The two families of ip_tables as traits, so that everything else is written once.
+// Traits of the two families of ip_tables, so that all other code is written once.
 #pragma once
 
-// <climits> and <netinet/in.h> first: the libiptc headers use INT_MAX and struct in_addr without
-// including them, and libip6tc.h has no extern "C" of its own.
+// <climits> and <netinet/in.h> come first: the libiptc headers use INT_MAX and struct in_addr
+// without including them, and libip6tc.h has no extern "C".
 #include <netinet/in.h>
 
 #include <climits>
@@ -34,7 +34,7 @@ struct Ipv4 {
   static constexpr const char* kNamesFile = "/proc/thread-self/net/ip_tables_names";
 
   static constexpr std::uint8_t kGoto = IPT_F_GOTO;
-  static constexpr std::uint8_t kProtocolFlag = 0;  // only ip6_tables asks for a flag beside -p
+  static constexpr std::uint8_t kProtocolFlag = 0;  // only ip6_tables requires a flag with -p
   static constexpr std::size_t kIpOffset = offsetof(Entry, ip);
 
   static constexpr auto init = iptc_init;

@@ -12,11 +12,12 @@
 
 namespace nmanager::iptables_legacy {
 
-/// F is Ipv4 or Ipv6. libiptc keeps the failing function's name in a global: one thread only.
+/// F is Ipv4 or Ipv6. One thread only: libiptc keeps the name of the failing function in a global
+/// variable.
 template <class F>
 class Handle {
  public:
-  /// Creates the table when it does not exist.
+  /// Creates the table if it does not exist.
   [[nodiscard]] static Result<Handle> open(Table table) {
     const std::string name(to_string(table));
     xtc_handle* raw = F::init(name.c_str());

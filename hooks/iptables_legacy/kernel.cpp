@@ -16,7 +16,7 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// Reads again when the table was resized between the question for its size and the copy.
+/// Attempts to read a table that is resized between the query for its size and the copy.
 constexpr int kReadAttempts = 20;
 
 template <class F>
@@ -31,19 +31,19 @@ std::optional<TableShape> get_shape(int fd, std::string_view table) {
   std::ranges::copy(info.underflow, shape.underflow.begin());
   for (std::size_t hook = 0; hook < kHookCount; ++hook) {
     if ((info.valid_hooks >> hook & 1) != 0) continue;
-    shape.hook_entry[hook] = shape.underflow[hook] = 0;  // whatever the writer left there
+    shape.hook_entry[hook] = shape.underflow[hook] = 0;  // the writer may have left any value there
   }
   shape.num_entries = info.num_entries;
   shape.size = info.size;
   return shape;
 }
 
-/// Fresh zeroed pages; huge ones when there are any, which saves thousands of page faults.
+/// New zeroed pages; huge pages if available, which saves thousands of page faults.
 void* map_pages(std::size_t size, int protection) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* pages = mmap(nullptr, size, protection, kFlags, -1, 0);
   if (pages == MAP_FAILED) return nullptr;
-  madvise(pages, size, MADV_HUGEPAGE);  // only a hint: a kernel without them is fine
+  madvise(pages, size, MADV_HUGEPAGE);  // only a hint; a kernel without them ignores it
   return pages;
 }
 
@@ -68,7 +68,7 @@ std::optional<TableCopy> get_entries(int fd, std::string_view table, const Table
   return copy;
 }
 
-/// The whole range is reserved, so that nothing else can stand behind the pages there are.
+/// The whole range is reserved, so that no other mapping can follow the accessible pages.
 template <class F>
 std::optional<TableCopy> get_front(int fd, std::string_view table, const TableShape& shape) {
   using Head = typename F::GetEntries;
@@ -93,7 +93,7 @@ Error kernel_error(Family family, std::string_view table, const std::string& doi
   const std::string what = "iptables-legacy, " + name + ": " + doing + ": ";
   switch (error) {
     case EAGAIN:
-      return {ErrorKind::kRetry, what + "another program changed the table meanwhile"};
+      return {ErrorKind::kRetry, what + "another program changed the table in the meantime"};
     case EPERM:
     case EACCES:
       return {ErrorKind::kDenied, what + "not permitted (CAP_NET_ADMIN is needed)"};

@@ -1,5 +1,5 @@
 // The raw socket options of ip_tables that only read. Each of them makes the kernel create a table
-// that does not exist yet: ask table_exists() first.
+// that does not exist: call table_exists() first.
 #pragma once
 
 #include <cstdint>
@@ -15,25 +15,26 @@
 
 namespace nmanager::iptables_legacy {
 
-/// Whether the network namespace of the calling thread has the table. Looking by socket option
-/// would make it, so this asks /proc (ip_tables_names, ip6_tables_names) and creates nothing.
-/// kDenied, kUnavailable: it could not be read, which is no answer.
+/// Whether the network namespace of the calling thread has the table. A socket option would create
+/// it, so this reads /proc (ip_tables_names, ip6_tables_names) and creates nothing. kDenied,
+/// kUnavailable: /proc could not be read, so the answer is unknown.
 [[nodiscard]] Result<bool> table_exists(Family family, std::string_view table);
 [[nodiscard]] inline Result<bool> table_exists(TableId id) {
   return table_exists(id.family, to_string(id.table));
 }
 
-/// What `error` (an errno) means when the kernel refuses to show or to change a table.
+/// Converts the errno `error` of a refused read or write of a table; `doing` names the operation.
 [[nodiscard]] Error kernel_error(Family family, std::string_view table, const std::string& doing,
                                  int error);
 [[nodiscard]] inline Error kernel_error(TableId id, const std::string& doing, int error) {
   return kernel_error(id.family, to_string(id.table), doing, error);
 }
 
-/// A table's entries in pages of their own, given back at the end: a big table has 66 MB.
+/// A table's entries in separately mapped pages, which are unmapped at the end: a big table has 66
+/// MB.
 class TableCopy {
  public:
-  /// `count` bytes of entries stand at `offset` in `pages`.
+  /// `count` bytes of entries are at `offset` in `pages`; takes ownership of the mapping.
   TableCopy(void* pages, std::size_t mapped, std::size_t offset, std::size_t count,
             const TableShape& shape)
       : pages_(pages), mapped_(mapped), offset_(offset), count_(count), shape_(shape) {}
@@ -54,16 +55,16 @@ class TableCopy {
   TableShape shape_;
 };
 
-/// One socket per family, bound to the network namespace in which it was made.
+/// A raw socket of one family, bound to the network namespace in which it was created.
 class TableSocket {
  public:
   [[nodiscard]] static Result<TableSocket> open(Family family);
   [[nodiscard]] Result<TableShape> shape(std::string_view table) const;
-  /// Atomic. kRetry when others resize the table faster than it can be read.
+  /// Atomic. kRetry if other programs resize the table faster than it can be read.
   [[nodiscard]] Result<TableCopy> read(std::string_view table) const;
-  /// Only the first entries, up to the last policy: the kernel fills the pages there are, in order,
-  /// and gives up at the first one missing. `shape` is that of now. Not to be relied on; the
-  /// built-in chains come first in what libiptc writes.
+  /// Only the first entries, up to the last policy: the kernel fills the accessible pages in order
+  /// and stops at the first missing one. `shape` must be the present one. Only a hint: it depends
+  /// on libiptc, which writes the built-in chains first.
   [[nodiscard]] Result<TableCopy> read_front(std::string_view table, const TableShape& shape) const;
   /// Whether the kernel has, or can load, the match or target.
   [[nodiscard]] bool has(const xt::Extension& extension) const;

@@ -21,7 +21,7 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// What kube-proxy's last sync cannot be told from: it takes the lock at every sync.
+/// Identifies kube-proxy's last sync: it takes the lock at every sync.
 struct StampKey {
   std::uint32_t num_entries = 0;
   std::uint32_t size = 0;
@@ -36,8 +36,8 @@ KubeStamp stamp_of(const StampKey& key) {
   return stamp == 0 ? 1 : stamp;
 }
 
-/// The entry as it would be in any table: counters, what the kernel notes for itself and the place
-/// that a jump (or a rule without -j) goes to zeroed.
+/// The entry without the parts that depend on its table: counters, fields that only the kernel
+/// writes, and the offset that a jump (or a rule without -j) goes to are set to zero.
 template <class F>
 Span comparable(Span entry, std::vector<std::uint8_t>& scratch) {
   using Entry = typename F::Entry;
@@ -124,7 +124,8 @@ class LegacyBackend final : public chains::ChainBackend {
     const auto exists = table_exists(nat);
     if (!exists) return exists.error();
     if (!*exists) return KubeChecksum{};
-    const auto key = stamp_key(family);  // before the read: a later change moves the stamp
+    const auto key =
+        stamp_key(family);  // before the read, so that a later change changes the stamp
     if (!key) return key.error();
     bool any = false;
     auto sum = with_family(family, [&]<class F>(F) { return read_checksum<F>(any); });
@@ -157,7 +158,7 @@ class LegacyBackend final : public chains::ChainBackend {
                  "no " + to_string(id) + " table of iptables-legacy in this network namespace"};
   }
 
-  /// Made at first use: a host without IPv6 has no such sockets.
+  /// Opened at first use: a host without IPv6 has no such sockets.
   [[nodiscard]] Result<TableSocket*> socket_of(Family family) {
     auto& socket = sockets_[static_cast<std::size_t>(family)];
     if (!socket) {
@@ -194,7 +195,8 @@ class LegacyBackend final : public chains::ChainBackend {
   std::uint64_t lock_cycles_ = 0;
   std::array<std::optional<TableSocket>, 2> sockets_;
   std::map<TableId, TableMemory> memory_;
-  std::map<TableId, std::optional<StampKey>> without_kube_;  // where a read found no KUBE-* chain
+  std::map<TableId, std::optional<StampKey>>
+      without_kube_;  // stamps of reads that found no KUBE-* chain
 };
 
 }  // namespace

@@ -17,13 +17,13 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-// A holder that ends wakes its watchers microseconds before the kernel drops the lock (__fput:
-// fsnotify_close, then locks_remove_file), so the first waits are short.
+// When the holder closes the file, its watchers are woken microseconds before the kernel releases
+// the lock (__fput: fsnotify_close, then locks_remove_file). Therefore the first pauses are short.
 constexpr std::chrono::microseconds kFirstPause{50};
 constexpr std::chrono::microseconds kLongestPause{5000};
 
-/// Process id of the flock holder of `inode` in /proc/locks, 0 when it is not to be seen.
-/// "1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF"; waiters have "->" behind the number.
+/// Process id of the flock holder of `inode` in /proc/locks, 0 if it is not visible. A line looks
+/// like "1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF"; waiters have "->" after the number.
 int find_holder(ino_t inode) {
   std::ifstream locks("/proc/locks");
   const std::string wanted = ':' + std::to_string(inode);
@@ -74,9 +74,10 @@ Status XtablesLock::wait_for_lock() {
     }
     if (!busy_since_) busy_since_ = now;
     if (now >= deadline) {
-      return busy("waited for no longer than " + std::to_string(wait_.count()) + " ms");
+      return busy("the wait is limited to " + std::to_string(wait_.count()) + " ms");
     }
-    if (stop_requested_ && stop_requested_()) return busy("not waited for: this process ends");
+    if (stop_requested_ && stop_requested_())
+      return busy("the wait ended because this process stops");
     std::this_thread::sleep_for(std::min<Clock::duration>(pause, deadline - now));
     pause = std::min(pause * 2, kLongestPause);
   }
@@ -92,18 +93,18 @@ Result<XtablesLock::Attempt> XtablesLock::attempt() {
     return Error{ErrorKind::kUnavailable, "lock " + path_ + ": " + std::strerror(errno)};
   }
   if (is_current()) return Attempt::kLocked;
-  fd_.reset();  // removed between open and flock: this lock keeps nobody out
+  fd_.reset();  // removed between open and flock: this lock has no effect
   return Attempt::kBusy;
 }
 
 Status XtablesLock::open() {
-  // As xtables_lock() opens it: an existing file on a read-only file system will do. Not blocking,
-  // should it be a pipe.
+  // Opened like xtables_lock() does, so that an existing file on a read-only file system works.
+  // Non-blocking in case it is a pipe.
   fd_ = sys::Fd(::open(path_.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600));
   if (fd_.valid()) return {};
   const bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
   return Error{denied ? ErrorKind::kDenied : ErrorKind::kUnavailable,
-               "lock file " + path_ + " cannot be opened: " + std::strerror(errno)};
+               "cannot open lock file " + path_ + ": " + std::strerror(errno)};
 }
 
 bool XtablesLock::is_current() const {
@@ -116,15 +117,15 @@ bool XtablesLock::is_current() const {
 Error XtablesLock::busy(const std::string& why) const {
   const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
       Clock::now() - busy_since_.value_or(Clock::now()));
-  return {ErrorKind::kRetry, "lock " + path_ + " busy for " + std::to_string(age.count()) + " ms" +
-                                 holder() + "; " + why};
+  return {ErrorKind::kRetry, "lock " + path_ + " has been busy for " + std::to_string(age.count()) +
+                                 " ms" + holder() + "; " + why};
 }
 
 std::string XtablesLock::holder() const {
   struct stat ours {};
   if (!fd_.valid() || fstat(fd_.get(), &ours) != 0) return {};
   const int pid = find_holder(ours.st_ino);
-  if (pid == 0) return ", held by a process that cannot be seen from here";
+  if (pid == 0) return ", held by a process that is not visible in /proc/locks";
   return ", held by process " + std::to_string(pid) + " (" + process_name(pid) + ')';
 }
 

@@ -11,21 +11,22 @@
 
 namespace nmanager::iptables_legacy {
 
-/// The file stays open between locks: locking an open file makes no inotify event, so our own
-/// commits do not wake watchers, ourselves included. A file that was removed and made anew is
-/// noticed by its inode, and the new one locked. (A file bind-mounted into a container stays the
-/// old one for ever; mount its directory.)
+/// The file stays open between locks: locking an open file causes no inotify event, so our commits
+/// do not wake watchers, including our own. If the file was removed and created again, its inode
+/// differs, and the new file is locked. (A file that is bind-mounted into a container stays the old
+/// one permanently; mount its directory instead.) One thread only.
 class XtablesLock {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `stop_requested` (may be empty) is asked while waiting; true ends the wait.
+  /// `wait` bounds one acquire() or Round. `stop_requested` (may be empty) is called while waiting;
+  /// true ends the wait.
   XtablesLock(std::string path, std::chrono::milliseconds wait,
               std::function<bool()> stop_requested = {});
   XtablesLock(const XtablesLock&) = delete;
   XtablesLock& operator=(const XtablesLock&) = delete;
 
-  /// Held as long as the object lives. Several may be held at once; the last one unlocks.
+  /// Holds the lock during its lifetime. Several may exist at once; the last one unlocks.
   class Guard {
    public:
     Guard(Guard&& other) noexcept;
@@ -38,12 +39,13 @@ class XtablesLock {
     XtablesLock* lock_;
   };
 
-  /// kRetry when it stays busy beyond the bound (names the holder, if /proc/locks does, and tells
-  /// since when); kDenied, kUnavailable when the file can neither be opened nor made.
+  /// Blocks until the lock is held or the bound is reached. kRetry: it stayed busy; the message
+  /// names the holder if /proc/locks shows it, and for how long the lock has been busy. kDenied,
+  /// kUnavailable: the file can be neither opened nor created.
   [[nodiscard]] Result<Guard> acquire();
 
-  /// While it lives every acquire() has one and the same deadline: all that is done in a round has
-  /// one wait together.
+  /// During its lifetime all calls of acquire() share one deadline, so that a round waits at most
+  /// once.
   class Round {
    public:
     explicit Round(XtablesLock& lock) : lock_(lock) {
@@ -57,7 +59,7 @@ class XtablesLock {
     XtablesLock& lock_;
   };
 
-  /// Time spent in acquire() so far, in vain or not.
+  /// Total time spent in acquire(), including failed calls.
   [[nodiscard]] std::chrono::nanoseconds waited() const { return waited_; }
 
  private:
@@ -77,7 +79,7 @@ class XtablesLock {
   sys::Fd fd_;
   int guards_ = 0;
   std::optional<Clock::time_point> deadline_;    // of the round
-  std::optional<Clock::time_point> busy_since_;  // as first met
+  std::optional<Clock::time_point> busy_since_;  // since the first failed attempt
   std::chrono::nanoseconds waited_{};
 };
 

@@ -32,7 +32,8 @@ void LockEvents::watch_directory() {
   directory_watch_ = inotify_add_watch(fd_.get(), directory_.c_str(), kDirectoryEvents);
 }
 
-/// Sets the watch on the file that bears the name now; for the same inode it stays the same watch.
+/// Sets the watch on the file that has the name now; the watch of an unchanged inode stays the
+/// same.
 void LockEvents::watch_file() {
   if (!fd_.valid()) return;
   const int watch = inotify_add_watch(fd_.get(), path_.c_str(), kFileEvents);

@@ -1,4 +1,4 @@
-// Who goes through the lock: inotify on the lock file and on its directory.
+// Detects the use of the lock by other processes: inotify on the lock file and on its directory.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,17 @@
 
 namespace nmanager::iptables_legacy {
 
-/// Every iptables-legacy command opens the lock file and closes it when it is done; that close is
-/// the event. It comes for commands that only look (-S, -C), too. Not seen: writers that keep the
-/// file open, or do not lock.
+/// Every iptables-legacy command opens the lock file and closes it when it is done; the close is
+/// the event. Commands that only read (-S, -C) also cause it. Not detected: writers that keep the
+/// file open or do not take the lock.
 class LockEvents {
  public:
   explicit LockEvents(const std::string& path);
 
-  /// Readable when take() has something; -1 when the kernel gave no inotify instance.
+  /// Readable when take() has something to report; -1 if the kernel provides no inotify instance.
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// Cycles since the last call, without blocking; a file made anew counts as one. Also sets up
-  /// watches that could not be set before.
+  /// The number of lock cycles since the last call, without blocking; a new file counts as one.
+  /// Also sets the watches that could not be set before.
   std::uint64_t take();
 
  private:

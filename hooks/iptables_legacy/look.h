@@ -1,4 +1,4 @@
-// One look at a table, whichever way its entries were read: raw, or into a libiptc handle.
+// Observes a table, for both sources of its entries: raw, or a libiptc handle.
 #pragma once
 
 #include <algorithm>
@@ -74,7 +74,7 @@ class HandleSource {
 
   template <class Visit>
   void own_chains(Visit&& visit) const {
-    std::vector<std::string> own;  // first all names: looking at rules moves libiptc's iterator
+    std::vector<std::string> own;  // all names first: reading rules moves libiptc's iterator
     for (const char* name = F::first_chain(handle_); name != nullptr;
          name = F::next_chain(handle_)) {
       if (is_own_chain(name)) own.emplace_back(name);
@@ -93,7 +93,7 @@ class HandleSource {
       const auto target = extension_at(bytes, entry->target_offset);
       const auto verdict =
           target && target->name == XT_STANDARD_TARGET ? load<int>(target->data) : std::nullopt;
-      // A rule without -j is a standard target, too; libiptc gives it an empty name.
+      // A rule without -j is also a standard target; libiptc gives it an empty name.
       const bool jumps = verdict && *verdict >= 0;
       visit(bytes, jumps ? std::string_view(F::get_target(entry, handle_)) : std::string_view());
     }
@@ -102,9 +102,9 @@ class HandleSource {
   xtc_handle* handle_;
 };
 
-/// What the rules of the hooks are, and their order, jumps' targets left out: it can be told from
-/// the front of a table alone, where those are only places. Moves when a rule comes, goes or
-/// changes places with one that is not its twin.
+/// A hash of the rules of the hooks in their order, without the targets of jumps. It can be
+/// computed from the front of a table alone, where these targets are only offsets. It changes when
+/// a rule is added or removed, or swapped with a different rule.
 class HookSignature {
  public:
   void open_hook() { ++value_; }
@@ -128,8 +128,8 @@ template <class F, class Source>
   return signature.value();
 }
 
-/// signature_of() the whole table; `front` are its first bytes. Nothing when the hooks do not lie
-/// within.
+/// The same value as signature_of() of the whole table, computed from its first bytes, `front`;
+/// nullopt if the hooks are not within them.
 template <class F>
 [[nodiscard]] std::optional<std::uint64_t> signature_of_front(Table table, Span front,
                                                               const TableShape& shape) {
@@ -148,7 +148,7 @@ template <class F>
   return signature.value();
 }
 
-/// Own chains that `expectation` (may be null) knows to be right are left out.
+/// Our chains that `expectation` (may be null) knows to be correct are not in the result.
 template <class F, class Source>
 [[nodiscard]] chains::ObservedTable look(TableId id, const Source& source,
                                          Expectation* expectation) {

@@ -1,5 +1,5 @@
-// From entries to an ObservedTable: the one place that decides what is ours, whichever way the
-// entries were read. Pure.
+// Builds an ObservedTable from entries. Only this class decides which rules are ours, for every
+// source of entries. Pure.
 #pragma once
 
 #include <map>
@@ -14,17 +14,19 @@
 
 namespace nmanager::iptables_legacy {
 
-/// Feed order: open_hook() or open_chain(), then add_rule() for each of its rules, front to back.
+/// Order of calls: open_hook() or open_chain(), then add_rule() for each of its rules, front to
+/// back.
 class ObservedBuilder {
  public:
   explicit ObservedBuilder(TableId id);
 
   void open_hook(Hook hook);
   void open_chain(std::string_view name);  // precondition: is_own_chain(name)
-  /// The chain opened last.
+  /// The chain that was opened last.
   [[nodiscard]] const chains::ObservedChain& chain() const { return chain_->second; }
   void drop_chain() { table_.chains.erase(chain_); }
-  /// The chains that were dropped are as expected, and these do not exist.
+  /// The table lists only differences: dropped chains are as expected, and those in `missing` do
+  /// not exist.
   void only_differences(std::set<ChainName> missing);
 
   /// `jump_to`: name of the chain that the rule jumps or goes to, else empty.
@@ -39,7 +41,8 @@ class ObservedBuilder {
  private:
   TableId id_;
   chains::ObservedTable table_;
-  std::vector<chains::HookRule>* hook_rules_ = nullptr;  // the open hook, else the open chain
+  std::vector<chains::HookRule>* hook_rules_ =
+      nullptr;  // of the open hook; nullptr: a chain is open
   std::map<ChainName, chains::ObservedChain>::iterator chain_;
   ChainName own_chain_;  // of the open hook
 };

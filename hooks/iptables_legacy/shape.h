@@ -1,4 +1,5 @@
-// What IPT_SO_GET_INFO tells of a table: cheap to ask (3-11 us), and it moves with most changes.
+// The information of IPT_SO_GET_INFO about a table: cheap to query (3-11 us), and most changes
+// change it.
 #pragma once
 
 #include <array>
@@ -18,14 +19,14 @@ inline constexpr std::size_t kHookCount = 5;  // NF_INET_NUMHOOKS
 struct TableShape {
   std::uint32_t valid_hooks = 0;
   std::array<std::uint32_t, kHookCount> hook_entry{};
-  std::array<std::uint32_t, kHookCount> underflow{};  // the policy, behind the chain's last rule
+  std::array<std::uint32_t, kHookCount> underflow{};  // the policy, after the chain's last rule
   std::uint32_t num_entries = 0;
   std::uint32_t size = 0;
   auto operator<=>(const TableShape&) const = default;
 };
 
-/// Whether every built-in chain is as long as it was. libiptc writes those first, so a rule that
-/// came or went elsewhere does not show here.
+/// Whether every built-in chain has the same length. libiptc writes these chains first, so a rule
+/// that was added or removed in another chain has no effect here.
 [[nodiscard]] inline bool same_hooks(const TableShape& a, const TableShape& b) {
   return a.valid_hooks == b.valid_hooks && a.hook_entry == b.hook_entry &&
          a.underflow == b.underflow;

@@ -10,7 +10,7 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// Five tables have 29 characters; a kernel of the future may have more.
+/// The names of the five tables have 29 characters; a future kernel may have more tables.
 constexpr std::size_t kMostNames = 4096;
 
 }  // namespace
@@ -18,11 +18,11 @@ constexpr std::size_t kMostNames = 4096;
 Result<bool> table_exists(Family family, std::string_view table) {
   const char* path = with_family(family, []<class F>(F) { return F::kNamesFile; });
   const auto names = sys::read_small_file(path, kMostNames);
-  // Without the module there is no file; an answer, not a failure.
+  // Without the module the file does not exist; this is an answer, not a failure.
   if (!names && names.error().kind == ErrorKind::kAbsent) return false;
   if (!names) {
     return Error{names.error().kind,
-                 "iptables-legacy tables could not be read: " + names.error().message};
+                 "cannot read the list of iptables-legacy tables: " + names.error().message};
   }
   std::istringstream lines(*names);
   for (std::string line; std::getline(lines, line);) {

@@ -19,10 +19,11 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// From here on memory is worth giving back, and a question worth asking before reading it all.
+/// From this size in bytes, memory is returned to the system, and the hooks are checked before the
+/// whole table is read.
 constexpr std::uint32_t kBigTable = 1U << 20;
 
-/// The handle of a big table is hundreds of thousands of small blocks; malloc would keep them.
+/// The handle of a big table has hundreds of thousands of small blocks, which malloc would keep.
 class GiveBackMemory {
  public:
   explicit GiveBackMemory(const TableShape& shape) : big_(shape.size > kBigTable) {}
@@ -60,7 +61,7 @@ Error commit_error(const TableContext& context, const chains::TablePlan& plan, i
   if (!missing.empty()) {
     return {ErrorKind::kUnsupported, where + "the kernel lacks " + missing};
   }
-  // All that the rules need is there: the refusal is no proof that this kernel cannot.
+  // All extensions exist, so the refusal does not prove that the kernel lacks a feature.
   return {ErrorKind::kUnavailable, where + "the kernel refused the rules: " + std::strerror(error)};
 }
 
@@ -81,7 +82,7 @@ class LegacyTransaction final : public chains::Transaction {
   [[nodiscard]] const chains::ObservedTable& observed() const override { return observed_; }
 
   [[nodiscard]] Result<chains::Commit> commit(const chains::TablePlan& plan) override {
-    if (plan.id != context_.id) return Error{ErrorKind::kBug, "a plan for another table"};
+    if (plan.id != context_.id) return Error{ErrorKind::kBug, "the plan is for another table"};
     context_.memory.settled.reset();
     if (const Status ready = prepare_handle(); !ready) return ready.error();
     auto edited = Editor<F>(context_.id, handle_->get()).apply(plan);
@@ -102,8 +103,9 @@ class LegacyTransaction final : public chains::Transaction {
     return signature_of<F>(context_.id.table, HandleSource<F>(handle_->get()));
   }
 
-  /// The handle has to hold what `observed_` shows, since the plan names rules by their places. A
-  /// writer without the lock may have come between; libiptc guards only the time from here on.
+  /// The handle must contain the same table as `observed_`, since the plan identifies rules by
+  /// their index. A writer without the lock may have changed the table since it was observed;
+  /// libiptc detects only later changes.
   [[nodiscard]] Status prepare_handle() {
     if (handle_) return {};
     auto opened = Handle<F>::open(context_.id.table);
@@ -115,7 +117,8 @@ class LegacyTransaction final : public chains::Transaction {
     return {};
   }
 
-  // Destroyed from the end: unlock first, then free the handle, then give the memory back.
+  // Members are destroyed in reverse order: unlock first, then free the handle, then return the
+  // memory.
   TableContext context_;
   TableShape shape_;
   GiveBackMemory give_back_;
@@ -140,7 +143,8 @@ class Begin {
  private:
   [[nodiscard]] Table table() const { return context_.id.table; }
 
-  /// A guess, to choose the cheaper way. The front of a big table costs a fifth of the whole.
+  /// A guess, to choose the cheaper method. Reading the front of a big table costs a fifth of the
+  /// whole.
   [[nodiscard]] bool hooks_are_settled(const TableShape& shape) const {
     const auto& settled = context_.memory.settled;
     if (!settled || !same_hooks(settled->shape, shape)) return false;

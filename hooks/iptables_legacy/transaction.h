@@ -1,4 +1,4 @@
-// One table of iptables-legacy under the lock: read, show, change.
+// A transaction on one table of iptables-legacy under the lock.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +13,20 @@
 
 namespace nmanager::iptables_legacy {
 
-/// How the hooks of a table were last found or left.
+/// The state of a table's hooks as it was last read or written.
 struct Settled {
   TableShape shape;
   std::uint64_t signature = 0;  // look.h
 };
 
-/// What a backend knows of one table from one transaction to the next. Only ever a guess or a
-/// short cut: what is shown is always read.
+/// What a backend remembers of one table between transactions. It is used only to choose a cheaper
+/// method: observed content is always read.
 struct TableMemory {
   std::optional<Settled> settled;
   ChainProofs proofs;
 };
 
-/// What a transaction needs; outlives it.
+/// What a transaction needs; the referenced objects must outlive it.
 struct TableContext {
   TableId id;
   const TableSocket& socket;
@@ -34,10 +34,10 @@ struct TableContext {
   TableMemory& memory;
 };
 
-/// Reads the table. While the built-in chains are as they were, it is read raw, which is all that a
-/// look without a change needs. When somebody put a rule into them, took one away or moved one, a
-/// repair is likely, and the table is read into the libiptc handle that the repair needs anyway:
-/// reading it twice is what would make a repair slow. `expected` may be null.
+/// Reads the table. While the built-in chains are unchanged, it is read raw, which is sufficient if
+/// nothing has to be written. If another program added, removed or moved a rule in them, a repair
+/// is likely, and the table is read into the libiptc handle that the repair needs: a second read
+/// would make the repair slow. `expected` may be null.
 [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_transaction(
     TableContext context, XtablesLock::Guard lock, const chains::ChainDigests* expected);
 

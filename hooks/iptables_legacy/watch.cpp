@@ -11,13 +11,13 @@ namespace nmanager::iptables_legacy {
 
 namespace {
 
-/// A lock cycle is a hint that comes at once; the shapes of the tables are the poll behind it, for
-/// writers that do not lock (or lock a file that stays open).
+/// A lock cycle is an immediate hint. In addition the shapes of the tables are polled, for writers
+/// that do not lock (or that lock a file which stays open).
 class LegacyWatch final : public ChangeWatch {
  public:
   explicit LegacyWatch(LegacyOptions options)
       : options_(std::move(options)), events_(options_.lock_file) {
-    (void)changed_families();  // what stands now is no change
+    (void)changed_families();  // the present state is not a change
   }
 
   [[nodiscard]] int fd() const override { return events_.fd(); }
@@ -26,7 +26,8 @@ class LegacyWatch final : public ChangeWatch {
     const bool locked = events_.take() > 0;
     const auto changed = changed_families();
     std::vector<TableChange> result;
-    // A cycle may also have replaced rules by others of the same size: then no shape tells.
+    // A cycle may also have replaced rules with others of the same size, which does not change the
+    // shape.
     if (locked) result.push_back({});
     for (const Family family : kFamilies) {
       if (!changed[static_cast<std::size_t>(family)]) continue;
@@ -49,7 +50,7 @@ class LegacyWatch final : public ChangeWatch {
     Changed changed{};
     for (const TableId id : kTables) {
       const auto asked = current(id);
-      if (!asked) continue;  // could not be asked now: nothing is known, so nothing has changed
+      if (!asked) continue;  // unknown for now, so not reported as a change
       const std::optional<TableShape>& shape = *asked;
       if (shape == options_.seen->last(id)) continue;
       if (shape) {
@@ -62,7 +63,7 @@ class LegacyWatch final : public ChangeWatch {
     return changed;
   }
 
-  /// Nothing for a table that does not exist (it is not made).
+  /// nullopt for a table that does not exist (it is not created).
   [[nodiscard]] Result<std::optional<TableShape>> current(TableId id) {
     const auto exists = table_exists(id);
     if (!exists) return exists.error();

@@ -10,7 +10,8 @@ namespace nmanager::iptables_nft {
 
 namespace {
 
-/// Without events so many chains are read again after every change by others; more are swept.
+/// Without events, up to this many chains are all read again after every change by another process;
+/// a larger number is swept.
 constexpr std::size_t kReadAlways = 16;
 
 std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table) {
@@ -23,7 +24,7 @@ std::optional<TableId> table_of(const nlmsghdr& message, std::string_view table)
   return std::nullopt;
 }
 
-/// The attribute that names the chain a message is about; 0: it is about none.
+/// The attribute that names the chain of a message; 0 if the message has no chain.
 int chain_attribute(const nlmsghdr& message) {
   switch (NFNL_MSG_TYPE(message.nlmsg_type)) {
     case NFT_MSG_NEWRULE:
@@ -49,12 +50,12 @@ void ChainCache::touched(const nlmsghdr& message) {
   if (attribute == 0) return;
   const netlink::Attributes attributes(message);
   const std::string_view chain = attributes.text(attribute);
-  // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE are the same number.
+  // NFTA_RULE_TABLE and NFTA_CHAIN_TABLE have the same value.
   const auto table = table_of(message, attributes.text(NFTA_RULE_TABLE));
   if (!table || !is_own_chain(chain)) return;
   OwnChains& known = chains(*table);
-  // Perhaps one of ours was renamed: the old name is gone then, and rules that jump to it have
-  // changed, which no event tells.
+  // One of our chains may have been renamed: then the old name is gone and the rules that jump to
+  // it have changed, without an event.
   if (NFNL_MSG_TYPE(message.nlmsg_type) == NFT_MSG_NEWCHAIN && !known.knows(chain)) known.forget();
   known.doubt(chain);
 }

@@ -1,5 +1,5 @@
-// What is known of our chains in the four tables of one network namespace, and what makes it
-// doubtful. Owner thread only.
+// The cached state of our chains in the four tables of one network namespace, and its invalidation.
+// Owner thread only.
 #pragma once
 
 #include <map>
@@ -17,9 +17,9 @@ class ChainCache final : public netlink::Session {
   [[nodiscard]] const NftOptions& options() const { return options_; }
   [[nodiscard]] OwnChains& chains(TableId id) { return chains_.at(id); }
 
-  /// Where no event tells: takes what others may have done up to `generation` as doubtful.
+  /// When polling only: marks as doubtful what other processes may have changed up to `generation`.
   void doubt_since_proven(TableId id, netlink::Generation generation);
-  /// The table was read as of that generation.
+  /// The table was read at that generation.
   void proven(TableId id, netlink::Generation generation) { proven_[id] = generation; }
 
   void forget() override;

@@ -20,7 +20,8 @@ namespace {
 
 using Data = std::span<const std::uint8_t>;
 
-/// Walks the expressions front to back; each take_*() steps over one if it is what was asked for.
+/// Iterates over the expressions front to back. Each take_*() consumes an expression if it is the
+/// requested one.
 class Cursor {
  public:
   explicit Cursor(const nftnl_rule& rule) : walk_(nftnl_expr_iter_create(&rule)) { step(); }
@@ -56,7 +57,7 @@ class Cursor {
     return true;
   }
 
-  /// The bytes that register 1 is compared with; the view lives as long as the rule.
+  /// The bytes that register 1 is compared with; the view is valid as long as the rule.
   std::optional<Data> take_equal() {
     if (!is("cmp") || u32(NFTNL_EXPR_CMP_SREG) != NFT_REG_1 ||
         u32(NFTNL_EXPR_CMP_OP) != NFT_CMP_EQ) {
@@ -79,7 +80,7 @@ class Cursor {
     return size;
   }
 
-  /// The mask that register 1 is narrowed with.
+  /// The mask that is applied to register 1.
   std::optional<Data> take_mask() {
     if (!is("bitwise") || u32(NFTNL_EXPR_BITWISE_SREG) != NFT_REG_1 ||
         u32(NFTNL_EXPR_BITWISE_DREG) != NFT_REG_1 ||
@@ -111,7 +112,7 @@ class Cursor {
   nftnl_expr* now_ = nullptr;
 };
 
-/// Reads the parts in the order in which encode_rule() writes them; false: not ours.
+/// Reads the parts in the order in which encode_rule() writes them; false: not one of our rules.
 class Decoder {
  public:
   Decoder(Family family, const nftnl_rule& rule) : family_(family), at_(rule) {}
@@ -318,11 +319,11 @@ chains::ObservedRule decode_rule(Family family, const nlmsghdr& message) {
   const netlink::Attributes attributes(message);
   observed.ref = attributes.be64(NFTA_RULE_HANDLE);
   observed.packets = packets_of(message);
-  // User data is not among what we write either: iptables-nft puts nothing there for such rules,
-  // and nft would show it as a comment.
+  // A rule with user data is not ours either: iptables-nft writes none for such rules, and nft
+  // would show it as a comment.
   if (!is_like_ours(message)) return observed;
   const netlink::NftnlPtr<nftnl_rule> rule(netlink::made_or_throw(nftnl_rule_alloc()));
-  // An expression that libnftnl does not know is none that we write.
+  // We write no expression that libnftnl does not know.
   if (nftnl_rule_nlmsg_parse(&message, rule.get()) != 0) return observed;
   Decoder decoder(family, *rule);
   if (decoder.decode()) observed.rule = decoder.take_rule();

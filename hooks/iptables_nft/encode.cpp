@@ -22,7 +22,8 @@ class CompatEncoder {
   void in_interface(const std::string& name) {
     list_.meta(NFT_META_IIFNAME, NFT_REG_1);
     const bool wildcard = name.back() == '+';
-    // A wildcard compares the characters before it, a whole name its terminating zero as well.
+    // For a wildcard the characters before it are compared, for a whole name also its terminating
+    // zero.
     if (const std::size_t size = wildcard ? name.size() - 1 : name.size() + 1; size > 0) {
       list_.compare(NFT_CMP_EQ, name.c_str(), size);
     }
@@ -81,7 +82,7 @@ class CompatEncoder {
   netlink::NftnlPtr<nftnl_rule> take() { return list_.take(); }
 
  private:
-  /// libnftnl keeps the pointer and frees it with free().
+  /// Copies `info`, because libnftnl keeps the pointer and frees it with free().
   static void give(nftnl_expr* expr, std::uint16_t attribute, const xt::Bytes& info) {
     void* const copy = netlink::made_or_throw(std::malloc(info.size()));
     std::memcpy(copy, info.data(), info.size());

@@ -70,7 +70,8 @@ Result<chains::ObservedTable> Nft::observe(TableId id, const chains::ChainDigest
   if (!*any && !cache_->options().create_tables) {
     const auto table = netlink::table_exists(cache_->netlink(), id.family, to_string(id.table));
     if (!table) return table.error();
-    if (!*table) return Error{ErrorKind::kAbsent, "there is no table " + to_string(id) + " (nft)"};
+    if (!*table)
+      return Error{ErrorKind::kAbsent, "table " + to_string(id) + " does not exist (nft)"};
   }
   auto inert = netlink::why_inert(cache_->netlink(), id);
   if (!inert) return inert.error();
@@ -86,7 +87,7 @@ Result<chains::ObservedTable> Nft::observe(TableId id, const chains::ChainDigest
   return observed;
 }
 
-/// True when there is any rule.
+/// True if any hook has a rule.
 Result<bool> Nft::observe_hooks(TableId id, chains::ObservedTable& observed) {
   bool any = false;
   for (const Hook hook : hooks_of(id.table)) {
@@ -119,7 +120,7 @@ Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected
   return {};
 }
 
-/// What is read is known as well.
+/// Reads a chain into `observed` and updates the cache.
 Status Nft::show(TableId id, const ChainName& name, chains::ObservedTable& observed) {
   auto content = read_if_exists(cache_->netlink(), id, name);
   if (!content) return content.error();

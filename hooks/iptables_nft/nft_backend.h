@@ -1,4 +1,5 @@
-// iptables-nft's tables (`ip nat`, `ip filter`, `ip6 ...`) in process, through libmnl and libnftnl.
+// Accesses iptables-nft's tables (`ip nat`, `ip filter`, `ip6 ...`) without the iptables command,
+// through libmnl and libnftnl.
 #pragma once
 
 #include <memory>
@@ -8,12 +9,13 @@
 namespace nmanager::iptables_nft {
 
 struct NftOptions {
-  bool create_tables = true;  // a missing table may be made; else begin() answers kAbsent
-  /// No listening: the generation id is polled 20 times a second, which costs bulk writers nothing.
+  bool create_tables = true;  // create a missing table; false: begin() returns kAbsent
+  /// Do not subscribe to events: the generation id is polled 20 times a second, which does not slow
+  /// down bulk writers.
   bool poll_only = false;
 };
 
-/// Both share what is known of our own commits and chains; owner thread only.
+/// Both share the cache of our commits and chains; owner thread only.
 struct NftBackend {
   std::unique_ptr<chains::ChainBackend> backend;
   std::unique_ptr<ChangeWatch> watch;

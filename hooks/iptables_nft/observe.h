@@ -1,5 +1,5 @@
-// Reading: single chains, never a whole table (a dump of all rules of a table is quadratic in its
-// size).
+// Reads single chains, never a whole table (a dump of all rules of a table is quadratic in its
+// size). kRetry: a commit interrupted the read.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ namespace nmanager::iptables_nft {
 [[nodiscard]] Result<std::vector<chains::HookRule>> read_hook(netlink::Netlink& netlink, TableId id,
                                                               Hook hook);
 
-/// The names of every chain of ours in the table; asks for all chains, so the cost grows with
-/// kube-proxy's.
+/// The names of all our chains in the table. It dumps all chains of the table, so the cost grows
+/// with the number of kube-proxy's chains.
 [[nodiscard]] Result<std::vector<ChainName>> list_own_chains(netlink::Netlink& netlink, TableId id);
 
 }  // namespace nmanager::iptables_nft

@@ -15,12 +15,13 @@ namespace {
 
 constexpr std::chrono::seconds kListPause{1};
 
-/// Stands for a rule that is not ours; with the handle, so that another one is another content.
+/// The hash of a rule that is not ours. It depends on the handle, so that different rules give
+/// different digests.
 std::uint64_t foreign_hash(RuleRef ref) {
   return ~ref;
 }
 
-/// The digest after `edit`; nothing when it names a rule that was not observed.
+/// The digest after `edit`; nullopt if it names a rule that was not observed.
 std::optional<std::uint64_t> digest_after(const chains::ChainEdit& edit,
                                           const chains::ObservedChain* before) {
   std::unordered_map<RuleRef, std::uint64_t> kept;
@@ -82,7 +83,7 @@ Status OwnChains::list(netlink::Netlink& netlink) {
   if (!names) return names.error();
   listed_at_ = std::chrono::steady_clock::now();
   list_cost_ = listed_at_ - start;
-  // Those that came or went; what stands as known is doubted by whoever has a reason to.
+  // Only added and removed chains are doubtful here; callers mark the others if needed.
   const std::set<ChainName> listed(names->begin(), names->end());
   for (const ChainName& name : listed) {
     if (!digests_.contains(name)) doubtful_.insert(name);

@@ -1,6 +1,5 @@
-// What is known of our chains in one table without reading them again: a digest of each, proven by
-// the events that name chains of ours, or, when only the generation is polled, by re-reading at a
-// bounded cost.
+// A cache of our chains in one table: a digest of each chain, kept valid by the events that name
+// our chains or, when only the generation is polled, by reading the chains again at a bounded cost.
 #pragma once
 
 #include <chrono>
@@ -22,20 +21,20 @@ class OwnChains {
  public:
   explicit OwnChains(TableId id) : id_(id) {}
 
-  /// Everything is doubtful, and there may be chains that are not known (start, lost events).
+  /// Marks every chain as doubtful; there may also be unknown chains (start, lost events).
   void forget();
-  /// Everything that is known is doubtful.
+  /// Marks every known chain as doubtful.
   void doubt_all();
-  /// Somebody touched this chain: its content, or whether it exists, is doubtful.
+  /// Another process changed this chain: its content and its existence are doubtful.
   void doubt(std::string_view name);
 
-  /// Lists the chains, if that is needed.
+  /// Lists the chains if the list is out of date.
   Status list(netlink::Netlink& netlink);
-  /// Without events nobody tells of new chains: lists again when the last list is old enough for
-  /// its cost, at most 0.1 % of a core. True: it is to be listed now.
+  /// Without events, new chains are found only by listing. Requests a new list when the last one is
+  /// old enough, so that listing takes at most 0.1 % of a core. True: a list is due.
   bool list_again_in_time(std::chrono::steady_clock::time_point now);
-  /// Lists, and reads the doubtful ones. On an error (kRetry: interrupted) what was read so far
-  /// stays known.
+  /// Lists the chains and reads the doubtful ones. After an error (kRetry: interrupted) the chains
+  /// read so far stay known.
   Status refresh(netlink::Netlink& netlink);
   [[nodiscard]] bool knows(std::string_view name) const {
     return digests_.contains(ChainName(name));
@@ -44,27 +43,29 @@ class OwnChains {
   /// The chains that exist or may exist, sorted.
   [[nodiscard]] std::vector<ChainName> names() const;
 
-  /// What a fresh read of a chain says; nothing: it does not exist.
+  /// Stores the result of a read of a chain; nullopt: the chain does not exist.
   void learn(const ChainName& name, const std::optional<chains::ObservedChain>& content);
-  /// Our own commit came through; `observed` is what it was planned on.
+  /// Our commit was applied; `observed` is the table that it was planned on.
   void committed(const chains::TablePlan& plan, const chains::ObservedTable& observed,
                  const std::set<ChainName>& still_referenced);
 
   struct Differences {
-    std::set<ChainName> differing;  // they exist, but not as expected, or are not expected
+    std::set<ChainName> differing;  // exist but are not as expected, or are not expected
     std::set<ChainName> missing;
   };
-  /// To be called after refresh(). Costs what changed since the last call with equal `expected`.
+  /// Call it after refresh(). The cost depends on the changes since the last call with equal
+  /// `expected`. The reference is valid until the next call.
   const Differences& compare(const chains::ChainDigests& expected);
 
-  /// Somebody committed something: every chain is to be swept once from now on; and listed, where
-  /// no event tells of new ones.
+  /// Another process committed: sweep every chain once from now on; with `list_too` (no events)
+  /// also list the chains.
   void sweep_all(bool list_too) {
     left_to_sweep_ = digests_.size();
     list_due_ = list_due_ || list_too;
   }
-  /// Reads the next few chains, round and round, whatever is known of them: finds what no event
-  /// tells (a chain renamed: its event has only the new name). True: something was not as known.
+  /// Reads the next `count` chains, in a cycle, even if they are not doubtful. Finds changes
+  /// without an event (a renamed chain: its event has only the new name). True: a chain differed
+  /// from the cache.
   bool sweep(netlink::Netlink& netlink, std::size_t count);
 
  private:
@@ -87,13 +88,15 @@ class OwnChains {
 
   std::size_t left_to_sweep_ = 0;
   bool list_due_ = false;
-  ChainName swept_;  // the last one
+  ChainName swept_;  // the last chain that was swept
 };
 
-/// The digest of what was read; never that of a desired chain when a rule is not one of ours.
+/// The digest of a chain that was read. It never equals that of a desired chain if a rule is not
+/// ours.
 [[nodiscard]] std::uint64_t digest_of(const chains::ObservedChain& chain);
 
-/// One chain as it stands; nothing: there is none. kRetry: interrupted.
+/// The present content of a chain; nullopt: it does not exist. kRetry: a commit interrupted the
+/// read.
 [[nodiscard]] Result<std::optional<chains::ObservedChain>> read_if_exists(netlink::Netlink& netlink,
                                                                           TableId id,
                                                                           const ChainName& chain);

@@ -76,7 +76,7 @@ bool is_text(const nlattr& attribute) {
 
 bool all_known(const netlink::Attributes& attributes, std::span<const Attribute> known);
 
-/// A value, or a verdict that says where it jumps to.
+/// Whether it is a value, or a verdict, which must have a chain if it is a jump.
 bool is_data(const nlattr& attribute) {
   const netlink::Attributes data(attribute);
   if (!all_known(data, kData)) return false;
@@ -107,7 +107,8 @@ bool is_of_kind(const nlattr& attribute, Kind kind) {
   return false;
 }
 
-/// Each of them once at most: libnftnl takes the last one, our own readers the first.
+/// Whether every attribute is known, valid and unique: of repeated ones libnftnl uses the last, our
+/// own readers the first.
 bool all_known(const netlink::Attributes& attributes, std::span<const Attribute> known) {
   bool all = true;
   std::uint64_t seen = 0;  // a bit for each type; the known ones are small numbers

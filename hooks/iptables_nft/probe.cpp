@@ -20,13 +20,13 @@ Result<bool> knows_extension(netlink::Netlink& netlink, Family family,
     case 0:
       return true;
     case ENOENT:
-    case EPROTONOSUPPORT:  // not in that revision
+    case EPROTONOSUPPORT:  // the revision is not supported
       return false;
-    case EINVAL:  // nobody answers for this subsystem
+    case EINVAL:  // no handler for this subsystem
     case EOPNOTSUPP:
       return Error{ErrorKind::kUnsupported, "kernel lacks nft_compat (CONFIG_NFT_COMPAT)"};
     default:
-      return netlink::netlink_error("asking for an xt extension", *code);
+      return netlink::netlink_error("querying an xt extension", *code);
   }
 }
 

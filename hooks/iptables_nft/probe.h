@@ -1,4 +1,4 @@
-// Which extension does the kernel lack? Asked only after it refused something.
+// Finds the extension that the kernel lacks. Used only after the kernel refused a commit.
 #pragma once
 
 #include <optional>
@@ -9,15 +9,16 @@
 
 namespace nmanager::iptables_nft {
 
-/// Does the kernel know this revision of the extension? An error: it lacks nft_compat itself.
-/// Asking may load the extension's module, as the commit just tried did.
+/// Whether the kernel supports this revision of the extension. kUnsupported: it lacks nft_compat.
+/// The query may load the extension's module, as the commit before it did.
 [[nodiscard]] Result<bool> knows_extension(netlink::Netlink& netlink, Family family,
                                            const xt::Extension& extension);
 
-/// The sentence for the log, e.g. `kernel lacks xt match "addrtype" for nft (nft_compat)`.
+/// The error text, e.g. `kernel lacks xt match "addrtype" for nft (nft_compat)`.
 [[nodiscard]] std::string lacks(const xt::Extension& extension);
 
-/// What of `extensions` is missing, as a kUnsupported error; nothing: all is there.
+/// The first of `extensions` that is missing, as a kUnsupported error; nullopt: none is missing, or
+/// it is unknown.
 [[nodiscard]] std::optional<Error> missing_extension(netlink::Netlink& netlink, Family family,
                                                      const std::vector<xt::Extension>& extensions);
 

@@ -18,10 +18,9 @@ namespace nmanager::iptables_nft {
 
 namespace {
 
-/// Repairing a jump must not wait for content: a match or target of xt right after a deletion
-/// waits for a grace period in the kernel (16 ms). So a plan that only moves jumps to chains that
-/// stand already does that in a transaction of its own. When the chains are new, everything comes
-/// at once.
+/// The repair of a jump must not wait for content: in the kernel, an xt match or target right after
+/// a deletion waits for a grace period (16 ms). Therefore jumps to existing chains are moved in a
+/// separate transaction first. If the chains are new, everything is done in one transaction.
 bool hooks_come_first(const chains::TablePlan& plan) {
   if (plan.hooks.empty() || (plan.edits.empty() && plan.remove_chains.empty())) return false;
   return std::ranges::all_of(plan.hooks, [&](const chains::HookEdit& hook) {
@@ -38,7 +37,7 @@ std::vector<xt::Extension> extensions_of(const chains::TablePlan& plan) {
       const auto* const insert = std::get_if<chains::Insert>(&step);
       if (insert == nullptr) continue;
       for (const xt::Extension& extension : xt::extensions_of(insert->rule)) {
-        // iptables-nft says those two with expressions of nf_tables.
+        // iptables-nft uses nf_tables expressions for these two.
         if (extension == xt::kTcp || extension == xt::kUdp) continue;
         if (std::ranges::find(result, extension) == result.end()) result.push_back(extension);
       }
@@ -79,8 +78,9 @@ void NftTransaction::write_chains(netlink::Batch& batch, const chains::TablePlan
                                   const std::set<ChainName>& keep) {
   ChainWriter writer(batch, id_);
   for (const chains::ChainEdit& edit : plan.edits) writer.edit_chain(edit);
-  // Emptied first: they may jump to one another. An empty one is left alone, since a transaction
-  // that does nothing makes no generation, and then the next one would be taken for ours.
+  // Flush all before deleting any, since they may jump to each other. Do not flush an empty chain:
+  // a transaction without changes creates no generation, and the next generation would be mistaken
+  // for ours.
   for (const ChainName& chain : plan.remove_chains) {
     const auto seen = observed_.chains.find(chain);
     if (seen == observed_.chains.end() || !seen->second.empty()) writer.flush_chain(chain.str());
@@ -100,7 +100,7 @@ Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
     if (auto sent = send(jumps, plan, result.still_referenced); !sent) return sent.error();
   }
   const bool hooks_done = hooks_come_first(plan);
-  // Each round leaves out the deletions that were refused; there are finitely many.
+  // Each round omits the deletions that were refused, so the number of rounds is limited.
   while (true) {
     netlink::Batch batch(generation_);
     ChainWriter writer(batch, id_);
@@ -147,7 +147,7 @@ Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan
 
 Error NftTransaction::explain(const netlink::Batch& batch, const chains::TablePlan& plan,
                               const netlink::BatchError& error) {
-  // Whatever the reason: what was thought to be known led to a commit that could not be.
+  // For any cause other than ERESTART, the cached state led to an invalid commit.
   if (error.code != ERESTART) cache_->chains(id_).forget();
   const std::string where = to_string(id_) + " (nft)";
   if (error.code == ENOENT || error.code == EINVAL || error.code == EPROTONOSUPPORT) {

@@ -1,4 +1,4 @@
-// One read of a table and the commit that builds on it.
+// One read of a table and the commit that is based on it.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,8 @@ class NftTransaction final : public chains::Transaction {
   void write_hooks(netlink::Batch& batch, const chains::TablePlan& plan, const Missing& missing);
   void write_chains(netlink::Batch& batch, const chains::TablePlan& plan,
                     const std::set<ChainName>& keep);
-  /// Sends it; `busy` gets the chains whose deletion alone was refused.
+  /// Completes and sends the batch; adds to `busy` the chains whose deletion was refused because
+  /// they are in use.
   Status send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy);
   [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan,
                               const netlink::BatchError& error);

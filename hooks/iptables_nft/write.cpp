@@ -12,7 +12,8 @@ namespace nmanager::iptables_nft {
 
 namespace {
 
-/// iptables-nft's priorities (nft.c, xtables_ipv4): DNAT at -100, source NAT (INPUT) at 100.
+/// Priorities of iptables-nft's chains (nft.c, xtables_ipv4): DNAT at -100, source NAT (INPUT) at
+/// 100.
 int hook_priority(Table table, Hook hook) {
   if (table == Table::kFilter) return NF_IP_PRI_FILTER;
   return hook == Hook::kInput ? NF_IP_PRI_NAT_SRC : NF_IP_PRI_NAT_DST;

@@ -1,4 +1,4 @@
-// Edits as messages of a batch.
+// Writes edits of chains as messages of a batch.
 #pragma once
 
 #include <optional>
@@ -15,9 +15,9 @@ class ChainWriter : public netlink::TableWriter {
   ChainWriter(netlink::Batch& batch, TableId id);
 
   void create_table();
-  /// The built-in chain as iptables-nft makes it, policy ACCEPT; for one that does not exist.
+  /// Creates a built-in chain that does not exist, as iptables-nft does, with policy ACCEPT.
   void create_base_chain(Hook hook);
-  /// Before the rule `before`, else at the end.
+  /// Inserts before the rule `before`, or appends. Throws std::bad_alloc.
   void insert_rule(std::string_view chain, const Rule& rule, std::optional<RuleRef> before);
 
   void edit_hook(const chains::HookEdit& edit);

@@ -1,4 +1,4 @@
-// A transaction as one buffer: BEGIN with the generation it was planned on, messages, END.
+// An nf_tables transaction: BEGIN with the generation that it was planned on, the messages, END.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,18 @@ struct iovec;
 
 namespace nmanager::netlink {
 
-/// Grows in pieces, so that a batch of many megabytes is never copied or held twice.
+/// Grows in pieces, so that a batch of many megabytes is never copied or held twice. Throws
+/// std::bad_alloc.
 class Batch {
  public:
   explicit Batch(Generation generation);
 
-  /// Appends `message` and gives it its sequence number.
+  /// Appends a copy of `message` and returns the sequence number that it was given.
   std::uint32_t add(Message& message);
-  /// Asks for an acknowledgement of the last message and closes the batch; to be called once.
+  /// Requests an acknowledgement of the last message and closes the batch. Call it once, after at
+  /// least one add().
   void finish();
-  /// As finish(), but the kernel only validates the messages and then drops them: without END
+  /// Like finish(), but the kernel only validates the messages and then drops them: without END
   /// nothing is committed (nfnetlink.c, nfnetlink_rcv_batch).
   void abandon();
 
@@ -32,7 +34,7 @@ class Batch {
   [[nodiscard]] std::uint32_t last_sequence() const { return last_sequence_; }
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::vector<iovec> pieces() const;
-  /// The message with that number; nullptr: none, or BEGIN.
+  /// The message with that number; nullptr if there is none or if it is BEGIN.
   [[nodiscard]] const nlmsghdr* find(std::uint32_t sequence) const;
 
  private:
@@ -52,7 +54,8 @@ class Batch {
   std::uint32_t last_sequence_ = 0;
 };
 
-/// "rule in NMANAGER_INPUT", "chain NMANAGER_X": what a message of a batch is about.
+/// The object of a message of a batch, for error texts: "rule in NMANAGER_INPUT", "chain
+/// NMANAGER_X".
 [[nodiscard]] std::string describe(const nlmsghdr* message);
 
 }  // namespace nmanager::netlink

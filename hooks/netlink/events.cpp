@@ -22,12 +22,13 @@ namespace {
 
 /// A datagram of events is at most NLMSG_GOODSIZE (8 KiB), unless one message alone is larger.
 constexpr std::size_t kReceiveRoom = std::size_t{32} << 10;
-/// Room in the kernel for what comes while the owner thread is busy: about 1,000 transactions.
+/// Size in bytes of the kernel's queue for events that arrive while the owner thread is busy: about
+/// 1,000 transactions.
 constexpr int kQueueRoom = 1 << 20;
-/// How long a transaction may take from its new generation to its NEWGEN. Reporting is a fraction
-/// of a transaction's work; 50,000 rules take 60 ms.
+/// The longest wait between a transaction's new generation and its NEWGEN event. Reporting is a
+/// fraction of a transaction's work; 50,000 rules take 60 ms.
 constexpr std::chrono::milliseconds kReportTime{100};
-/// More different writers than this between two looks are not listed.
+/// Limit of distinct writers that are listed between two calls of take_changes().
 constexpr std::size_t kMaxChanges = 16;
 
 void add_to_poll(int poll, int fd) {
@@ -64,9 +65,9 @@ Status Events::open_socket() {
   const int group = NFNLGRP_NFTABLES;
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
       ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
-    return netlink_error("listening to nf_tables events", errno);
+    return netlink_error("subscribing to nf_tables events", errno);
   }
-  // Asked for after listening began: what is older has happened before anything is read.
+  // Requested after the subscription began: every older transaction precedes the first read.
   const auto generation = netlink_.generation();
   if (!generation) return generation.error();
   heard_ = *generation;
@@ -137,13 +138,13 @@ void Events::lose() {
 
 void Events::reopen(int code) {
   ++counts_.reopened;
-  // A descriptor closed under us may be somebody else's by now: it is not closed again.
+  // If other code closed our descriptor, its number may have been reused: do not close it again.
   if (code == EBADF || code == ENOTSOCK) {
     static_cast<void>(socket_.release());
   } else {
     socket_.reset();
   }
-  // Deaf until this succeeds; compare_generation() and caught_up() try again.
+  // No events arrive until this succeeds; compare_generation() and caught_up() try again.
   static_cast<void>(open_socket());
   lose();
 }

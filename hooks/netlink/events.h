@@ -1,4 +1,4 @@
-// The listening socket: which transactions others made, and which of our objects they touched.
+// The event socket: the transactions of other processes, and which of our objects they changed.
 #pragma once
 
 #include <chrono>
@@ -13,41 +13,42 @@
 
 namespace nmanager::netlink {
 
-/// What was heard, for tests and the curious.
+/// Statistics for tests and debugging.
 struct EventCounts {
   std::uint64_t datagrams = 0;
-  std::uint64_t lost = 0;  // times the queue ran over
+  std::uint64_t lost = 0;  // how often the queue overflowed
   std::uint64_t reopened = 0;
 };
 
-/// Owner thread only. Datagrams come in the order of the transactions, those about objects before
-/// the NEWGEN of their transaction (nf_tables_api.c, nf_tables_commit): having heard NEWGEN n means
-/// having heard of everything up to n.
+/// Owner thread only. Datagrams arrive in the order of the transactions, and those about objects
+/// arrive before the NEWGEN of their transaction (nf_tables_api.c, nf_tables_commit): after NEWGEN
+/// n, every event up to n has been received.
 class Events {
  public:
   struct Handlers {
-    /// A message about an object (not the end of a transaction) that others caused; the filter may
-    /// let through more than what is meant.
+    /// A message about an object (not the end of a transaction) that another process caused. The
+    /// filter may pass more messages than those about our objects.
     std::function<void(const nlmsghdr&)> touched;
-    std::function<void()> lost;  // anything may have happened
-    FilterMaker filter;          // what comes through besides the ends of transactions
+    std::function<void()> lost;  // events were lost: any object may have changed
+    FilterMaker filter;          // what passes in addition to the ends of transactions
   };
 
   Events(Netlink& netlink, const OwnGenerations& own, Handlers handlers);
 
-  /// Opens everything; what happens from now on is heard.
+  /// Opens all descriptors; events are received from now on.
   Status open();
   /// Readable while there is something to receive or to report.
   [[nodiscard]] int fd() const { return poll_.get(); }
 
-  /// Takes in what has arrived, without blocking.
+  /// Processes the events that have arrived, without blocking.
   void receive();
-  /// True when everything up to `generation` has been heard; waits for the rest of a transaction
-  /// that is being reported. False: it did not come, take it as lost.
+  /// True when every event up to `generation` has been received. Blocks for at most 100 ms while
+  /// the kernel is still reporting a transaction. False: the events did not arrive, treat them as
+  /// lost.
   bool caught_up(Generation generation);
-  /// Changes by others since the last call.
+  /// Changes by other processes since the last call.
   [[nodiscard]] std::vector<TableChange> take_changes();
-  /// The safety net: asks for the generation, and reports what no event told.
+  /// The fallback: reads the generation, and reports a change for which no event arrived.
   void compare_generation();
 
   [[nodiscard]] const EventCounts& counts() const { return counts_; }
@@ -58,14 +59,14 @@ class Events {
   void handle_generation(const nlmsghdr& message);
   void report(TableChange change);
   void lose();
-  /// After an error of the socket itself.
+  /// After an error of the socket itself; `code` is its errno.
   void reopen(int code);
 
   Netlink& netlink_;
   const OwnGenerations& own_;
   Handlers handlers_;
   sys::Fd socket_;
-  sys::Fd poll_;  // epoll over socket_ and pending_: one descriptor, whatever happens to socket_
+  sys::Fd poll_;  // epoll over socket_ and pending_: one descriptor, even when socket_ is reopened
   sys::Fd pending_;
   Generation heard_ = 0;
   std::uint32_t filtered_port_ = 0;

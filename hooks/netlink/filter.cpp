@@ -26,16 +26,16 @@ constexpr std::uint32_t kType = 4;
 constexpr std::uint32_t kPort = 12;
 constexpr std::uint32_t kFirstAttribute = NLMSG_HDRLEN + sizeof(nfgenmsg);
 constexpr std::uint32_t kPayload = NLA_HDRLEN;
-/// The bytes of nlmsg_len that matter (a datagram has less than 64 KiB), in the host's order.
+/// The two low bytes of nlmsg_len (a datagram has less than 64 KiB), in host byte order.
 constexpr bool kLittle = std::endian::native == std::endian::little;
 constexpr std::uint32_t kLengthLow = kLittle ? 0 : 3;
 constexpr std::uint32_t kLengthHigh = kLittle ? 1 : 2;
 
 /// Scratch memory of the program.
-constexpr std::uint32_t kBase = 0;  // offset of the message looked at
+constexpr std::uint32_t kBase = 0;  // offset of the current message
 constexpr std::uint32_t kScratch = 1;
 
-/// The type as the program loads it: BPF reads in network order, netlink writes in the host's.
+/// The type as the program loads it: BPF reads in network byte order, netlink writes in host order.
 std::uint32_t loaded_type(int message) {
   return htons(static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message));
 }
@@ -47,7 +47,7 @@ constexpr std::uint32_t loaded_text(std::string_view text) {
   return value;
 }
 
-/// Assembles the code for one message; jumps name labels, which are resolved at the end.
+/// Assembles the code for one message. Jumps refer to labels, which are resolved at the end.
 class Block {
  public:
   enum Label : std::uint8_t { kOn, kRule, kChain, kFind, kPassAll, kDropAll, kNext, kLabels };
@@ -85,7 +85,7 @@ class Block {
   std::array<std::size_t, kLabels> places_{};
 };
 
-/// Passes the datagram when the attribute at X holds `text`: as a whole, or its beginning.
+/// Passes the datagram when the attribute at X begins with `text`.
 void match_text(Block& block, std::string_view text) {
   using enum Block::Label;
   std::uint32_t at = kPayload;
@@ -99,7 +99,7 @@ void match_text(Block& block, std::string_view text) {
   }
 }
 
-/// Finds the attribute whose number is in A; X is its offset afterwards.
+/// Finds the attribute whose number is in A; afterwards X is its offset.
 void find_attribute(Block& block, std::uint32_t own_port) {
   using enum Block::Label;
   block.put(BPF_ST, kScratch);
@@ -113,17 +113,19 @@ void find_attribute(Block& block, std::uint32_t own_port) {
   block.put(BPF_MISC | BPF_TAX);
 }
 
-/// The message at offset X: its end, or one that tells of a transaction's.
+/// Begins the message at offset X. Drops the datagram if it ends there; passes it if the message is
+/// NEWGEN.
 void begin_message(Block& block) {
   using enum Block::Label;
   block.put(BPF_STX, kBase);
   block.put(BPF_LD | BPF_W | BPF_LEN);
-  block.jump(BPF_JGT | BPF_X, 0, kOn, kDropAll);  // that was the last one
+  block.jump(BPF_JGT | BPF_X, 0, kOn, kDropAll);  // no more messages
   block.put(BPF_LD | BPF_H | BPF_IND, kType);
   block.jump(BPF_JEQ, loaded_type(NFT_MSG_NEWGEN), kPassAll);
 }
 
-/// Falling through passes; kNext goes to the message behind: X = X + nlmsg_len, aligned.
+/// Falling through passes the datagram; kNext continues with the next message: X = X + nlmsg_len,
+/// aligned.
 void end_message(Block& block) {
   using enum Block::Label;
   block.label(kPassAll);
@@ -202,8 +204,8 @@ std::vector<sock_filter> table_filter(std::string_view table, std::uint32_t own_
 }
 
 bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make) {
-  // A datagram of 4 KiB holds 60 of the smallest messages. Kernels before 6.7 allow a socket 20 KiB
-  // (net.core.optmem_max), which is enough for about 50.
+  // A datagram of 4 KiB holds 60 of the smallest messages. Kernels before 6.7 limit a socket to 20
+  // KiB (net.core.optmem_max), which is enough for about 50.
   for (const std::size_t messages : {80U, 48U, 24U, 8U}) {
     std::vector<sock_filter> program = make(own_port, messages);
     const sock_fprog attached{static_cast<std::uint16_t>(program.size()), program.data()};

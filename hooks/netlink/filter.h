@@ -1,5 +1,6 @@
-// Classic BPF programs for the listening socket: of what nf_tables reports only two things come
-// through, so that a bulk writer's thousands of messages neither wake us nor fill the queue.
+// Classic BPF programs for the event socket. They pass only the ends of transactions and messages
+// about our objects, so that the thousands of messages of a bulk writer neither wake us nor fill
+// the queue.
 #pragma once
 
 #include <linux/filter.h>
@@ -12,23 +13,23 @@
 
 namespace nmanager::netlink {
 
-/// Passes a datagram that holds NEWGEN (the end of a transaction), or a message about a rule or a
-/// chain whose chain is ours (kOwnChainPrefix) and that the socket `own_port` did not cause. The
-/// kernel packs several messages into a datagram (nf_tables_api.c, nft_commit_notify): the program
-/// looks at the first `messages` of them, and passes what has more. Classic BPF has no loops, so it
-/// is as long as that.
+/// Passes a datagram that contains NEWGEN (the end of a transaction), or a message about one of our
+/// chains (kOwnChainPrefix) or a rule in it that the socket `own_port` did not cause. The kernel
+/// packs several messages into a datagram (nf_tables_api.c, nft_commit_notify): the program checks
+/// the first `messages` of them and passes a datagram that has more. Classic BPF has no loops, so
+/// the length of the program grows with `messages`.
 [[nodiscard]] std::vector<sock_filter> own_chain_filter(std::uint32_t own_port,
                                                         std::size_t messages);
 
-/// The same for messages about anything in the table of that name, of any family.
+/// The same for messages about any object in the table of that name, in any family.
 [[nodiscard]] std::vector<sock_filter> table_filter(std::string_view table, std::uint32_t own_port,
                                                     std::size_t messages);
 
 using FilterMaker =
     std::function<std::vector<sock_filter>(std::uint32_t own_port, std::size_t messages)>;
 
-/// Attaches it with as many messages as the kernel's limit for socket memory allows. False: none;
-/// everything comes through, which is correct, but costs.
+/// Attaches the program with as many messages as the kernel's limit for socket memory allows.
+/// False: no program is attached and every event is received, which is correct but costs CPU time.
 bool attach_filter(int socket, std::uint32_t own_port, const FilterMaker& make);
 
 }  // namespace nmanager::netlink

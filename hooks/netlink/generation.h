@@ -1,4 +1,4 @@
-// The generation id of a network namespace's nf_tables: one up with each transaction of anybody.
+// The generation id of a network namespace's nf_tables: each transaction of any process adds 1.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ using Generation = std::uint32_t;
 /// The kernel leaves out 0 when it wraps (nf_tables_api.c, nf_tables_commit).
 [[nodiscard]] Generation next_generation(Generation generation);
 
-/// How many transactions lie between two ids: serial number arithmetic, negative when `to` is the
-/// older one. Exact but for one at the wrap.
+/// The number of transactions between two ids: serial number arithmetic, negative when `to` is
+/// older. Off by one across the wrap.
 [[nodiscard]] std::int32_t generations_between(Generation from, Generation to);
 
-/// The ids that our own commits made, as long as they may still come back as events. Pure.
+/// The ids of our own latest commits, whose events may still arrive. Pure.
 class OwnGenerations {
  public:
   void add(Generation generation);
@@ -25,7 +25,7 @@ class OwnGenerations {
 
  private:
   static constexpr std::size_t kRemembered = 256;
-  std::deque<Generation> ids_;  // in the order they were made
+  std::deque<Generation> ids_;  // in the order of the commits
 };
 
 }  // namespace nmanager::netlink

@@ -1,4 +1,4 @@
-// Owners for what libnftnl allocates.
+// Owning pointers for libnftnl's objects.
 #pragma once
 
 #include <cstdio>  // libnftnl/expr.h takes a FILE* without including it
@@ -20,7 +20,8 @@ struct NftnlDeleter {
 template <class T>
 using NftnlPtr = std::unique_ptr<T, NftnlDeleter>;
 
-/// `made`, or std::bad_alloc: libnftnl answers nullptr when memory is out (or a name is unknown).
+/// Returns `made`; throws std::bad_alloc if it is nullptr, which libnftnl returns when memory is
+/// exhausted (or a name is unknown).
 template <class T>
 [[nodiscard]] T* made_or_throw(T* made) {
   if (made == nullptr) throw std::bad_alloc();

@@ -19,10 +19,10 @@ namespace nmanager::netlink {
 
 namespace {
 
-/// A reading that a commit interrupts is done over so often.
+/// How often a read is tried that a commit interrupts.
 constexpr int kReads = 5;
 
-/// The expressions as dumped, but for counters and jumps: what a packet's way depends on.
+/// The bytes of the dumped expressions that decide the path of a packet: all except counters.
 void collect_bytes(const nlmsghdr& message, std::vector<std::uint8_t>& bytes) {
   bytes.clear();
   const nlattr* const list = Attributes(message).find(NFTA_RULE_EXPRESSIONS);

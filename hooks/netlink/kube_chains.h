@@ -1,5 +1,4 @@
-// kube-proxy's chains as it rewrites them at every sync: a cheap stamp, and a checksum of the
-// content.
+// The chains that kube-proxy rewrites at every sync: a cheap stamp, and a checksum of the content.
 #pragma once
 
 #include <optional>
@@ -13,11 +12,12 @@ namespace nmanager::netlink {
 /// there is no KUBE-SERVICES. About 30 us.
 [[nodiscard]] Result<KubeStamp> read_kube_stamp(Netlink& netlink, Family family);
 
-/// Over the four chains that kube-proxy rewrites at every sync. 86 ms with 10,000 Services.
+/// A checksum of the four chains that kube-proxy rewrites at every sync. Takes 86 ms with 10,000
+/// Services.
 [[nodiscard]] Result<KubeChecksum> read_kube_checksum(Netlink& netlink, Family family);
 
-/// Each hook of the table that we use has a jump to a chain of kube-proxy's; nothing: there are no
-/// such chains in the table.
+/// True if each hook of the table that we use has a jump to a chain of kube-proxy; nullopt if the
+/// table has no such chains.
 [[nodiscard]] Result<std::optional<bool>> has_kube_jumps(Netlink& netlink, TableId id);
 
 /// KUBE-FORWARD of filter has a rule that drops INVALID packets; nothing: there is no such chain.

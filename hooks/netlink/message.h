@@ -1,4 +1,4 @@
-// One nf_tables netlink request, built in place.
+// One nf_tables netlink request, built in place; and the parser of received messages.
 #pragma once
 
 #include <algorithm>
@@ -15,18 +15,20 @@ struct nlattr;
 
 namespace nmanager::netlink {
 
-/// NFPROTO_IPV4 or NFPROTO_IPV6: the nf_tables families that iptables-nft uses.
+/// NFPROTO_IPV4 or NFPROTO_IPV6, the nf_tables families that iptables-nft uses.
 [[nodiscard]] std::uint8_t nf_family(Family family);
 
 [[nodiscard]] std::span<const std::uint8_t> payload_of(const nlattr& attribute);
 
-/// A message of at most kRoom bytes: header, nfgenmsg, attributes. The largest one written is a
-/// rule with every match, below 2 KiB.
+/// A message of at most kRoom bytes: header, nfgenmsg, attributes. The size is not checked:
+/// attributes beyond kRoom are written past the end of the buffer, so callers bound what they add.
+/// The largest message is a rule with every match, below 2 KiB.
 class Message {
  public:
   static constexpr std::size_t kRoom = 4096;
 
-  /// `type` is an nf_tables message (NFT_MSG_*), or any other with its subsystem in the high byte.
+  /// `type` is an nf_tables message (NFT_MSG_*), or a message of another subsystem, which is in the
+  /// high byte.
   Message(int type, std::uint8_t family, int flags);
   Message(const Message&) = delete;
   Message& operator=(const Message&) = delete;
@@ -36,7 +38,7 @@ class Message {
   Message& be64(int attribute, std::uint64_t value);
   Message& bytes(int attribute, std::span<const std::uint8_t> value);
 
-  /// Attributes that follow stand inside this one, until end().
+  /// Opens a nested attribute: attributes are added inside it until end().
   nlattr* begin(int attribute);
   void end(nlattr* nest);
 
@@ -46,13 +48,13 @@ class Message {
   alignas(8) std::array<char, kRoom> room_;  // not zeroed: libmnl zeroes what it pads
 };
 
-/// The message at the front of `bytes`; nullptr unless all of it is there. libmnl's own check takes
-/// a length above 2 GiB for a small one.
+/// The message at the front of `bytes`; nullptr if it is not complete. libmnl's own check accepts a
+/// length above 2 GiB, because it treats it as negative.
 [[nodiscard]] const nlmsghdr* message_at(const char* bytes, std::size_t size);
-/// From its beginning to that of the next one.
+/// The distance in bytes from the beginning of `message` to the next one.
 [[nodiscard]] std::size_t stride(const nlmsghdr& message);
 
-/// Calls `each` for every message in what was received, in order. `bytes` are aligned.
+/// Calls `each` for every received message, in order. `bytes` must be aligned as nlmsghdr.
 template <class Each>
 void for_each_message(const char* bytes, std::size_t size, Each each) {
   while (const nlmsghdr* const message = message_at(bytes, size)) {
@@ -63,17 +65,18 @@ void for_each_message(const char* bytes, std::size_t size, Each each) {
   }
 }
 
-/// The attributes of a received message, found one by one; a message has few.
+/// The attributes of a received message, which must outlive this object. Lookup is linear: a
+/// message has few attributes.
 class Attributes {
  public:
-  explicit Attributes(const nlmsghdr& message);  // those behind nfgenmsg
+  explicit Attributes(const nlmsghdr& message);  // those after nfgenmsg
   explicit Attributes(const nlattr& nest);
 
-  [[nodiscard]] const nlattr* find(int type) const;  // nullptr: absent
-  [[nodiscard]] std::string_view text(int type) const;
-  [[nodiscard]] std::uint32_t be32(int type) const;  // 0 when absent or short
-  [[nodiscard]] std::uint64_t be64(int type) const;
-  /// Empty when absent.
+  [[nodiscard]] const nlattr* find(int type) const;     // nullptr if absent
+  [[nodiscard]] std::string_view text(int type) const;  // empty if absent
+  [[nodiscard]] std::uint32_t be32(int type) const;     // 0 if absent or too short
+  [[nodiscard]] std::uint64_t be64(int type) const;     // likewise
+  /// Empty if absent.
   [[nodiscard]] std::span<const std::uint8_t> bytes(int type) const;
 
   /// Calls `each` for every attribute, in order.

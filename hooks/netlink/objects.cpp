@@ -11,14 +11,14 @@ namespace nmanager::netlink {
 
 namespace {
 
-/// Does the object exist? The answer itself is of no interest.
+/// Whether the requested object exists; its content is ignored.
 Result<bool> exists(Netlink& netlink, Message& request) {
   const auto code = netlink.answer_to(*request.header(), [](const nlmsghdr&) {});
   if (!code) return code.error();
   if (*code == 0 || *code == ENOENT) return *code == 0;
-  // A question can be wrong in no other way: nobody answers for nf_tables.
+  // Our requests are valid, so EINVAL means that no subsystem handles nf_tables.
   if (*code == EINVAL) return Error{ErrorKind::kUnsupported, "kernel lacks nf_tables"};
-  return netlink_error("asking nf_tables", *code);
+  return netlink_error("querying nf_tables", *code);
 }
 
 template <class Each>
@@ -39,7 +39,7 @@ Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
   Message request(NFT_MSG_GETRULE, nf_family(id.family), 0);
   request.text(NFTA_RULE_TABLE, to_string(id.table)).text(NFTA_RULE_CHAIN, chain);
   return netlink.dump(request, [&](const nlmsghdr& message) {
-    // A kernel that does not know the filter would show every rule.
+    // A kernel that does not know the filter returns every rule.
     if (Attributes(message).text(NFTA_RULE_CHAIN) == chain) visit(message);
   });
 }

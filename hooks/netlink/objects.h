@@ -1,4 +1,4 @@
-// Questions about objects of nf_tables: tables, chains, rules.
+// Queries for nf_tables objects: tables, chains, rules.
 #pragma once
 
 #include <linux/netfilter/nf_tables.h>
@@ -12,7 +12,7 @@
 namespace nmanager::netlink {
 
 /// Calls `visit` for each rule of one chain, in order. A chain or table that does not exist has no
-/// rules. kRetry: interrupted by a commit.
+/// rules. kRetry: a commit interrupted the dump, ignore what was visited.
 Status read_rules(Netlink& netlink, TableId id, std::string_view chain,
                   const Netlink::Visitor& visit);
 

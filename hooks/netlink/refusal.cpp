@@ -16,25 +16,26 @@ namespace nmanager::netlink {
 
 namespace {
 
-/// Of a table that is never made.
+/// The name of a table that is never committed.
 constexpr std::string_view kProbe = "nmanager-probe";
 
-/// The kernel's answers that mean "I do not have it".
+/// The errno values with which the kernel reports that it lacks a feature.
 bool says_missing(int code) {
   return code == ENOENT || code == EOPNOTSUPP || code == EAFNOSUPPORT || code == EPROTONOSUPPORT;
 }
 
-/// EINVAL has many reasons; of a message that names nothing but itself it says the same.
+/// EINVAL has many causes; it proves a missing feature only if the message refers to no other
+/// object.
 enum class Invalid : std::uint8_t { kProvesNothing, kProvesMissing };
 
 std::uint8_t family_of(const nlmsghdr& message) {
   return static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(&message))->nfgen_family;
 }
 
-/// Whether the message that `put` adds behind a fresh table is refused as something unknown.
+/// Whether the kernel refuses, as unknown, the message that `put` adds after a new table.
 bool is_missing(Netlink& netlink, std::uint8_t family, Invalid invalid,
                 const std::function<void(Batch&)>& put) {
-  Batch batch(0);  // of any generation
+  Batch batch(0);  // 0: any generation
   Message table(NFT_MSG_NEWTABLE, family, NLM_F_CREATE);
   table.text(NFTA_TABLE_NAME, kProbe);
   batch.add(table);
@@ -50,8 +51,8 @@ bool is_missing(Netlink& netlink, std::uint8_t family, Invalid invalid,
   return false;
 }
 
-/// The refused message again, of an object of this name in the probe's table. The attributes of
-/// table and name have the same numbers in all of them.
+/// Repeats the refused message for an object named kProbe in the probe's table. The attributes of
+/// table and name have the same numbers in chains and sets.
 void put_alike(Batch& batch, const nlmsghdr& refused) {
   static_assert(int{NFTA_CHAIN_TABLE} == int{NFTA_SET_TABLE});
   const int type = NFNL_MSG_TYPE(refused.nlmsg_type);
@@ -66,8 +67,8 @@ void put_alike(Batch& batch, const nlmsghdr& refused) {
   batch.add(message);
 }
 
-/// A rule of one expression, as it stood in the refused rule. Its type is looked for before its
-/// registers are checked, so that only a missing type is reported as missing.
+/// A rule of one expression, copied from the refused rule. The kernel looks up the type before it
+/// checks the registers, so only a missing type is reported as missing.
 void put_rule(Batch& batch, std::uint8_t family, const nlattr& expression) {
   Message chain(NFT_MSG_NEWCHAIN, family, NLM_F_CREATE);
   chain.text(NFTA_CHAIN_TABLE, kProbe).text(NFTA_CHAIN_NAME, kProbe);
@@ -87,8 +88,8 @@ std::optional<std::string> missing_expression(Netlink& netlink, std::uint8_t fam
   std::optional<std::string> missing;
   Attributes(*list).for_each([&](const nlattr& expression) {
     const std::string name(Attributes(expression).text(NFTA_EXPR_NAME));
-    // Part of every nf_tables; and they name chains and sets that the probe does not have. What an
-    // xt extension needs is asked of nft_compat (iptables_nft/probe.h).
+    // "lookup" and "immediate" are part of every nf_tables, and they name chains and sets that the
+    // probe does not have. xt extensions are queried from nft_compat (iptables_nft/probe.h).
     const bool refers = name == "lookup" || name == "immediate";
     if (missing || refers || name == "match" || name == "target") return;
     const auto put = [&](Batch& batch) { put_rule(batch, family, expression); };
@@ -136,7 +137,7 @@ Error refusal(Netlink& netlink, const Batch& batch, const BatchError& error,
   const nlmsghdr* const message = batch.find(error.sequence);
   const std::string what = where + ", " + describe(message);
   if (error.code == ERESTART) {
-    return {ErrorKind::kRetry, what + ": somebody else committed in between"};
+    return {ErrorKind::kRetry, what + ": another process committed in the meantime"};
   }
   if (is_reason_to_probe(error.code)) {
     if (const auto missing = missing_ingredient(netlink, message)) {
@@ -144,7 +145,7 @@ Error refusal(Netlink& netlink, const Batch& batch, const BatchError& error,
     }
   }
   Error result = netlink_error(what, error.code);
-  // What was observed was not so: it is worth another look, and no proof of anything.
+  // The observed state was out of date: read it again. This does not prove a missing feature.
   if (result.kind == ErrorKind::kAbsent) result.kind = ErrorKind::kRetry;
   if (result.kind == ErrorKind::kUnsupported) result.kind = ErrorKind::kUnavailable;
   return result;

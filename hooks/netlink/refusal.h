@@ -1,5 +1,5 @@
-// What a refused batch means: somebody was faster, something is held, or the kernel lacks a part,
-// which is proven by asking for that part alone.
+// The cause of a refused batch: another process was faster, an object is in use, or the kernel
+// lacks a feature, which is proven by a request for that feature alone.
 #pragma once
 
 #include <optional>
@@ -10,14 +10,15 @@
 
 namespace nmanager::netlink {
 
-/// The ingredient of a refused message that the kernel does not have: "expression fib", "chains of
-/// type nat", "IPv6". Asked by a batch that is validated and never committed; nothing: it has all,
-/// or it could not be told.
+/// The part of a refused message that the kernel does not support: "expression fib", "chains of
+/// type nat", "IPv6". Tested with a batch that is validated and never committed. nullopt: the
+/// kernel supports every part, or the test failed.
 [[nodiscard]] std::optional<std::string> missing_ingredient(Netlink& netlink,
                                                             const nlmsghdr* refused);
 
-/// kUnsupported only when missing_ingredient() proves it, and kDenied. Everything else says that
-/// the table is not what it was taken for: kRetry, or kUnavailable. `where` names the table.
+/// Converts a refusal to an Error: kDenied; kUnsupported only when missing_ingredient() proves it;
+/// every other refusal means that the table differs from what was observed: kRetry or kUnavailable.
+/// `where` names the table.
 [[nodiscard]] Error refusal(Netlink& netlink, const Batch& batch, const BatchError& error,
                             const std::string& where);
 

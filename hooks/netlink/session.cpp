@@ -20,7 +20,7 @@ void Session::catch_up(Generation generation) {
 
 void Session::committed(Generation generation) {
   own_.add(generation);
-  // Takes our own NEWGEN off the queue, so that it wakes nobody.
+  // Removes our own NEWGEN from the queue, so that it does not wake the loop.
   if (events_) events_->receive();
 }
 

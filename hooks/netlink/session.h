@@ -1,5 +1,5 @@
-// What a backend and its watch share of one network namespace: the socket, our own generations, and
-// what others did. Owner thread only.
+// State that a backend and its watch share for one network namespace: the socket, our own
+// generations, and the changes of other processes. Owner thread only.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace nmanager::netlink {
 
-/// Something read, and the generation that all of it is of.
+/// Content that was read, and the one generation that all of it belongs to.
 template <class T>
 struct Reading {
   Generation generation = 0;
@@ -21,48 +21,49 @@ struct Reading {
 
 class Session {
  public:
-  /// `poll_only`: no listening, which costs bulk writers nothing. `filter`: which objects' events
-  /// come through.
+  /// `poll_only`: do not subscribe to events, so that bulk writers pay no cost for them. `filter`:
+  /// the objects whose events are received.
   Session(bool poll_only, FilterMaker filter) : poll_only_(poll_only), filter_(std::move(filter)) {}
   virtual ~Session() = default;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// kUnsupported, kDenied: there is no working with this kernel.
+  /// kUnsupported, kDenied: this kernel cannot be used.
   Status open();
 
   [[nodiscard]] Netlink& netlink() { return netlink_; }
   [[nodiscard]] const OwnGenerations& own() const { return own_; }
-  /// nullptr: polling only.
+  /// nullptr when polling only.
   [[nodiscard]] Events* events() { return events_ ? &*events_ : nullptr; }
 
-  /// Takes in what others did up to `generation`; forgets everything when that cannot be had.
+  /// Processes the events up to `generation`; calls forget() when they were lost.
   void catch_up(Generation generation);
-  /// A commit of ours was applied.
+  /// Our commit was applied and created `generation`.
   void committed(Generation generation);
 
-  /// Calls `read` until nobody commits meanwhile: all that it returns is of one generation. `read`
-  /// gets that generation, and its errors count only when nobody committed. `what` is for the
-  /// message.
+  /// Calls `read` until no process commits in the meantime, so that all its content is of one
+  /// generation. `read` receives that generation; its errors count only when no process committed,
+  /// except that kRetry is always tried again. kRetry after kReads attempts. `what` begins the
+  /// error text.
   template <class Read>
   [[nodiscard]] auto read_consistently(const std::string& what, Read&& read)
       -> Result<Reading<std::decay_t<decltype(*read(Generation{}))>>>;
 
-  /// Everything believed is doubtful, and there may be more than is known.
+  /// All cached state may be wrong, and there may be objects that are not in the cache.
   virtual void forget() = 0;
-  /// Somebody committed something: whatever is believed of our objects is to be looked at again.
+  /// Another process committed: the cached state of all our objects must be checked again.
   virtual void sweep_all() {}
-  /// A few of them; true: something was not as believed.
+  /// Checks `count` of our objects; true if one differs from the cached state.
   virtual bool sweep(std::size_t /*count*/) { return false; }
 
  protected:
-  /// What was read just now may be of two generations.
+  /// The content that was just read may be of two generations.
   virtual void overtaken() {}
-  /// A message about an object that somebody else changed.
+  /// A message about an object that another process changed.
   virtual void touched(const nlmsghdr& message) = 0;
 
  private:
-  /// Reads overtaken by commits of others before the caller is told.
+  /// Attempts before read_consistently() returns kRetry.
   static constexpr int kReads = 10;
 
   bool poll_only_;
@@ -89,7 +90,8 @@ auto Session::read_consistently(const std::string& what, Read&& read)
     const auto after = netlink_.generation();
     const bool undisturbed = after && *before == *after;
     if (undisturbed && content) return Reading<Content>{*before, std::move(*content)};
-    // An object that somebody deletes and makes again is missing for a moment: no answer.
+    // An object that another process deletes and creates again is missing for a moment: an error
+    // that a commit overtook is not an answer.
     if (undisturbed && content.error().kind != ErrorKind::kRetry) return content.error();
     overtaken();
     last = content ? Error{ErrorKind::kRetry, "it changes faster than it can be read"}

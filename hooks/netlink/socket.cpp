@@ -21,12 +21,13 @@ namespace {
 
 /// netlink_dump fills at most 32 KiB at once (af_netlink.c).
 constexpr std::size_t kReceiveRoom = std::size_t{64} << 10;
-/// Numbers of single requests start here, those of batches at 1: one is never taken for the other.
+/// Sequence numbers of single requests start here, those of batches at 1, so that their answers are
+/// never confused.
 constexpr std::uint32_t kFirstSequence = 0x40000000;
-/// The kernel answers before send() returns; longer than this is a broken kernel.
+/// The kernel answers before send() returns; a longer wait means a broken kernel.
 constexpr timeval kAnswerTimeout{5, 0};
 
-/// Errors after which the socket's state is unknown or its descriptor no longer ours.
+/// Errors after which the state of the socket is unknown or its descriptor is no longer ours.
 bool is_fatal(int code) {
   return code == EBADF || code == ENOTSOCK || code == ENOTCONN || code == EAGAIN ||
          code == EDESTADDRREQ || code == ECONNREFUSED || code == EMSGSIZE;
@@ -37,7 +38,7 @@ int error_code(const nlmsghdr& message) {
   return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(&message))->error;
 }
 
-/// The error that ends a dump: its DONE carries 0 or a negative errno.
+/// The error that ends a dump, as a positive errno: its DONE carries 0 or a negative errno.
 int done_code(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_HDRLEN + sizeof(int)) return 0;
   return -*static_cast<const int*>(mnl_nlmsg_get_payload(&message));
@@ -92,7 +93,7 @@ Status Netlink::open() {
     return netlink_error("binding a netlink socket", errno);
   }
   const int one = 1;
-  // An acknowledgement need not bring the request back; best effort.
+  // Acknowledgements do not have to contain the request; best effort.
   ::setsockopt(socket.get(), SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerTimeout, sizeof kAnswerTimeout);
   if (!buffer_) buffer_.reset(new char[kReceiveRoom]);
@@ -105,7 +106,7 @@ Status Netlink::open() {
 
 Error Netlink::failed(const char* what, int code) {
   if (is_fatal(code)) {
-    // A descriptor closed under us may be somebody else's by now: it is not closed again.
+    // If other code closed our descriptor, its number may have been reused: do not close it again.
     if (code == EBADF || code == ENOTSOCK) {
       static_cast<void>(socket_.release());
     } else {
@@ -159,7 +160,7 @@ Result<int> Netlink::receive_answer(std::uint32_t sequence, bool dump, const Vis
   }
   if (!interrupted) return *ended;
   ++counts_.interrupted_dumps;
-  return Error{ErrorKind::kRetry, "what was read changed meanwhile"};
+  return Error{ErrorKind::kRetry, "the table changed while it was read"};
 }
 
 Status Netlink::dump(nlmsghdr& request, const Visitor& visit) {
@@ -189,7 +190,7 @@ Result<Generation> Netlink::generation() {
   });
   if (!code) return code.error();
   if (*code == 0) return generation;
-  // EINVAL: nobody answers for this subsystem (nfnetlink.c, nfnetlink_rcv_msg).
+  // EINVAL: no subsystem handles nf_tables requests (nfnetlink.c, nfnetlink_rcv_msg).
   if (*code == EINVAL || *code == EOPNOTSUPP) {
     return Error{ErrorKind::kUnsupported, "kernel lacks nf_tables (CONFIG_NF_TABLES)"};
   }
@@ -198,10 +199,10 @@ Result<Generation> Netlink::generation() {
 
 Result<std::vector<BatchError>> Netlink::send(Batch& batch) {
   if (auto opened = open(); !opened) return opened.error();
-  // Answers that nobody waited for any more (a time-out).
+  // Discard late answers to requests that timed out.
   while (::recv(socket_.get(), buffer_.get(), kReceiveRoom, MSG_DONTWAIT) > 0) {
   }
-  // The whole batch is one datagram; net.core.wmem_max would cut the buffer without FORCE.
+  // The whole batch is one datagram. Without FORCE, net.core.wmem_max would limit the buffer.
   const int size = static_cast<int>(batch.size());
   if (size > (64 << 10)) {
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
@@ -216,7 +217,7 @@ Result<std::vector<BatchError>> Netlink::send(Batch& batch) {
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return failed("netlink send", errno);
 
-  // The kernel works in the sender's context: every answer is in the queue by now.
+  // The kernel processes the batch in the sender's context: every answer is already in the queue.
   std::vector<BatchError> errors;
   bool acknowledged = false;
   bool lost = false;
@@ -224,7 +225,7 @@ Result<std::vector<BatchError>> Netlink::send(Batch& batch) {
     const ssize_t got = ::recv(socket_.get(), buffer_.get(), kReceiveRoom, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
-      lost = true;  // more refusals than the queue holds: the first ones are still in it
+      lost = true;  // more errors than the queue holds: the first ones are still in it
       continue;
     }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;

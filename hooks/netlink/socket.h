@@ -1,4 +1,4 @@
-// The conversation with the kernel: requests, dumps and batches over one netlink socket.
+// Requests, dumps and batches over one netlink socket.
 #pragma once
 
 #include <cstdint>
@@ -16,44 +16,44 @@ namespace nmanager::netlink {
 
 class Batch;
 
-/// The kernel's refusal of one message of a batch.
+/// The kernel refused one message of a batch.
 struct BatchError {
   std::uint32_t sequence = 0;
   int code = 0;  // errno
 };
 
-/// What had to be done over, for tests and the curious.
+/// How often operations were repeated; for tests and debugging.
 struct NetlinkCounts {
   std::uint64_t interrupted_dumps = 0;
   std::uint64_t reopened = 0;
 };
 
-/// Opens its socket when first needed, and again after it broke (closed under us, out of step).
-/// Owner thread only.
+/// Opens its socket on first use, and again after it failed (closed by other code, out of sync).
+/// Every call blocks until the kernel answers, at most 5 s for each answer. Owner thread only.
 class Netlink {
  public:
   using Visitor = std::function<void(const nlmsghdr&)>;
 
-  Netlink();                                               // of netfilter
+  Netlink();                                               // NETLINK_NETFILTER
   explicit Netlink(int protocol) : protocol_(protocol) {}  // NETLINK_*
 
-  /// All messages of a dump. kRetry: somebody committed while the kernel was dumping, what was
-  /// visited is worthless.
+  /// Visits all messages of a dump. kRetry: a commit interrupted the dump, ignore what was visited.
   Status dump(nlmsghdr& request, const Visitor& visit);
   Status dump(Message& request, const Visitor& visit) { return dump(*request.header(), visit); }
-  /// One answer, or an acknowledgement. kAbsent: ENOENT.
+  /// Visits the one answer, or waits for the acknowledgement. kAbsent: ENOENT.
   Status ask(Message& request, const Visitor& visit);
-  /// As ask(); the errno of the answer, 0: it was no refusal.
+  /// Like ask(), but returns the errno of the answer; 0 if the request was not refused.
   [[nodiscard]] Result<int> answer_to(nlmsghdr& request, const Visitor& visit);
   [[nodiscard]] Result<Generation> generation();
 
-  /// Sends a whole batch; what the kernel refused, empty: it was applied (or, after
-  /// Batch::abandon(), would have been). An error: unknown.
+  /// Sends a whole batch and returns the messages that the kernel refused. Empty: the batch was
+  /// applied (after Batch::abandon(): it would have been). An Error: it is unknown whether it was
+  /// applied.
   [[nodiscard]] Result<std::vector<BatchError>> send(Batch& batch);
 
-  /// This socket's address, which stands in the events that its batches cause; 0 while closed.
+  /// This socket's address, which the events that its batches cause carry; 0 while closed.
   [[nodiscard]] std::uint32_t port() const { return port_; }
-  /// Opens the socket if it is not.
+  /// Opens the socket if it is closed.
   Status open();
   [[nodiscard]] const NetlinkCounts& counts() const { return counts_; }
 
@@ -61,7 +61,7 @@ class Netlink {
   Status transmit(nlmsghdr& message);
   Result<std::size_t> receive(int flags);
   [[nodiscard]] Result<int> receive_answer(std::uint32_t sequence, bool dump, const Visitor& visit);
-  /// Closes the socket when `code` says that it is of no use any more.
+  /// Returns the Error for the errno `code`; closes the socket first if it is no longer usable.
   Error failed(const char* what, int code);
 
   int protocol_;
@@ -72,7 +72,7 @@ class Netlink {
   NetlinkCounts counts_;
 };
 
-/// An errno of nf_tables as an Error; `what` names the thing, e.g. "reading chain PREROUTING".
+/// An errno of nf_tables as an Error; `what` names the operation, e.g. "reading chain PREROUTING".
 [[nodiscard]] Error netlink_error(const std::string& what, int code);
 
 }  // namespace nmanager::netlink

@@ -1,4 +1,4 @@
-// The messages that make and remove what one table of nf_tables is made of.
+// The messages that create and delete the objects in one table of nf_tables.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,19 @@
 
 namespace nmanager::netlink {
 
-/// Writes in the order of the calls.
+/// Appends to the batch in the order of the calls.
 class TableWriter {
  public:
   /// `family`: NFPROTO_*.
   TableWriter(Batch& batch, std::uint8_t family, std::string_view table)
       : batch_(batch), family_(family), table_(table) {}
 
-  /// Fails where the chain exists.
+  /// The kernel refuses it (EEXIST) if the chain exists.
   void create_chain(std::string_view chain, const std::optional<BaseChain>& base = {});
   void flush_chain(std::string_view chain);
   void delete_chain(std::string_view chain);
-  /// Before the rule `before`, else at the end. `rule` has its expressions; table and chain are set
-  /// here.
+  /// Inserts before the rule `before`, or appends. The caller sets the expressions of `rule`; table
+  /// and chain are set here.
   void insert_rule(std::string_view chain, nftnl_rule& rule, std::optional<RuleRef> before);
   void delete_rule(std::string_view chain, RuleRef rule);
 
@@ -41,7 +41,8 @@ class TableWriter {
   const std::string table_;
 
  private:
-  /// An object by its name; the attributes of table and name, whose numbers differ, are given.
+  /// A message of this type that names one object. The numbers of the table and name attributes
+  /// depend on the type.
   void by_name(int type, int table_attribute, int name_attribute, std::string_view name);
 };
 

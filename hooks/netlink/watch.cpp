@@ -10,11 +10,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-/// At each interval so many of our chains in each table are read again while others commit, about
-/// 10 us each. Where there are events they have told already, this is only the net below.
+/// How many of our chains in each table are read again at each interval while other processes
+/// commit; about 10 us each. Where there are events, this is only a fallback.
 constexpr std::size_t kSweep = 16;
 
-/// A change of which only this is known.
+/// A change whose writer is unknown.
 TableChange some_change() {
   TableChange change;
   change.certain = true;

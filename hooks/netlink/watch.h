@@ -1,5 +1,5 @@
-// Changes made by others: NEWGEN events, with the generation id itself as the net below; or the
-// generation id alone.
+// Detects changes by other processes: from NEWGEN events, with the generation id as a fallback; or
+// from the generation id alone.
 #pragma once
 
 #include <memory>

@@ -28,7 +28,7 @@ class Fd {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
   }
-  /// Not closed by this object any more.
+  /// Returns the descriptor; this object does not close it any more.
   int release() { return std::exchange(fd_, -1); }
 
  private:

@@ -30,8 +30,8 @@ Fd make_socket() {
   return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-/// Of who holds the name; nothing: nobody does. Root where it does not answer: the queue of
-/// connections that nobody takes is full.
+/// Credentials of the process that holds the name; nullopt if no process does. Root if the
+/// credentials are unavailable: the queue of connections, which the holder never accepts, is full.
 std::optional<ucred> ask_holder() {
   const Name name;
   const Fd socket = make_socket();
@@ -51,15 +51,18 @@ std::string NodeClaim::take() {
   if (socket_.valid()) return {};
   const Name name;
   Fd socket = make_socket();
-  if (!socket.valid()) return std::string("no socket for the claim: ") + std::strerror(errno);
+  if (!socket.valid())
+    return std::string("cannot create the socket of the node claim: ") + std::strerror(errno);
   if (::bind(socket.get(), name.get(), name.size) != 0) {
-    if (errno != EADDRINUSE) return std::string("no claim: ") + std::strerror(errno);
-    // Asked once: each question stays in the holder's queue.
+    if (errno != EADDRINUSE)
+      return std::string("cannot bind the socket of the node claim: ") + std::strerror(errno);
+    // Asked only once: each connection stays in the holder's queue.
     if (!holder_) holder_ = holder_of_node().value_or("");
     return *holder_;
   }
   holder_.reset();
-  // Listening lets others ask who it is (SO_PEERCRED of a connected socket); nothing is accepted.
+  // Other processes read our credentials from a connected socket (SO_PEERCRED), which requires
+  // listen(). Connections are never accepted.
   static_cast<void>(::listen(socket.get(), 16));
   socket_ = std::move(socket);
   return {};
@@ -67,7 +70,7 @@ std::string NodeClaim::take() {
 
 std::optional<std::string> holder_of_node() {
   const auto peer = ask_holder();
-  // The name is free for everybody to take; who may change netfilter runs as root.
+  // Any user can bind the name, but only root can change netfilter.
   if (!peer || peer->uid != 0) return std::nullopt;
   return "another nmanager" +
          (peer->pid > 0 ? " (process " + std::to_string(peer->pid) + ")" : std::string());

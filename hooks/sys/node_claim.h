@@ -1,6 +1,6 @@
-// Only one process may keep the rules of a network namespace. The claim is a bound socket of the
-// abstract namespace (unix(7)), which is one per network namespace, needs no file and no
-// capability, and ends with the process that holds it, however that ends.
+// Only one process may maintain the rules of a network namespace. The claim is a socket bound in
+// the abstract namespace (unix(7)): there is one such namespace per network namespace, it needs no
+// file and no capability, and the kernel releases the name when the process ends for any reason.
 #pragma once
 
 #include <optional>
@@ -12,17 +12,18 @@ namespace nmanager::sys {
 
 class NodeClaim {
  public:
-  /// Empty: the claim is held from now on, until this object ends. Else who holds it, in words:
-  /// "another nmanager (process 123)"; its number is left out where it is of another pid namespace.
-  /// A holder that is not root keeps nobody out.
+  /// Empty: this object holds the claim until it is destroyed. Otherwise the holder, as text:
+  /// "another nmanager (process 123)", without the number if the process is in another pid
+  /// namespace; or the error that prevented the claim. A holder that is not root is not reported
+  /// (empty) and does not prevent us from running.
   [[nodiscard]] std::string take();
 
  private:
   Fd socket_;
-  std::optional<std::string> holder_;  // while another one holds it
+  std::optional<std::string> holder_;  // while another process holds it
 };
 
-/// Who holds the claim now, in words; nothing: nobody does.
+/// The present holder of the claim, as text; nullopt if no root process holds it.
 [[nodiscard]] std::optional<std::string> holder_of_node();
 
 }  // namespace nmanager::sys

@@ -1,4 +1,4 @@
-// Reading a small text file whole, with a bound.
+// Reads a whole small text file, with a size limit.
 #pragma once
 
 #include <string>
@@ -7,9 +7,8 @@
 
 namespace nmanager::sys {
 
-/// The whole of a regular file of at most `max_bytes`. kAbsent: it does not exist; kDenied;
-/// kBadInput: too large, or not a regular file (a pipe is never waited for). Never blocks on a
-/// device.
+/// The content of a regular file of at most `max_bytes`. kAbsent: it does not exist; kDenied: no
+/// permission; kBadInput: too large, or not a regular file. Never blocks on a pipe or device.
 [[nodiscard]] Result<std::string> read_small_file(const std::string& path, std::size_t max_bytes);
 
 }  // namespace nmanager::sys

@@ -9,7 +9,7 @@ namespace nmanager {
 namespace {
 
 std::optional<int> parse_number(std::string_view text, int base, int max) {
-  if (text.starts_with('-')) return std::nullopt;  // from_chars takes "-0"
+  if (text.starts_with('-')) return std::nullopt;  // from_chars accepts "-0"
   int value = 0;
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, value, base);
@@ -17,9 +17,9 @@ std::optional<int> parse_number(std::string_view text, int base, int max) {
   return value;
 }
 
-enum class Zeros : bool { kRefused, kAllowed };  // before a decimal number
+enum class Zeros : bool { kRefused, kAllowed };  // leading zeros of a decimal number
 
-/// Four decimal numbers; fills bytes[0..3].
+/// Parses four decimal numbers into bytes[0..3].
 bool parse_dotted(std::string_view text, std::span<std::uint8_t> bytes, Zeros zeros) {
   for (std::size_t i = 0; i < 4; ++i) {
     const std::size_t dot = i < 3 ? text.find('.') : text.size();
@@ -34,7 +34,8 @@ bool parse_dotted(std::string_view text, std::span<std::uint8_t> bytes, Zeros ze
   return text.empty();
 }
 
-/// Groups of one side of "::"; returns the bytes written, or nothing. A dotted quad may stand last.
+/// Parses the groups of one side of "::"; returns the number of bytes written, or nullopt. The last
+/// part may be a dotted quad.
 std::optional<std::size_t> parse_groups(std::string_view text, std::span<std::uint8_t> bytes,
                                         Zeros zeros) {
   std::size_t used = 0;
@@ -66,7 +67,7 @@ bool parse_ipv6(std::string_view text, std::span<std::uint8_t, 16> bytes, Zeros 
   std::array<std::uint8_t, 16> tail{};
   const auto head_size = parse_groups(left, bytes, zeros);
   const auto tail_size = parse_groups(right, tail, zeros);
-  // "::" stands for at least one group of zeros (RFC 4291, 2.2).
+  // "::" replaces at least one group of zeros (RFC 4291, 2.2).
   if (!head_size || !tail_size || *head_size + *tail_size > 14) return false;
   if (left.find('.') != std::string_view::npos) return false;
   std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(*head_size), bytes.end(), std::uint8_t{0});
@@ -79,7 +80,8 @@ std::string dotted(std::span<const std::uint8_t> bytes) {
          std::to_string(bytes[2]) + '.' + std::to_string(bytes[3]);
 }
 
-/// The longest run of at least two zero groups, the first of equals (RFC 5952, 4.2): [begin, end).
+/// The longest run of at least two zero groups, the first one of equal length (RFC 5952, 4.2):
+/// [begin, end).
 std::pair<int, int> longest_zero_run(std::span<const std::uint8_t> bytes) {
   std::pair<int, int> best{-1, -1};
   for (int i = 0; i < 8;) {
@@ -184,7 +186,7 @@ std::string to_string(const Address& address) {
   const auto bytes = address.bytes();
   if (address.family() == Family::kIpv4) return dotted(bytes);
   const auto [gap_begin, gap_end] = longest_zero_run(bytes);
-  // Embedded IPv4 as inet_ntop, hence iptables, has it (RFC 5952, 5).
+  // Embedded IPv4 in the form of inet_ntop, which iptables uses (RFC 5952, 5).
   const bool mixed =
       gap_begin == 0 && (gap_end == 6 || (gap_end == 5 && bytes[10] == 0xff && bytes[11] == 0xff));
   static constexpr std::string_view kDigits = "0123456789abcdef";

@@ -23,7 +23,7 @@ inline constexpr std::array kFamilies{Family::kIpv4, Family::kIpv6};
   return family == Family::kIpv4 ? 32 : 128;
 }
 
-/// One IP address; network byte order, an IPv4 address stands in the first four bytes, the rest is
+/// One IP address in network byte order. An IPv4 address uses the first four bytes, the others are
 /// 0.
 class Address {
  public:
@@ -32,8 +32,8 @@ class Address {
 
   /// Strict text form (RFC 4291 / dotted quad without leading zeros); no zone, no port, no prefix.
   [[nodiscard]] static std::optional<Address> parse(std::string_view text);
-  /// As Kubernetes reads addresses of Services that are stored already (ParseIPSloppy of
-  /// k8s.io/utils/net): leading zeros are decimal, and ::ffff:192.0.2.1 is the IPv4 address.
+  /// As Kubernetes parses the addresses of stored Services (ParseIPSloppy of k8s.io/utils/net):
+  /// leading zeros are allowed and decimal, and ::ffff:192.0.2.1 is the IPv4 address.
   [[nodiscard]] static std::optional<Address> parse_sloppy(std::string_view text);
 
   [[nodiscard]] Family family() const { return family_; }
@@ -65,8 +65,9 @@ class Prefix {
 
   /// "10.0.0.0/8"; host bits may be set and are cleared. A bare address is not a prefix.
   [[nodiscard]] static std::optional<Prefix> parse(std::string_view text);
-  /// As Kubernetes reads blocks of Services (ParseCIDRSloppy): leading zeros are decimal. A block
-  /// of mapped IPv4 addresses is refused: there is no family in which it would mean something.
+  /// As Kubernetes parses the address blocks of Services (ParseCIDRSloppy): leading zeros are
+  /// allowed and decimal. A block of mapped IPv4 addresses is refused: it is valid in neither
+  /// family.
   [[nodiscard]] static std::optional<Prefix> parse_sloppy(std::string_view text);
 
   [[nodiscard]] Family family() const { return address_.family(); }
@@ -84,7 +85,7 @@ class Prefix {
   std::uint8_t length_ = 0;
 };
 
-/// The smaller of two blocks when one contains the other; nothing when they are disjoint.
+/// The smaller of two blocks if one contains the other; nullopt if they are disjoint.
 [[nodiscard]] std::optional<Prefix> intersect(const Prefix& a, const Prefix& b);
 
 [[nodiscard]] std::string to_string(const Prefix& prefix);  // always with the length

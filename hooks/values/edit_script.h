@@ -1,4 +1,5 @@
-// One chain's edit script: the most rules kept, since a kept rule keeps its counters.
+// The edit script of one chain. It keeps as many rules as possible, since a kept rule keeps its
+// counters.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace nmanager {
 /// (nft). Opaque to the plan; valid only within the transaction that observed it.
 using RuleRef = std::uint64_t;
 
-/// One step over a chain, front to back. A chain's steps name every observed rule exactly once, in
+/// The steps of an edit script, front to back. They name every observed rule exactly once, in
 /// order, as Keep or Remove, with Inserts between them.
 struct Keep {
   RuleRef ref = 0;
@@ -63,10 +64,10 @@ std::vector<std::size_t> pair_equal(std::span<const R> desired, std::span<const 
   return pairs;
 }
 
-/// Empty when the chain is as desired. Else steps as ChainEdit documents them. Rules are paired by
-/// value, equal ones front to back; of the pairs the longest sequence that is in order is kept, so
-/// the script is as short as it can be while desired rules are distinct. O(n log n).
-/// `Seen` has an optional `rule` and a `ref`, as ObservedRule.
+/// Empty if the chain is as desired; otherwise steps as documented at ChainEdit. Rules are paired
+/// by value, equal rules front to back, and the longest sequence of pairs that is in order is kept.
+/// The script is therefore minimal if the desired rules are distinct. O(n log n). `Seen` has an
+/// optional `rule` and a `ref`, as ObservedRule.
 template <class R, class Seen>
 [[nodiscard]] std::vector<EditStepOf<R>> diff_chain(std::span<const R> desired,
                                                     std::span<const Seen> observed) {
@@ -93,8 +94,8 @@ template <class R, class Seen>
   return steps;
 }
 
-/// For each step the kept rule that stands behind it, which an Insert goes before; nothing: the end
-/// of the chain.
+/// For each step the next kept rule, before which an Insert is placed; nullopt: the end of the
+/// chain.
 template <class R>
 [[nodiscard]] std::vector<std::optional<RuleRef>> places_of(
     const std::vector<EditStepOf<R>>& steps) {

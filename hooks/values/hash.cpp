@@ -22,7 +22,7 @@ constexpr std::uint64_t kIncrement = 0x9e3779b97f4a7c15U;
 
 }  // namespace
 
-// Eight bytes a step: the input is a kernel table of up to 66 MB, read at every change.
+// Eight bytes per step: the input is a kernel table of up to 66 MB, read after every change.
 std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed) {
   std::uint64_t state = mix(seed + kIncrement * (bytes.size() + 1));
   std::size_t at = 0;

@@ -1,4 +1,4 @@
-// One hash for digests, checksums and chain names.
+// The hash function for digests, checksums and chain names.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@ namespace nmanager {
 [[nodiscard]] std::uint64_t hash_bytes(std::span<const std::uint8_t> bytes, std::uint64_t seed = 0);
 [[nodiscard]] std::uint64_t hash_bytes(std::string_view text, std::uint64_t seed = 0);
 
-/// Takes values in one after the other, each text and list with its length: equal sequences of
-/// values have equal hashes, and moving a border between two of them makes another one.
+/// Hashes a sequence of values; the length of each text and list is part of the hash. Equal
+/// sequences have equal hashes, and the same bytes split differently into values have different
+/// hashes.
 class Hasher {
  public:
   explicit Hasher(std::uint64_t seed = 0) : value_(seed) {}

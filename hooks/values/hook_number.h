@@ -7,8 +7,8 @@
 
 namespace nmanager {
 
-/// As enum nf_inet_hooks has them (linux/netfilter.h, which cannot be included everywhere: it and
-/// <netinet/in.h> define the same when they come in the wrong order).
+/// The numbers of enum nf_inet_hooks. linux/netfilter.h cannot be included everywhere: it conflicts
+/// with <netinet/in.h> if they are included in the wrong order.
 constexpr std::uint32_t hook_number(Hook hook) {
   switch (hook) {
     case Hook::kPrerouting:

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, 10> kOtherChains{
     "KUBE-LOAD-BALANCER",  "KUBE-IPVS-FILTER", "KUBE-SOURCE-RANGES-FIREWALL",
     "KUBE-IPVS-OUT-FILTER"};
 
-/// One for each Service, port or endpoint: followed by 16 characters of a base32 hash.
+/// Prefixes of the chains for one Service, port or endpoint; 16 characters of a base32 hash follow.
 constexpr std::array<std::string_view, 6> kHashedChains{"KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-",
                                                         "KUBE-FW-",  "KUBE-EXT-", "KUBE-XLB-"};
 

@@ -1,7 +1,7 @@
-// The chains that kube-proxy and kubelet make, in iptables mode and in IPVS mode
+// The chains that kube-proxy and kubelet create, in iptables mode and in IPVS mode
 // (pkg/proxy/iptables, pkg/proxy/ipvs and pkg/kubelet/kubelet_network_linux.go in Kubernetes 1.20
-// to 1.36). Others that begin with "KUBE-" are strangers': kube-router's KUBE-ROUTER-*,
-// KUBE-POD-FW-*, KUBE-NWPLCY-*. Pure.
+// to 1.36). Other chains that begin with "KUBE-" belong to other programs: kube-router's
+// KUBE-ROUTER-*, KUBE-POD-FW-*, KUBE-NWPLCY-*. Pure.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ inline constexpr std::array kKubeRewrittenChains{kKubeServices, std::string_view
                                                  std::string_view("KUBE-POSTROUTING"),
                                                  kKubeMarkMasq};
 
-/// Made by kubelet (the first two) and kube-proxy in mangle, which use them to notice a flush.
+/// Created in mangle by kubelet (the first two) and kube-proxy, which use them to detect a flush.
 inline constexpr std::array<std::string_view, 3> kKubeHintChains{
     "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"};
 

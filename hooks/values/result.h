@@ -1,4 +1,4 @@
-// Errors as values, sorted by what the caller does next.
+// Errors as values, classified by what the caller does next.
 #pragma once
 
 #include <cassert>
@@ -11,12 +11,12 @@
 namespace nmanager {
 
 enum class ErrorKind {
-  kRetry,        // somebody was faster, or the resource is busy: the same call may succeed at once
-  kAbsent,       // the thing asked for does not exist; this is an answer, not a failure
+  kRetry,        // another process was faster, or the resource is busy: repeat the call
+  kAbsent,       // the requested object does not exist; this is an answer, not a failure
   kUnsupported,  // the kernel lacks a table, module, match or target: retry with a long back-off
   kUnavailable,  // a peer or file cannot be reached now: retry with back-off
   kDenied,       // permission or credentials: an operator has to act
-  kBadInput,     // what came from outside is malformed; the same bytes will fail again
+  kBadInput,     // input from outside is malformed; the same bytes will fail again
   kBug,          // our own contract is broken
 };
 
@@ -24,12 +24,12 @@ enum class ErrorKind {
 
 struct Error {
   ErrorKind kind = ErrorKind::kBug;
-  std::string message;  // one line, names the thing that failed; never holds a secret
+  std::string message;  // one line, names what failed; never contains a secret
 
   bool operator==(const Error&) const = default;
 };
 
-/// Success or an Error; for calls that have nothing to return.
+/// Success or an Error; for calls that return no value.
 class [[nodiscard]] Status {
  public:
   Status() = default;

@@ -1,5 +1,5 @@
-// A rule of ours as a typed value. The set of fields is the set of rules this program writes: a
-// rule that cannot be said with it is somebody else's.
+// One of our rules as a typed value. The fields can express exactly the rules that this program
+// writes: any other rule belongs to another program.
 #pragma once
 
 #include <boost/container/static_vector.hpp>
@@ -13,7 +13,7 @@
 
 namespace nmanager {
 
-/// IANA protocol number; kAny leaves -p out.
+/// IANA protocol number; kAny means no -p.
 enum class Protocol : std::uint8_t { kAny = 0, kTcp = 6, kUdp = 17, kSctp = 132 };
 
 [[nodiscard]] std::string_view to_string(Protocol protocol);  // "tcp", "udp", "sctp", "all"
@@ -25,7 +25,7 @@ struct PortRange {
   auto operator<=>(const PortRange&) const = default;
 };
 
-/// What one rule can hold: `-m multiport` has 15 slots, a range takes two (xt_multiport.h).
+/// The limit of one rule: `-m multiport` has 15 slots, a range takes two (xt_multiport.h).
 inline constexpr std::size_t kPortSlots = 15;
 using PortSet = boost::container::static_vector<PortRange, kPortSlots>;
 
@@ -56,7 +56,7 @@ struct Jump {
   bool go_to = false;
   auto operator<=>(const Jump&) const = default;
 };
-/// -j DNAT --to-destination ADDRESS; the port stays.
+/// -j DNAT --to-destination ADDRESS; the port is unchanged.
 struct Dnat {
   Address to;
   auto operator<=>(const Dnat&) const = default;
@@ -72,7 +72,7 @@ using Target = std::variant<Drop, Return, Jump, Dnat, SetMark>;
 /// Matches are written in this order, which is also the order of the text form (rule_text.h):
 /// -s -d -i -p, addrtype, conntrack, tcp/udp/multiport, comment, target.
 struct Rule {
-  std::optional<Prefix> source;       // never a /0: leave it out instead
+  std::optional<Prefix> source;       // never a /0: use nullopt
   std::optional<Prefix> destination;  // never a /0
   std::string in_interface;  // -i, empty: any; a trailing '+' is a wildcard; at most 15 chars
   Protocol protocol = Protocol::kAny;
@@ -88,10 +88,11 @@ struct Rule {
   bool operator==(const Rule&) const = default;
 };
 
-/// True for a bare jump or goto without any match.
+/// True for a jump or goto without any match.
 [[nodiscard]] bool is_plain(const Rule& rule);
 
-/// Order-sensitive 64-bit hash of every field; equal rules hash equal, on every run and machine.
+/// Order-sensitive 64-bit hash of every field; equal rules have equal hashes, on every run and on
+/// machines of the same byte order.
 [[nodiscard]] std::uint64_t hash_of(const Rule& rule);
 
 }  // namespace nmanager

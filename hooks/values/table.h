@@ -1,4 +1,4 @@
-// Names of the places rules live in: families, tables, hooks, chains.
+// Names of the locations of rules: families, tables, hooks, chains.
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@ namespace nmanager {
 
 enum class Table : std::uint8_t { kFilter, kNat };
 
-/// The built-in chains that rules of ours can be reached from, in the order a packet meets them.
+/// The built-in chains from which our rules can be reached, in the order in which a packet
+/// traverses them.
 enum class Hook : std::uint8_t { kPrerouting, kInput, kForward, kOutput };
 inline constexpr std::array kHooks{Hook::kPrerouting, Hook::kInput, Hook::kForward, Hook::kOutput};
 
@@ -29,7 +30,7 @@ inline constexpr std::array kTables{
     TableId{Family::kIpv4, Table::kFilter}, TableId{Family::kIpv4, Table::kNat},
     TableId{Family::kIpv6, Table::kFilter}, TableId{Family::kIpv6, Table::kNat}};
 
-/// What a chain of nf_tables hooks into, where packets are accepted unless a rule says otherwise.
+/// The hook of an nf_tables base chain. Its policy is accept.
 struct BaseChain {
   Hook hook = Hook::kInput;
   Table type = Table::kFilter;  // chain type: filter or nat
@@ -41,15 +42,15 @@ struct BaseChain {
 [[nodiscard]] std::string_view to_string(Hook hook);    // "PREROUTING", "INPUT", ...
 [[nodiscard]] std::string to_string(TableId id);        // "IPv4 nat"
 
-/// A chain's name: 1..28 characters. The kernel has room for 31, libiptc cuts at 29 (libiptc.c,
-/// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field), so 28 is what every tool can
-/// show.
+/// A chain's name: 1..28 characters. The kernel accepts 31, libiptc truncates to 29 (libiptc.c,
+/// TC_CREATE_CHAIN copies sizeof(chainname)-1 of a 30 byte field); every tool can show 28.
 class ChainName {
  public:
   static constexpr std::size_t kMaxLength = 28;
 
   ChainName() = default;
-  /// Precondition: 1..28 characters; checked by an assertion, since names are ours, never input.
+  /// Precondition: 1..28 characters; checked by an assertion, since names are never input from
+  /// outside.
   explicit ChainName(std::string_view name);
 
   [[nodiscard]] const std::string& str() const { return name_; }
@@ -59,8 +60,8 @@ class ChainName {
   std::string name_;
 };
 
-/// Every chain whose name starts so and is no longer than a ChainName is ours to change and to
-/// delete; this program never writes a longer one.
+/// We own every chain whose name starts with this and is not longer than a ChainName: it may be
+/// changed and deleted. This program never writes a longer name.
 inline constexpr std::string_view kOwnChainPrefix = "NMANAGER_";
 [[nodiscard]] bool is_own_chain(std::string_view name);
 
@@ -68,8 +69,8 @@ inline constexpr std::string_view kOwnChainPrefix = "NMANAGER_";
 /// here.
 [[nodiscard]] std::span<const Hook> hooks_of(Table table);
 
-/// The chain of ours that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nothing when the
-/// hook is none of hooks_of(table).
+/// Our chain that `hook` of `table` jumps to, e.g. NMANAGER_PREROUTING; nullopt if the hook is not
+/// in hooks_of(table).
 [[nodiscard]] std::optional<ChainName> hook_chain(Table table, Hook hook);
 
 }  // namespace nmanager

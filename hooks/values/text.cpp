@@ -8,8 +8,8 @@ namespace nmanager {
 
 namespace {
 
-/// Length of the UTF-8 sequence at the front of `text`; 0: none (RFC 3629: shortest form, no
-/// surrogates, up to U+10FFFF).
+/// Length of the UTF-8 sequence at the front of `text`; 0 if it is invalid (RFC 3629: shortest
+/// form, no surrogates, up to U+10FFFF).
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);

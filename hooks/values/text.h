@@ -1,4 +1,4 @@
-// Text from outside made fit to be shown: the one place where that is done.
+// Makes text from outside safe to show; the only place that does so.
 #pragma once
 
 #include <cstddef>
@@ -8,22 +8,22 @@
 
 namespace nmanager {
 
-/// `text` fit for a one-line message: in quotes, what is not printable ASCII replaced, long ones
-/// cut.
+/// `text` for a one-line message: in quotes, with '?' for each byte that is not printable ASCII,
+/// truncated to 80 bytes.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
-/// Free of control characters, so that it can stand in a line.
+/// Without control characters, so that it fits in one line.
 [[nodiscard]] bool is_printable(std::string_view text);
 
-/// Without blanks at both ends.
+/// `text` without white space at both ends.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 
 [[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 
-/// `text` as the inside of a JSON string; bytes that are no UTF-8 become U+FFFD.
+/// `text` as the content of a JSON string; bytes that are not UTF-8 become U+FFFD.
 [[nodiscard]] std::string json_escaped(std::string_view text);
 
-/// Line breaks and other control characters escaped.
+/// `text` with line breaks and other control characters escaped.
 [[nodiscard]] std::string one_line(std::string_view text);
 
 /// `number` with at least `width` digits and no prefix.

@@ -1,5 +1,5 @@
-// The xt matches and targets that our rules use, each with its revision: those that iptables 1.8.9
-// chooses on every kernel since 4.18 (nf_nat_range2). Pure.
+// The xt matches and targets that our rules use, each with the revision that iptables 1.8.9 chooses
+// on every kernel since 4.18 (nf_nat_range2). Pure.
 #pragma once
 
 #include <compare>
@@ -11,7 +11,7 @@
 
 namespace nmanager::xt {
 
-/// A match or target of the kernel.
+/// An xt match or target of the kernel.
 struct Extension {
   std::string_view name;
   std::uint8_t revision = 0;
@@ -28,11 +28,11 @@ inline constexpr Extension kUdp{"udp", 0, false};
 inline constexpr Extension kDnat{"DNAT", 2, true};
 inline constexpr Extension kMark{"MARK", 2, true};
 
-/// True when the ports need `-m multiport`; else the protocol's own match can say them.
+/// True when the ports need `-m multiport`; otherwise the protocol's own match can express them.
 [[nodiscard]] bool uses_multiport(const Rule& rule);
 
-/// What `rule` needs of the kernel besides the tables themselves. kTcp and kUdp are among it: what
-/// iptables-nft says with nf_tables' own expressions instead, its caller leaves out.
+/// The extensions that the kernel must have for `rule`. The result includes kTcp and kUdp:
+/// iptables-nft expresses them with nf_tables expressions, so its caller skips them.
 [[nodiscard]] std::vector<Extension> extensions_of(const Rule& rule);
 
 }  // namespace nmanager::xt

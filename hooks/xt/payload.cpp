@@ -21,7 +21,8 @@ namespace nmanager::xt {
 
 namespace {
 
-/// Bytes up to the end of the last member: what a compiler leaves behind it is not ours to send.
+/// Bytes up to the end of the last member: the padding after it is not sent, since its content is
+/// undefined.
 template <class T>
 constexpr std::size_t kUsed = sizeof(T);
 template <>
@@ -44,7 +45,7 @@ Bytes padded(const T& info) {
   return bytes;
 }
 
-/// The structure at the front; nothing when there is less than that or more than its padding.
+/// The structure at the front; nullopt if there are fewer bytes, or more bytes than its padding.
 template <class T>
 std::optional<T> unpadded(std::span<const std::uint8_t> bytes) {
   if (bytes.size() < sizeof(T) || bytes.size() > aligned(sizeof(T))) return std::nullopt;

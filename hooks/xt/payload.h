@@ -1,5 +1,5 @@
-// The payloads of the xt matches and targets that our rules use: what iptables' extensions of
-// 1.8.9 fill in, padded as x_tables wants them.
+// The payloads of the xt matches and targets that our rules use, as the extensions of iptables
+// 1.8.9 fill them in, with the padding that x_tables requires.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +17,11 @@ namespace nmanager::xt {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// As XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the extension `typeof`: to the
-/// alignment of a 64-bit number in the kernel's structures (_xt_align).
+/// Like XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the compiler extension `typeof`:
+/// rounds up to the alignment of a 64-bit number in the kernel's structures (_xt_align).
 [[nodiscard]] constexpr std::size_t aligned(std::size_t size) {
   struct Align {
-    std::uint64_t number;  // in a structure: i386 aligns it less there
+    std::uint64_t number;  // in a structure, because i386 uses a smaller alignment there
   };
   constexpr std::size_t kAlign = alignof(Align);
   return (size + kAlign - 1) / kAlign * kAlign;
@@ -37,7 +37,7 @@ using Bytes = std::vector<std::uint8_t>;
 [[nodiscard]] Bytes dnat(const Address& to);
 [[nodiscard]] Bytes set_mark(const SetMark& mark);
 
-// The way back; nothing: not what the functions above write.
+// The inverse functions; nullopt if the bytes are not what the functions above write.
 [[nodiscard]] std::optional<std::string> read_comment(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<PortSet> read_destination_ports(std::span<const std::uint8_t> info);
 [[nodiscard]] std::optional<PortRange> read_tcp_port(std::span<const std::uint8_t> info);

@@ -11,7 +11,7 @@ std::string name(ProxyMode mode) {
   return std::string(to_string(mode));
 }
 
-/// What the kernel shows; nothing when it shows nothing, or two modes at once.
+/// The mode that the kernel shows; nullopt if it shows no mode or two modes at once.
 struct KernelWord {
   std::optional<ProxyMode> mode;
   std::string_view why;
@@ -20,17 +20,18 @@ struct KernelWord {
 KernelWord kernel_word(const KernelEvidence& kernel) {
   const bool device = kernel.ipvs_device.value_or(false);
   const bool table = kernel.nft_table.value_or(false);
-  if (device && table) return {std::nullopt, "both kube-ipvs0 and the nft table kube-proxy stand"};
+  if (device && table) return {std::nullopt, "both kube-ipvs0 and the nft table kube-proxy exist"};
   if (device && !kernel.kube_chains.value_or(true)) {
     return {std::nullopt, "kube-ipvs0 exists, but KUBE-SERVICES does not"};
   }
   if (device) return {ProxyMode::kIpvs, "kube-ipvs0 exists"};
-  if (table) return {ProxyMode::kNftables, "the nft table kube-proxy stands"};
-  // KUBE-SERVICES stands in iptables and in IPVS mode: only without kube-ipvs0 it tells which.
+  if (table) return {ProxyMode::kNftables, "the nft table kube-proxy exists"};
+  // KUBE-SERVICES exists in iptables and in IPVS mode: it shows iptables mode only without
+  // kube-ipvs0.
   if (kernel.kube_chains.value_or(false) && kernel.ipvs_device.has_value()) {
-    return {ProxyMode::kIptables, "KUBE-SERVICES stands and kube-ipvs0 does not exist"};
+    return {ProxyMode::kIptables, "KUBE-SERVICES exists and kube-ipvs0 does not"};
   }
-  return {std::nullopt, "nothing of kube-proxy stands in the kernel"};
+  return {std::nullopt, "the kernel has no objects of kube-proxy"};
 }
 
 ModeDecision keep(const ModeDecision& previous, std::string why) {
@@ -56,7 +57,8 @@ ModeDecision by_answer(ProxyMode answer, ProxyMode config_mode) {
   ModeDecision decision{answer, std::string(kProxyModeOrigin), true, ""};
   if (config_mode != ProxyMode::kAuto && config_mode != answer) {
     decision.note = "kube-proxy runs in mode " + name(answer) + ", its configuration says " +
-                    name(config_mode) + ": it has not been restarted since, or was told otherwise";
+                    name(config_mode) +
+                    ": it was not restarted after a change, or one of its flags overrides it";
   }
   return decision;
 }
@@ -69,7 +71,8 @@ ModeDecision decide_mode(const Setting<ProxyMode>& setting, const ProxyReport& r
   if (setting.value != ProxyMode::kAuto) return by_setting(setting, report);
   if (report.mode) return by_answer(*report.mode, config_mode);
 
-  const std::string silence = report.error.empty() ? "kube-proxy was not asked yet" : report.error;
+  const std::string silence =
+      report.error.empty() ? "kube-proxy was not queried yet" : report.error;
   const KernelWord kernel_says = kernel_word(kernel);
   if (config_mode == ProxyMode::kAuto) {
     if (!kernel_says.mode) return keep(previous, silence + ", and " + std::string(kernel_says.why));

@@ -1,4 +1,4 @@
-// Which mode kube-proxy runs in, from all that is known about it. Pure.
+// Determines the mode of kube-proxy from all sources. Pure.
 #pragma once
 
 #include <optional>
@@ -19,11 +19,11 @@ struct ModeDecision {
   bool operator==(const ModeDecision&) const = default;
 };
 
-/// In this order: the setting; kube-proxy's own answer; its configuration (kAuto: it does not say);
-/// what stands in the kernel. When the configuration contradicts the kernel (a new configuration
-/// that kube-proxy has not taken up yet, or what another mode left behind) or nobody says anything,
-/// the mode could not be told: that is not "not IPVS", so the previous decision stands, and `note`
-/// says why.
+/// The sources in order of precedence: the setting; kube-proxy's own answer; its configuration
+/// (kAuto: no mode is configured); the objects in the kernel. If the configuration contradicts the
+/// kernel (kube-proxy has not loaded a new configuration yet, or another mode left objects behind),
+/// or if no source has a mode, the mode is unknown. That does not mean "not IPVS", so the previous
+/// decision is kept and `note` gives the reason.
 [[nodiscard]] ModeDecision decide_mode(const Setting<ProxyMode>& setting, const ProxyReport& report,
                                        ProxyMode config_mode, const KernelEvidence& kernel,
                                        const ModeDecision& previous);

@@ -15,7 +15,7 @@ namespace nmanager::neighbour {
 
 namespace {
 
-// Not IN_MODIFY: a file counts when its writer has closed it, or moved it into place.
+// Without IN_MODIFY: a change counts when the writer has closed the file or moved it into place.
 constexpr std::uint32_t kEvents = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
                                   IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 constexpr int kMostLinks = 40;  // as the kernel's own limit, MAXSYMLINKS
@@ -36,8 +36,8 @@ void push_components(std::deque<std::string>& rest, const std::string& path) {
   rest.insert(rest.begin(), components.begin(), components.end());
 }
 
-/// The directories in which a change can make `path` lead to another file: those that hold one of
-/// the symlinks on the way, the file itself, or the first component that does not exist.
+/// The directories in which a change can make `path` resolve to another file: those that contain a
+/// symlink of the path, the file itself, or the first component that does not exist.
 std::set<std::string> directories_of(const std::string& path) {
   std::set<std::string> directories;
   std::deque<std::string> rest;
@@ -89,7 +89,7 @@ void FileWatch::set_paths(std::vector<std::string> paths) {
 
 std::vector<std::string> FileWatch::drain() {
   read_events();
-  arm();  // before looking: what changes after the look makes an event
+  arm();  // before stat(): a later change causes an event
   std::vector<std::string> changed;
   for (auto& [path, stamp] : stamps_) {
     const auto now = stamp_of(path);
@@ -111,7 +111,7 @@ std::optional<FileWatch::Stamp> FileWatch::stamp_of(const std::string& path) {
 }
 
 void FileWatch::read_events() {
-  // What they say does not matter: every path is looked at again.
+  // The content of the events does not matter: every path is checked again.
   std::array<char, 4096> events;
   while (fd_ >= 0) {
     const ssize_t got = ::read(fd_, events.data(), events.size());
@@ -122,8 +122,8 @@ void FileWatch::read_events() {
 
 void FileWatch::arm() {
   if (fd_ < 0) return;
-  // Until the way to the files is the same after the watches were set as before: a directory made
-  // in between would go unwatched.
+  // Repeat until the directories are the same before and after the watches were set: a directory
+  // created in between would not be watched.
   constexpr int kMostRounds = 4;
   std::set<std::string> directories;
   std::set<int> wanted;
@@ -134,7 +134,7 @@ void FileWatch::arm() {
     directories = std::move(found);
     wanted.clear();
     for (const std::string& directory : directories) {
-      // The kernel gives the same number for a directory that is watched already.
+      // The kernel returns the same number for a directory that is already watched.
       const int watch = ::inotify_add_watch(fd_, directory.c_str(), kEvents);
       if (watch >= 0) wanted.insert(watch);
     }

@@ -1,5 +1,5 @@
-// Notices that a file was changed, replaced, made or removed, also when it is reached through
-// symlinks that are swapped (a ConfigMap volume swaps `..data`) and while it does not exist yet.
+// Detects that a file was changed, replaced, created or removed, even if it is reached through
+// symlinks that are replaced (a ConfigMap volume replaces `..data`) or does not exist yet.
 #pragma once
 
 #include <map>
@@ -10,7 +10,7 @@
 
 namespace nmanager::neighbour {
 
-/// Used on one thread, which polls fd() together with its other work.
+/// One thread only, which polls fd() together with its other descriptors.
 class FileWatch {
  public:
   explicit FileWatch(std::vector<std::string> paths);
@@ -18,18 +18,18 @@ class FileWatch {
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;
 
-  /// Readable when drain() may have something to say; -1: no inotify, call drain() now and then.
+  /// Readable when drain() may report a change; -1: no inotify, call drain() periodically.
   [[nodiscard]] int fd() const { return fd_; }
-  /// The paths, as given, of which the file is another one or was written since the last call.
-  /// Never blocks; right at any time, so it may also be called by a timer (renamed ancestors of the
-  /// directory make no event).
+  /// The paths, as given, whose file was replaced or written since the last call. Does not wait.
+  /// May be called at any time, for example by a timer, since a renamed ancestor of the directory
+  /// causes no event.
   [[nodiscard]] std::vector<std::string> drain();
-  /// Watch these from now on. The state that a new one is in now counts as known; of one that is
-  /// watched already nothing is forgotten: a change since the last drain() is still reported.
+  /// Replaces the watched paths. The present state of a new path is the base for later changes. For
+  /// a path that is already watched, a change since the last drain() is still reported.
   void set_paths(std::vector<std::string> paths);
 
  private:
-  /// Identity and age of what a path leads to; nothing: there is no such file.
+  /// Identity and times of the file that a path resolves to; nullopt: no such file.
   struct Stamp {
     unsigned long long device = 0;
     unsigned long long inode = 0;

@@ -28,7 +28,8 @@ asio::ip::tcp::endpoint to_asio(const Endpoint& endpoint) {
   return {asio::ip::address_v6(v6), endpoint.port};
 }
 
-/// One request and its answer; each step waits, but never beyond the deadline or a stop.
+/// One request and its response; each step waits until it is done, but not beyond the deadline or a
+/// stop request.
 class Exchange {
  public:
   Exchange(const HttpLimits& limits, const std::stop_token& stop)
@@ -49,15 +50,15 @@ class Exchange {
     request.set(http::field::connection, "close");
     error = await([&](auto done) { http::async_write(socket_, request, done); });
     if (error) return error;
-    // First the head alone: when body bytes come with it, Beast 1.74 forgets that the announced
-    // length is above the limit (basic_parser::put goes on after finish_header's error).
+    // Read the head separately: if body bytes arrive with it, Beast 1.74 ignores that
+    // Content-Length exceeds the limit (basic_parser::put continues after finish_header's error).
     error = await([&](auto done) { http::async_read_header(socket_, buffer_, parser_, done); });
     if (error || parser_.is_done()) return error;
     return await([&](auto done) { http::async_read(socket_, buffer_, parser_, done); });
   }
 
-  /// False: what has come so far is not the beginning of a response. Whether the parser sees that,
-  /// or only the end of the connection behind it, is a matter of chance.
+  /// False: the bytes received so far are not the beginning of a response. It depends on timing
+  /// whether the parser reports that or the end of the connection.
   [[nodiscard]] bool speaks_http() const {
     constexpr std::string_view kStart = "HTTP/";
     const auto bytes = buffer_.data();
@@ -73,7 +74,8 @@ class Exchange {
     void operator()() const { context->stop(); }
   };
 
-  /// Starts an operation and runs it to its end; a late one is cut off by closing the socket.
+  /// Starts an operation and runs it to completion; at the deadline it is cancelled by closing the
+  /// socket.
   template <class Start>
   [[nodiscard]] error_code await(Start start) {
     std::optional<error_code> result;
@@ -84,7 +86,7 @@ class Exchange {
     error_code ignored;
     socket_.close(ignored);
     context_.restart();
-    context_.run();  // the handler of the operation that was cut off
+    context_.run();  // the handler of the cancelled operation
     return asio::error::make_error_code(asio::error::timed_out);
   }
 
@@ -100,20 +102,20 @@ class Exchange {
 Error describe(const error_code& error, const HttpLimits& limits, bool speaks_http) {
   if (error == http::error::body_limit) {
     return {ErrorKind::kBadInput,
-            "answers with more than " + std::to_string(limits.max_body) + " bytes"};
+            "the response is larger than " + std::to_string(limits.max_body) + " bytes"};
   }
   if (error == asio::error::timed_out) {
     return {ErrorKind::kUnavailable,
-            "no answer within " + std::to_string(limits.timeout.count()) + " ms"};
+            "no response within " + std::to_string(limits.timeout.count()) + " ms"};
   }
-  if (!speaks_http) return {ErrorKind::kBadInput, "does not speak HTTP: " + error.message()};
+  if (!speaks_http) return {ErrorKind::kBadInput, "not an HTTP response: " + error.message()};
   if (error == http::error::end_of_stream || error == http::error::partial_message) {
-    return {ErrorKind::kUnavailable, "the connection ended before the answer did"};
+    return {ErrorKind::kUnavailable, "the connection was closed before the response was complete"};
   }
   const bool not_http =
       error.category() == http::make_error_code(http::error::bad_version).category();
   return {not_http ? ErrorKind::kBadInput : ErrorKind::kUnavailable,
-          (not_http ? "does not speak HTTP: " : "") + error.message()};
+          (not_http ? "not an HTTP response: " : "") + error.message()};
 }
 
 Result<std::string> get(const Endpoint& endpoint, std::string_view path, const HttpLimits& limits,

@@ -1,4 +1,4 @@
-// One bounded HTTP GET without TLS, for a neighbour on this node.
+// One HTTP GET without TLS and with limits, for another program on this node.
 #pragma once
 
 #include <chrono>
@@ -13,13 +13,14 @@
 namespace nmanager::neighbour {
 
 struct HttpLimits {
-  std::chrono::milliseconds timeout{2000};  // for everything together
-  std::size_t max_body = std::size_t{4} << 20;
+  std::chrono::milliseconds timeout{2000};      // for the whole exchange
+  std::size_t max_body = std::size_t{4} << 20;  // in bytes
 };
 
-/// The body of a 200. kUnavailable: no connection, no answer in time, or stopped; kBadInput: what
-/// came is not HTTP, too long, or not a 200. The message begins with the URL. Blocks at most
-/// `limits.timeout`, and returns at once when `stop` is requested.
+/// The body of a 200 response. kUnavailable: no connection, no response in time, stopped, or out of
+/// memory or descriptors; kBadInput: the response is not HTTP, is too large, or has another status.
+/// The message begins with the URL. Blocks for at most `limits.timeout` and returns at once when
+/// `stop` is requested.
 [[nodiscard]] Result<std::string> http_get(const Endpoint& endpoint, std::string_view path,
                                            const HttpLimits& limits,
                                            const std::stop_token& stop = {});

@@ -21,7 +21,7 @@ std::optional<bool> device_exists(const char* name) {
 }
 
 std::optional<bool> read_be_liberal() {
-  // /proc/sys/net shows the namespace of whoever opens it.
+  // /proc/sys/net shows the network namespace of the process that opens it.
   const auto text = sys::read_small_file("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", 64);
   if (!text) return std::nullopt;
   return trimmed(*text) != "0";

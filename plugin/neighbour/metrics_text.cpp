@@ -20,13 +20,13 @@ constexpr std::string_view kPartialRestoreFailures =
 constexpr std::string_view kBuildInfo = "kubernetes_build_info";
 constexpr std::size_t kMaxLine = 4096;
 
-/// `name{a="b"} value [timestamp]`, taken apart.
+/// The parts of `name{a="b"} value [timestamp]`.
 struct Series {
   std::map<std::string, std::string, std::less<>> labels;
   double value = 0;
 };
 
-/// Takes `"..."` with the escapes \\, \" and \n off the front.
+/// Parses and removes `"..."` with the escapes \\, \" and \n from the front.
 std::optional<std::string> take_quoted(std::string_view& rest) {
   if (!rest.starts_with('"')) return std::nullopt;
   std::string value;
@@ -46,7 +46,7 @@ std::optional<std::string> take_quoted(std::string_view& rest) {
   return std::nullopt;
 }
 
-/// Takes `{a="b",c="d"}` off the front.
+/// Parses and removes `{a="b",c="d"}` from the front.
 bool take_labels(std::string_view& rest, Series& series) {
   if (!rest.starts_with('{')) return true;
   rest.remove_prefix(1);
@@ -78,7 +78,7 @@ std::optional<Series> parse_series(std::string_view rest) {
   return series;
 }
 
-/// A moment that can be one: finite, after 1970, before the year 5138.
+/// A valid time: finite, after 1970, before the year 5138.
 bool plausible(double seconds) {
   return std::isfinite(seconds) && seconds > 0 && seconds < 1e11;
 }
@@ -145,7 +145,7 @@ Result<ProxyMode> parse_proxy_mode(std::string_view body) {
     if (word == to_string(mode)) return mode;
   }
   return Error{ErrorKind::kBadInput,
-               "/proxyMode answers " + in_quotes(word) + ", which is no mode"};
+               "/proxyMode returned " + in_quotes(word) + ", which is not a mode"};
 }
 
 ProxyMetrics parse_proxy_metrics(std::string_view text) {

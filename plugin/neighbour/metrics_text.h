@@ -1,4 +1,4 @@
-// kube-proxy's own words: /proxyMode and the few series we need of /metrics. Pure.
+// Parses kube-proxy's /proxyMode and the few series of /metrics that we use. Pure.
 #pragma once
 
 #include <array>
@@ -12,13 +12,15 @@
 
 namespace nmanager::neighbour {
 
-/// "ipvs", "iptables" or "nftables"; blanks around it do not matter.
+/// Parses "ipvs", "iptables" or "nftables"; surrounding white space is ignored. kBadInput: anything
+/// else.
 [[nodiscard]] Result<ProxyMode> parse_proxy_mode(std::string_view body);
 
 struct ProxyMetrics {
-  bool is_kube_proxy = false;  // the text holds at least one series of kube-proxy
+  bool is_kube_proxy = false;  // the text has at least one series of kube-proxy
   /// kubeproxy_sync_proxy_rules_last_timestamp_seconds, seconds since 1970: the latest of all
-  /// series (older kube-proxies have one, newer ones one for each family). Nothing: never synced.
+  /// series (older versions of kube-proxy have one, newer ones one per family). nullopt: never
+  /// synced.
   std::optional<double> last_sync;
   /// By family, in the order of kFamilies, where the series have a label ip_family.
   std::array<std::optional<double>, kFamilies.size()> last_sync_of;
@@ -31,7 +33,7 @@ struct ProxyMetrics {
   bool operator==(const ProxyMetrics&) const = default;
 };
 
-/// Takes what it can read of Prometheus' text format; lines that are malformed count as absent.
+/// Parses Prometheus' text format; malformed lines are ignored.
 [[nodiscard]] ProxyMetrics parse_proxy_metrics(std::string_view text);
 
 }  // namespace nmanager::neighbour

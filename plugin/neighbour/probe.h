@@ -1,4 +1,4 @@
-// Asks kube-proxy for its mode, its version and the time of its last sync, again and again.
+// Periodically queries kube-proxy for its mode, its version and the time of its last sync.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ namespace nmanager::neighbour {
 
 inline constexpr std::string_view kProxyModeOrigin = "kube-proxy /proxyMode";
 
-/// What kube-proxy said, once.
+/// The result of one round of queries.
 struct ProxyReport {
   std::optional<ProxyMode> mode;
   bool reachable = false;     // it answered /proxyMode with a mode
@@ -69,18 +69,18 @@ class KubeProxyProbe {
   KubeProxyProbe(const KubeProxyProbe&) = delete;
   KubeProxyProbe& operator=(const KubeProxyProbe&) = delete;
 
-  /// Ask now, and once more soon after: kube-proxy sets the time of a sync after its rules stand.
-  /// Any thread.
+  /// Queries now, and again soon afterwards, because kube-proxy sets the time of a sync after it
+  /// has written the rules. Any thread.
   void poke();
-  /// Ask there from now on. Any thread.
+  /// Queries this endpoint from now on. Any thread.
   void set_endpoint(const Endpoint& endpoint);
 
  private:
   void loop(const std::stop_token& stop);
-  /// Waits for the time of the next question; false: stop.
+  /// Waits until the next round is due; false: stop.
   bool wait(const std::stop_token& stop, std::chrono::milliseconds pause);
 
-  const ProbeOptions options_;  // its endpoint is only where it starts
+  const ProbeOptions options_;  // its endpoint is only the initial one
   const Sink sink_;
   std::mutex mutex_;
   std::condition_variable_any wake_;

@@ -18,7 +18,7 @@ namespace nmanager::neighbour {
 
 namespace {
 
-/// A full Internet routing table is not read for a diagnosis.
+/// The limit avoids reading a full Internet routing table for a diagnosis.
 constexpr std::size_t kMostMessages = 100'000;
 
 struct RouteAttributes {
@@ -52,12 +52,12 @@ int take_attribute(const nlattr* attribute, void* data) {
   return MNL_CB_OK;
 }
 
-/// Collects from the messages of one dump.
+/// Collects the pod routes from the messages of one dump.
 struct Collector {
   Family family;
   std::size_t most;
   std::vector<PodRoute>& routes;
-  std::map<unsigned, std::string> names{};  // of devices; "": gone, or not a pod's
+  std::map<unsigned, std::string> names{};  // of devices; "": gone, or not a pod device
   std::size_t messages = 0;
   bool overflow = false;
 

@@ -1,4 +1,4 @@
-// Reading this node's routes through rtnetlink.
+// Reads this node's routes through rtnetlink.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,9 @@
 
 namespace nmanager::neighbour {
 
-/// Adds the pods' routes of `family` (main table, no gateway, is_pod_device()) to `routes`, up to
-/// `most` in all. False: the kernel could not be asked, or there are more than fit, or the table is
-/// too large to be read for this. A kernel without the family has none.
+/// Adds the pod routes of `family` (main table, no gateway, is_pod_device()) to `routes`, up to
+/// `most` in total. False: the request failed, there are more than `most`, or the table is too
+/// large. A kernel without the family has no routes.
 [[nodiscard]] bool add_pod_routes(Family family, std::size_t most, std::vector<PodRoute>& routes);
 
 }  // namespace nmanager::neighbour

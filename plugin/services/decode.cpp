@@ -20,7 +20,8 @@ std::string indexed(std::string_view field, std::size_t index) {
   return std::string(field) + '[' + std::to_string(index) + ']';
 }
 
-/// Fields of one Service object; what cannot be read is named in service_.malformed.
+/// Reads the fields of one Service object; a field that cannot be read is listed in
+/// service_.malformed.
 class ServiceReader {
  public:
   explicit ServiceReader(Value object) : object_(object) {}
@@ -40,7 +41,7 @@ class ServiceReader {
  private:
   void bad(std::string field) { service_.malformed.push_back(std::move(field)); }
 
-  /// An object-valued member; absent and null are fine.
+  /// A member that is an object; absent and null are valid.
   std::optional<Value> member(const char* name, Value parent) {
     const auto value = json::find(parent, name);
     if (!value || value->is_object()) return value;
@@ -124,7 +125,7 @@ class ServiceReader {
     if (const auto single = json::find(spec, "clusterIP")) take(*single, "spec.clusterIP");
   }
 
-  /// The API server allows blanks around a range, line breaks too.
+  /// The API server allows white space around a range, including line breaks.
   void add_range(Value value, const std::string& field) {
     const auto text = json::text(value);
     const auto prefix = text ? Prefix::parse_sloppy(trimmed(*text)) : std::nullopt;
@@ -182,8 +183,9 @@ class ServiceReader {
   Service service_;
 };
 
-/// RFC 1123, as Kubernetes checks namespaces and (since 1.34; before, a letter had to be first)
-/// names of Services: what is none comes from no API server, and goes into no rule, log or answer.
+/// RFC 1123, as Kubernetes validates namespaces and the names of Services (before 1.34 these had to
+/// begin with a letter). A name that is not a label cannot come from an API server, and must not be
+/// copied into a rule, log or response.
 bool is_dns_label(std::string_view name) {
   constexpr std::size_t kMost = 63;
   const auto inner = [](char c) {
@@ -193,21 +195,22 @@ bool is_dns_label(std::string_view name) {
          name.front() != '-' && name.back() != '-';
 }
 
-/// "namespace/name", or why there is none.
+/// "namespace/name", or the reason why there is none.
 std::variant<std::string, Undecodable> key_of(Value object) {
   const auto metadata = json::find(object, "metadata");
   if (!metadata || !metadata->is_object()) return Undecodable{"", "metadata is missing"};
   const std::string_view ns = json::text(*metadata, "namespace");
   const std::string_view name = json::text(*metadata, "name");
-  if (name.empty()) return Undecodable{"", "metadata.name is missing or no text"};
+  if (name.empty()) return Undecodable{"", "metadata.name is missing or not a string"};
   if (!is_dns_label(name)) {
-    return Undecodable{"", "metadata.name " + in_quotes(name) + " is no name of a Service"};
+    return Undecodable{"", "metadata.name " + in_quotes(name) + " is not a valid Service name"};
   }
   if (ns.empty()) {
     return Undecodable{"", "metadata.namespace of " + std::string(name) + " is missing"};
   }
   if (!is_dns_label(ns)) {
-    return Undecodable{"", "metadata.namespace " + in_quotes(ns) + " is no name of a namespace"};
+    return Undecodable{"",
+                       "metadata.namespace " + in_quotes(ns) + " is not a valid namespace name"};
   }
   return std::string(ns) + '/' + std::string(name);
 }
@@ -239,7 +242,7 @@ bool names_too_large_version(Value status) {
       if (json::text(cause, "reason") == "ResourceVersionTooLarge") return true;
     }
   }
-  // Servers before 1.18 say it in the message only.
+  // Servers before 1.18 report it only in the message.
   return json::text(status, "message").find("Too large resource version") != std::string_view::npos;
 }
 
@@ -304,8 +307,8 @@ Result<ServicePage> PageDecoder::end() {
   if (page_.services.size() > kMaxServices) {
     return bad_input("list of Services: more than " + std::to_string(kMaxServices));
   }
-  if (!followed_) return bad_input("list of Services: no JSON, or an object beyond all bounds");
-  if (!splitter_.complete()) return bad_input("list of Services: cut short");
+  if (!followed_) return bad_input("list of Services: malformed JSON, or an object is too large");
+  if (!splitter_.complete()) return bad_input("list of Services: truncated");
   const json::Document document(splitter_.frame());
   if (document.problem()) return bad_input("list of Services: " + *document.problem());
   const Value root = document.root();
@@ -325,7 +328,7 @@ Result<ServicePage> PageDecoder::end() {
 
 Result<ServicePage> decode_list(std::string_view text) {
   PageDecoder decoder;
-  (void)decoder.add(text);  // end() tells
+  (void)decoder.add(text);  // end() returns the error
   return decoder.end();
 }
 
@@ -360,12 +363,13 @@ Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view text) {
   const json::Document document(text);
   if (document.problem()) return bad_input("list of Nodes: " + *document.problem());
   const Value root = document.root();
-  if (json::text(root, "kind") != "NodeList") return bad_input("not a list of Nodes");
+  if (json::text(root, "kind") != "NodeList")
+    return bad_input("list of Nodes: kind is not NodeList");
   const auto items = json::find(root, "items");
   const auto nodes = items ? json::array(*items) : std::nullopt;
   Value node;
   if (!nodes || nodes->at(0).get(node) || !node.is_object()) {
-    return bad_input("a list without a Node");
+    return bad_input("list of Nodes: it has no Node");
   }
   std::vector<Prefix> cidrs;
   const auto add = [&](std::string_view cidr) {

@@ -1,5 +1,5 @@
-// Bytes of the API server -> typed Services. Pure; tolerant as every consumer of the API has to be:
-// unknown fields are ignored, one bad address does not cost the others.
+// Decodes responses of the API server into typed Services. Pure. Tolerant, as every client of the
+// API must be: unknown fields are ignored, and one bad address does not discard the others.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace nmanager::services {
 
-/// An object that is not usable as a whole; `key` is "namespace/name" as far as known.
+/// An object that cannot be used at all; `key` is "namespace/name", or empty if unknown.
 struct Undecodable {
   std::string key;
   std::string reason;
@@ -28,17 +28,18 @@ struct ServicePage {
   std::string continue_token;  // empty: the last page
 };
 
-/// A page whose bytes come in pieces, decoded object by object: the memory is that of what is kept.
+/// Decodes a page that arrives in pieces, object by object: it needs memory only for the result and
+/// one object.
 class PageDecoder {
  public:
-  /// What one page may hold; a list beyond is a fault of the server (the API's own limit of
-  /// Services in a cluster is 10,000).
+  /// Limits of one page; a longer list is an error of the server (Kubernetes supports at most
+  /// 10,000 Services in a cluster).
   static constexpr std::size_t kMaxServices = 100'000;
   static constexpr std::size_t kMaxUndecodable = 1'000;
 
-  /// False: it is no list, or one beyond the bounds; end() says what.
+  /// False: it is not a list, or it exceeds the limits; end() returns the error.
   [[nodiscard]] bool add(std::string_view piece);
-  /// kBadInput: not a complete ServiceList.
+  /// The page. kBadInput: not a complete ServiceList.
   [[nodiscard]] Result<ServicePage> end();
 
  private:
@@ -49,7 +50,8 @@ class PageDecoder {
   bool followed_ = true;
 };
 
-/// A ServiceList, or a List whose items are Services, as kubectl writes it.
+/// Decodes a ServiceList, or a List of Services as kubectl writes it. kBadInput: as
+/// PageDecoder::end().
 [[nodiscard]] Result<ServicePage> decode_list(std::string_view json);
 
 struct WatchAddedOrModified {
@@ -59,17 +61,18 @@ struct WatchDeleted {
   std::string key;
 };
 struct WatchBookmark {
-  bool initial_events_end = false;  // all that existed when a streaming list began has been sent
+  bool initial_events_end =
+      false;  // all objects that existed when a streaming list began have been sent
 };
 
-/// A Status object: in an ERROR event, or the body of a refusal. For an ERROR event: the server
-/// ends the watch.
+/// A Status object: from an ERROR event, after which the server ends the watch, or from the body of
+/// a refused request.
 struct ApiStatus {
   int code = 0;
   std::string reason;
   std::string message;             // one line
-  bool too_large_version = false;  // the server is behind the resourceVersion that was asked for
-  /// The resourceVersion or continue token is too old; code 410, or by name only.
+  bool too_large_version = false;  // the server is older than the requested resourceVersion
+  /// The resourceVersion or continue token is too old: code 410, or only the reason says so.
   [[nodiscard]] bool expired() const;
 };
 using WatchBody =
@@ -80,14 +83,16 @@ struct WatchEvent {
   std::string resource_version;  // of the object; empty for an error
 };
 
-/// One line of a watch. kBadInput: not a watch event; the stream cannot be trusted any more.
+/// Decodes one line of a watch. kBadInput: not a watch event; the rest of the stream cannot be
+/// trusted.
 [[nodiscard]] Result<WatchEvent> decode_watch_line(std::string_view json);
 
-/// spec.podCIDRs (or podCIDR) of the first Node of a list. kBadInput: not a list of Nodes, or an
-/// empty one; what is no block is left out.
+/// spec.podCIDRs (or podCIDR) of the first Node of a list; values that are not address blocks are
+/// skipped. kBadInput: not a list of Nodes, or an empty one.
 [[nodiscard]] Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view json);
 
-/// The body of a refusal; what is no Status object becomes the message, cut short.
+/// Decodes the body of a refused request. If it is not a Status object, its first 200 bytes become
+/// the message.
 [[nodiscard]] ApiStatus decode_status(std::string_view json);
 
 }  // namespace nmanager::services

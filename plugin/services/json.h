@@ -1,4 +1,4 @@
-// simdjson behind a few functions that never throw: bounded in depth and size.
+// A few functions over simdjson that do not throw on bad input; depth and size are limited.
 #pragma once
 
 #include <simdjson.h>
@@ -14,7 +14,8 @@ using Value = simdjson::dom::element;  // points into its Document
 using Array = simdjson::dom::array;
 
 inline constexpr std::size_t kMaxDepth = 64;
-/// One object of the API: a Service is at most 1.5 MiB in etcd; its event is little more.
+/// Limit of one API object in bytes: a Service is at most 1.5 MiB in etcd, and its event is only
+/// slightly larger.
 inline constexpr std::size_t kMaxText = std::size_t{4} << 20;
 
 class Document {
@@ -23,7 +24,7 @@ class Document {
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
 
-  /// Nothing: root() may be used.
+  /// nullopt: root() may be used.
   [[nodiscard]] const std::optional<std::string>& problem() const { return problem_; }
   [[nodiscard]] Value root() const { return root_; }
 
@@ -33,14 +34,16 @@ class Document {
   std::optional<std::string> problem_;
 };
 
-/// The member `name` of an object; nothing: absent, null, or no object.
+/// The member `name` of an object; nullopt if it is absent or null, or if `object` is not an
+/// object.
 [[nodiscard]] std::optional<Value> find(Value object, std::string_view name);
 [[nodiscard]] std::optional<std::string_view> text(Value value);
 [[nodiscard]] std::optional<std::int64_t> integer(Value value);
 [[nodiscard]] std::optional<Array> array(Value value);
-/// The text member `name`; empty when absent or no text.
+/// The string member `name`; empty if it is absent or not a string.
 [[nodiscard]] std::string_view text(Value object, std::string_view name);
-/// Fit for one line of a message: cut at 200 characters, others than printable ASCII replaced.
+/// `text` for one line of a message: truncated to 200 bytes, with '?' for each byte that is not
+/// printable ASCII.
 [[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace nmanager::services::json

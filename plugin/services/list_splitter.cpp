@@ -35,7 +35,7 @@ void ListSplitter::end_item(const Take& take) {
   if (item_.capacity() > kKept) item_.shrink_to_fit();
 }
 
-/// Outside of strings.
+/// Handles a structural character outside of strings.
 bool ListSplitter::structural(char c, const Take& take) {
   switch (c) {
     case '"':

@@ -35,7 +35,7 @@ bool is_malformed(const Service& service, std::string_view field) {
                              [&](const std::string& name) { return name.starts_with(field); });
 }
 
-/// A reason that holds for every address of the Service.
+/// A reason that applies to every address of the Service; nullopt if there is none.
 std::optional<SkipReason> skip_all(const Service& service, const QualifySettings& settings) {
   if (service.type == ServiceType::kExternalName) return SkipReason::kExternalName;
   if (service.headless) return SkipReason::kHeadless;
@@ -89,7 +89,7 @@ class AddressQualifier {
  private:
   static constexpr std::string_view kSourceRangesField = "spec.loadBalancerSourceRanges";
 
-  /// True: a port, or with match by address all of them, was the API server's.
+  /// Removes the API server's port, or all ports when matching by address. True if any was removed.
   bool take_api_server_out(const Address& ip, std::vector<ExternalAddress::Ports>& ports) const {
     bool found = false;
     for (const Endpoint& server : settings_.api_servers) {
@@ -105,8 +105,8 @@ class AddressQualifier {
     return found;
   }
 
-  /// kube-proxy forgets the restriction for a family that has no range; a path is not opened on
-  /// such a slip, so no range of the family means nobody.
+  /// kube-proxy drops the restriction for a family without a range. That must not open access here:
+  /// without a range of the family, no source is allowed.
   std::vector<Prefix> ranges_of(Family family) const {
     std::vector<Prefix> ranges;
     for (const Prefix& range : service_.source_ranges) {
@@ -133,7 +133,7 @@ Qualification qualify(const Service& service, const QualifySettings& settings) {
   for (const std::string& field : service.malformed) {
     result.skipped.push_back({SkipReason::kMalformed, field});
   }
-  std::set<Address> taken;  // the same address twice is one set of rules
+  std::set<Address> taken;  // a repeated address needs only one set of rules
   for (const Address& ip : service.external_ips) {
     if (taken.insert(ip).second) qualifier.add(ip, false);
   }

@@ -1,4 +1,5 @@
-// Which Services need the cure for problem 2, for which addresses, and why the others do not. Pure.
+// Selects the Services and addresses that need the fix for problem 2, with reasons for those that
+// do not. Pure.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,9 @@ struct Skip {
 struct QualifySettings {
   bool any_external_policy = false;  // EXTERNAL_CLUSTER_POLICY=all
   MatchBy match = MatchBy::kPort;
-  /// Where this node reaches its API server (api::server_endpoints()): never translated, or a rule
-  /// cuts the node off from what could take the rule away.
+  /// The endpoints at which this node reaches its API server (api::server_endpoints()). They are
+  /// never translated, because such a rule could cut the node off from the API server that is
+  /// needed to remove it.
   std::vector<Endpoint> api_servers;
 };
 

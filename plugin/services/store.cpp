@@ -37,7 +37,7 @@ bool ServiceStore::remove(const std::string& key) {
 
 namespace {
 
-/// Reasons that mean "this one would need the cure and does not get it".
+/// Reasons that mean "this Service needs the fix but does not get it".
 bool worth_showing(SkipReason reason) {
   switch (reason) {
     case SkipReason::kInternalPolicyLocal:
@@ -64,7 +64,7 @@ class Collector {
                             std::string(in_words(skip.reason)));
   }
 
-  /// True when some other Service holds a port of `entry` already; the rules give it to the first.
+  /// True if another Service already has a port of `entry`; the rules give it to the first one.
   bool conflicts(const ExternalAddress& entry, MatchBy match) {
     bool conflict = false;
     if (match == MatchBy::kAddress) {
@@ -90,7 +90,7 @@ Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings
   Qualified all;
   Collector collector(all);
   for (const auto& [key, service] :
-       store.services()) {  // sorted: the first owner is the same as in the rules
+       store.services()) {  // sorted, so that the first owner is the same as in the rules
     Qualification one = qualify(service, settings);
     for (const Skip& skip : one.skipped) collector.skip(service, skip);
     for (const ExternalAddress& entry : one.addresses) {

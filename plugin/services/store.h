@@ -13,11 +13,11 @@ namespace nmanager::services {
 
 class ServiceStore {
  public:
-  /// What is not in `services` is gone; except the keys in `keep`, whose objects could not be
-  /// decoded. False: nothing changed that could matter.
+  /// Replaces all Services; those in `keep`, whose objects could not be decoded, stay as they are.
+  /// False: no relevant change.
   bool replace(std::vector<Service> services, const std::vector<std::string>& keep);
-  bool upsert(Service service);
-  bool remove(const std::string& key);
+  bool upsert(Service service);         // false: no change
+  bool remove(const std::string& key);  // false: not found
 
   [[nodiscard]] bool listed() const { return listed_; }
   [[nodiscard]] std::size_t size() const { return services_.size(); }

@@ -35,7 +35,7 @@ void accept_all(ApiServer::Shared& shared) {
     const std::lock_guard lock(shared.mutex);
     shared.sockets[++number] = socket.native_handle();
     shared.threads.emplace_back([&shared, number, open = std::move(socket)]() mutable {
-      // The number leaves the map before the descriptor can be somebody else's.
+      // The number is removed from the map before the descriptor can be reused.
       asio::ip::tcp::socket copy(shared.context, open.local_endpoint().protocol(),
                                  ::dup(open.native_handle()));
       serve_connection(shared, std::move(copy));

@@ -1,6 +1,6 @@
-// A stand-in for kube-apiserver: lists of Services in pages, watches with bookmarks, and every
-// fault that a real one, or the network before it, can show. Threads of its own, in the network
-// namespace of the thread that made it.
+// A stand-in for kube-apiserver: lists of Services in pages, watches with bookmarks, and the faults
+// of a real server or of the network in front of it. It runs its own threads, in the network
+// namespace of the thread that created it.
 #pragma once
 
 #include <chrono>
@@ -16,13 +16,13 @@
 
 namespace nmanager::test {
 
-/// What a server makes of sendInitialEvents.
+/// How the server handles sendInitialEvents.
 enum class Streaming {
   kYes,
-  kUnprocessable,  // HTTP 422: known, and switched off
+  kUnprocessable,  // HTTP 422: known but disabled
   kBadRequest,     // HTTP 400
   kErrorEvent,     // ERROR 500: its etcd is too old
-  kIgnored,        // not known: what exists is sent, and no bookmark ends it
+  kIgnored,        // unknown: existing objects are sent, without the final bookmark
 };
 
 struct ApiServerOptions {
@@ -30,35 +30,35 @@ struct ApiServerOptions {
   std::uint16_t port = 0;  // 0: any
   bool tls = false;
   PemPair certificate = {};           // with tls
-  std::string client_authority = {};  // PEM; given: a client certificate is demanded
-  std::string token = {};             // given: 401 without it
+  std::string client_authority = {};  // PEM; if set, a client certificate is required
+  std::string token = {};             // if set, 401 without it
   std::chrono::milliseconds bookmarks{60'000};
-  std::size_t chunk = 0;       // bytes in each chunk of a watch; 0: one chunk for each event
-  std::size_t page_limit = 0;  // never more in one page; 0: what the client asks for
+  std::size_t chunk = 0;       // bytes in each chunk of a watch; 0: one chunk per event
+  std::size_t page_limit = 0;  // maximum per page; 0: the client's limit
   Streaming streaming = Streaming::kYes;
-  bool watch_cache = true;   // lists with resourceVersion=0 come whole, whatever limit is asked for
-  bool chunking = true;      // false: a body ends with its connection
-  bool tls_1_2 = false;      // at most
-  std::string ciphers = {};  // of TLS 1.2; empty: OpenSSL's
+  bool watch_cache = true;   // lists with resourceVersion=0 ignore the client's limit
+  bool chunking = true;      // false: the end of the connection ends the body
+  bool tls_1_2 = false;      // maximum version is TLS 1.2
+  std::string ciphers = {};  // of TLS 1.2; empty: OpenSSL's default
 };
 
-/// What happens to one request instead of the right answer.
+/// A fault that replaces the correct response to a request.
 struct Fault {
   enum class On {
     kAny,
-    kList,    // of Services, streaming ones too
+    kList,    // of Services, including streaming lists
     kStream,  // streaming lists only
-    kPlain,   // lists that are none
+    kPlain,   // lists that are not streaming lists
     kPage,    // the second and later pages
-    kWatch,   // not the streaming lists
+    kWatch,   // watches, without streaming lists
   };
   enum class Kind {
     kStatus,   // `status`, `headers`, `body`
-    kRaw,      // `body` is all that is sent, then the connection is closed
-    kClose,    // closed without an answer
-    kReset,    // RST without an answer
-    kSilence,  // nothing is answered, the connection stays
-    kStream,   // a good head, then `body` as the chunks of a watch or list; then as `then` says
+    kRaw,      // sends only `body`, then closes the connection
+    kClose,    // closes without a response
+    kReset,    // RST without a response
+    kSilence,  // no response, the connection stays open
+    kStream,   // a valid head, `body` as the chunks of a watch or list, then `then`
   };
   enum class Then { kEnd, kClose, kReset, kSilence };
   Kind kind = Kind::kClose;
@@ -67,13 +67,13 @@ struct Fault {
   std::string headers = {};  // complete lines
   std::string body = {};
   Then then = Then::kEnd;
-  std::string repeat = {};  // sent again and again behind `body`, until the client has enough
-  int times = 1;            // for so many requests; 0: for all
+  std::string repeat = {};  // sent repeatedly after `body`, until the client closes
+  int times = 1;            // number of requests; 0: all
 };
 
 struct SeenRequest {
   std::string target;         // path and query
-  std::string authorization;  // empty: none
+  std::string authorization;  // empty if absent
   std::string user_agent;
   std::string host;
   std::chrono::steady_clock::time_point at;
@@ -97,23 +97,23 @@ class ApiServer {
   [[nodiscard]] std::string url() const;
   ServiceLog& services();
 
-  /// For the next request that it is meant for; several queue up.
+  /// Queues a fault for the next request that matches `on`.
   void fail_next(Fault fault);
   void clear_faults();
   void set_token(std::string token);
-  /// What a list of Nodes is answered with; empty: 404.
+  /// Sets the response to a list of Nodes; empty: 404.
   void set_nodes(std::string json);
-  /// Every list of Nodes is refused.
+  /// Refuses every list of Nodes with `status`.
   void set_nodes_status(int status);
-  /// Ends every open watch as the server does at its time-out.
+  /// Ends every open watch as a server does at its timeout.
   void end_watches();
   /// Closes (or resets) every connection.
   void drop_connections(bool reset = false);
 
   [[nodiscard]] std::vector<SeenRequest> requests() const;
-  /// False: fewer than `count` within a minute.
+  /// Waits for `count` requests in total; false after a minute.
   bool wait_for_requests(std::size_t count);
-  /// Open watches now.
+  /// The number of open watches.
   [[nodiscard]] std::size_t watches() const;
 
   struct Shared;

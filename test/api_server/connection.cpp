@@ -43,7 +43,8 @@ std::string status_object(int code, const std::string& reason, const std::string
          message + R"(","reason":")" + reason + R"(","code":)" + std::to_string(code) + "}\n";
 }
 
-/// One connection; Stream is a socket or a TLS stream over one. Throws system_error at its end.
+/// One connection; Stream is a socket or a TLS stream over one. Throws system_error when the
+/// connection ends.
 template <class Stream>
 class Connection {
  public:
@@ -62,8 +63,8 @@ class Connection {
   }
 
  private:
-  /// A plain server that is spoken TLS to answers as Go's does (net/http: "Client sent an HTTP
-  /// request to an HTTPS server" is the other way round), and ends the connection.
+  /// A plain HTTP server that receives a TLS handshake answers like Go's net/http and closes the
+  /// connection.
   void refuse_tls() {
     constexpr char kHandshake = 0x16;
     if (!input_.empty()) return;
@@ -126,7 +127,7 @@ class Connection {
     return fault;
   }
 
-  /// False: the connection is over.
+  /// False: the connection ends.
   bool act(const Fault& fault) {
     switch (fault.kind) {
       case Fault::Kind::kStatus:
@@ -164,7 +165,7 @@ class Connection {
         return false;
       }
       case Fault::Then::kSilence: {
-        char byte = 0;  // until the client, or the server's end, closes the connection
+        char byte = 0;  // until the client or the server's destructor closes the connection
         stream_.read_some(asio::buffer(&byte, 1));
         return false;
       }
@@ -172,7 +173,7 @@ class Connection {
     return false;
   }
 
-  /// False: the connection is over.
+  /// False: the connection ends.
   bool answer(const Request& request) {
     std::string token;
     std::string nodes;
@@ -250,7 +251,7 @@ class Connection {
     return !shared_.stopping && end_chunks();
   }
 
-  /// All that exists, and the bookmark that ends it.
+  /// Sends all existing objects and the final bookmark.
   Version send_all(const Request& request) {
     const LogPage page = shared_.log.page("", 0, selected(request));
     for (const std::string& item : page.items) {
@@ -284,7 +285,7 @@ class Connection {
         send_chunk(R"({"type":")" + std::string(event.type) + R"(","object":)" + event.object +
                    "}\n");
       }
-      if (news->version < version) continue;  // etcd was rewound: the watch is behind for ever
+      if (news->version < version) continue;  // etcd was rewound: the watch never catches up
       version = news->version;
       if (Clock::now() < bookmark) continue;
       bookmark = Clock::now() + shared_.options.bookmarks;
@@ -292,7 +293,8 @@ class Connection {
     }
   }
 
-  /// Closed, or reset: nobody would hear of it before the next event.
+  /// Whether the client closed or reset the connection, which otherwise shows only at the next
+  /// event.
   bool client_has_gone() {
     char byte = 0;
     return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -316,7 +318,7 @@ class Connection {
          "\r\n\r\n");
   }
 
-  /// False: the connection is over.
+  /// False: the connection ends.
   bool end_chunks() {
     if (shared_.options.chunking) send("0\r\n\r\n");
     return shared_.options.chunking;
@@ -324,7 +326,7 @@ class Connection {
 
   void send_chunk(const std::string& bytes) {
     if (!shared_.options.chunking) return send(bytes);
-    if (bytes.empty()) return;  // would be the end
+    if (bytes.empty()) return;  // an empty chunk would end the body
     const std::size_t size = shared_.options.chunk == 0 ? bytes.size() : shared_.options.chunk;
     for (std::size_t at = 0; at < bytes.size(); at += size) {
       const std::string piece = bytes.substr(at, size);
@@ -353,7 +355,7 @@ void serve_connection(ApiServer::Shared& shared, Socket socket) {
     stream.handshake(asio::ssl::stream_base::server);
     Connection<asio::ssl::stream<Socket&>>(shared, stream, socket).run();
   } catch (const std::exception&) {
-    // The client has gone, or never was one.
+    // The client closed the connection, or the handshake failed.
   }
 }
 

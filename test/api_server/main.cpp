@@ -1,5 +1,5 @@
-// nmanager-test-apiserver: serves a recorded list of Services, then a recorded watch, as one server
-// that lives on: for trying the program out without a cluster.
+// nmanager-test-apiserver: serves a recorded list of Services and then a recorded watch, until it
+// is stopped. For trying the program without a cluster.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
@@ -45,12 +45,13 @@ int main(int argc, char** argv) {
   ApiServerOptions options;
   int interval_ms = 2000;
   app.add_option("--list", list, "recorded ServiceList")->required();
-  app.add_option("--watch", watch, "recorded watch, one event a line");
-  app.add_option("--interval", interval_ms, "ms between two events of it");
+  app.add_option("--watch", watch, "recorded watch, one event per line");
+  app.add_option("--interval", interval_ms, "ms between two events of the watch");
   app.add_option("--host", options.host, "address to listen on");
-  app.add_option("--port", options.port, "0: any");
-  app.add_flag("--tls", options.tls, "with a certificate made for this run");
-  app.add_option("--kubeconfig-out", kubeconfig, "written when it listens")->required();
+  app.add_option("--port", options.port, "port to listen on; 0: any");
+  app.add_flag("--tls", options.tls, "use TLS with a certificate created for this run");
+  app.add_option("--kubeconfig-out", kubeconfig, "kubeconfig to write once the server listens")
+      ->required();
   CLI11_PARSE(app, argc, argv);
   try {
     sigset_t ends;

@@ -21,7 +21,7 @@ Json parsed(const std::string& json) {
 std::string key_of(const Json& object) {
   const auto metadata = object.find("metadata");
   if (metadata == object.end() || !metadata->contains("name")) {
-    throw std::invalid_argument("an object without metadata.name");
+    throw std::invalid_argument("the object has no metadata.name");
   }
   const std::string name = metadata->at("name");
   return metadata->contains("namespace")
@@ -34,7 +34,7 @@ std::string with_version(Json& object, Version version) {
   return object.dump();
 }
 
-/// As the selector "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".
+/// Like the selector "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless".
 bool selects(const Json& object) {
   const Json labels = object["metadata"].value("labels", Json::object());
   return !labels.contains("service.kubernetes.io/service-proxy-name") &&
@@ -116,7 +116,8 @@ LogPage ServiceLog::page(const std::string& after, std::size_t limit, bool selec
   return page;
 }
 
-/// What a watcher is told, who sees only what its selector takes; nothing: it does not see this.
+/// The event type for a watcher that sees only objects of its selector; nullopt: it does not see
+/// the change.
 std::optional<std::string_view> ServiceLog::type_of(const Change& change, bool selected) {
   const bool before = change.existed && (!selected || change.selected_before);
   const bool after = change.exists && (!selected || change.selected_after);

@@ -1,5 +1,4 @@
-// The Services of a stand-in API server and every change of them, with resourceVersions. Thread
-// safe.
+// The Services of a stand-in API server and all their changes, with resourceVersions. Thread safe.
 #pragma once
 
 #include <chrono>
@@ -19,7 +18,7 @@ using Version = std::uint64_t;
 struct LogPage {
   std::vector<std::string> items;  // JSON objects
   Version version = 0;
-  std::string next;  // key to go on behind; empty: the last page
+  std::string next;  // key after which the next page begins; empty: the last page
   std::size_t remaining = 0;
 };
 
@@ -31,34 +30,35 @@ struct LogEvent {
 
 struct LogEvents {
   std::vector<LogEvent> events;
-  Version version = 0;  // nothing up to here is left out
+  Version version = 0;  // all events up to this version are included
 };
 
 class ServiceLog {
  public:
-  /// Adds or replaces the Service; its resourceVersion is set. Throws when it is not an object with
-  /// metadata.namespace and metadata.name.
+  /// Adds or replaces the Service and sets its resourceVersion. Throws std::invalid_argument if it
+  /// is not an object with metadata.name.
   void put(const std::string& json);
   /// False: no such Service.
   bool remove(const std::string& key);
-  /// One line of a recorded watch; bookmarks and errors are left out.
+  /// Applies one line of a recorded watch; bookmarks and errors are ignored.
   void replay(const std::string& watch_line);
 
   /// Forgets the history: every watch from an older version is refused with 410.
   void compact();
-  /// As after etcd was restored from a backup: versions go on from an earlier one.
+  /// Like a restore of etcd from a backup: versions continue from an earlier one.
   void rewind(Version version);
   [[nodiscard]] Version version() const;
 
-  /// Selected Services behind the key `after`, at most `limit` (0: all). `selected`: only those
-  /// that kube-proxy's label selector takes.
+  /// Services after the key `after`, at most `limit` (0: all). `selected`: only those that match
+  /// kube-proxy's label selector.
   [[nodiscard]] LogPage page(const std::string& after, std::size_t limit, bool selected) const;
 
-  /// Nothing: `since` was compacted away. Waits up to `patience` for the first event.
+  /// The events after `since`; waits up to `patience` for the first one. nullopt: `since` was
+  /// compacted.
   [[nodiscard]] std::optional<LogEvents> events_since(Version since, bool selected,
                                                       std::chrono::milliseconds patience) const;
 
-  /// Ends all waiting, now and later.
+  /// Ends all present and future waits.
   void stop();
 
  private:
@@ -68,7 +68,7 @@ class ServiceLog {
   };
   struct Change {
     Version version = 0;
-    std::string json;  // the object after the change; before it, when deleted
+    std::string json;  // the object after the change; if deleted, before it
     bool existed = false;
     bool exists = false;
     bool selected_before = false;

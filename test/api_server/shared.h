@@ -1,7 +1,7 @@
-// What the connections of one stand-in API server have in common.
+// State that the connections of one stand-in API server share.
 #pragma once
 
-#include <utility>  // which Asio 1.74 forgets
+#include <utility>  // Asio 1.74 uses it without including it
 
 #include <atomic>
 #include <boost/asio.hpp>
@@ -26,7 +26,7 @@ struct ApiServer::Shared {
   boost::asio::ssl::context tls;
   std::thread accepting;
   std::atomic<bool> stopping{false};
-  std::atomic<std::uint64_t> watch_epoch{0};  // moves: watches of an earlier one end
+  std::atomic<std::uint64_t> watch_epoch{0};  // when it changes, earlier watches end
   std::atomic<std::size_t> watches{0};
 
   std::mutex mutex;

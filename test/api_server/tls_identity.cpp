@@ -26,7 +26,7 @@ using Certificate = std::unique_ptr<X509, Deleter<&X509_free>>;
 using Bio = std::unique_ptr<BIO, Deleter<&BIO_free_all>>;
 
 void require(bool ok) {
-  if (!ok) throw std::runtime_error("OpenSSL refused to make a certificate");
+  if (!ok) throw std::runtime_error("OpenSSL cannot create a certificate");
 }
 
 std::string text_of(BIO* bio) {

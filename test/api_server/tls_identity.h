@@ -1,4 +1,4 @@
-// Certificates made for one run: an authority, and what it signs.
+// Certificates for one run: an authority, and the certificates that it signs.
 #pragma once
 
 #include <string>
@@ -20,12 +20,13 @@ struct Validity {
   long to = 86'400;
 };
 
-/// For servers and clients. `names` become subject alternative names; addresses are recognised.
+/// For servers and clients. `names` become subject alternative names, of type IP if they are
+/// addresses.
 [[nodiscard]] PemPair make_certificate(const PemPair& authority, const std::string& common_name,
                                        const std::vector<std::string>& names,
                                        Validity validity = {});
 
-/// An authority that another one has signed.
+/// An authority that is signed by another one.
 [[nodiscard]] PemPair make_intermediate(const PemPair& authority, const std::string& common_name);
 
 }  // namespace nmanager::test

@@ -1,4 +1,4 @@
-// The figures; each prints its lines. Throw std::runtime_error when something does not work.
+// The benchmarks; each prints its results. They throw std::runtime_error on failure.
 #pragma once
 
 #include <string>

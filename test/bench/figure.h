@@ -1,4 +1,4 @@
-// Measuring and printing.
+// Measurement and output.
 #pragma once
 
 #include <algorithm>

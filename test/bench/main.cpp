@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--small") == 0) small = true;
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
   }
-  // The shared helpers of the tests check what they do; here that is an exception.
+  // The tests' shared helpers use doctest checks; here a failed check becomes an exception.
   doctest::Context context;
   context.setAsDefaultForAssertsOutOfTestCases();
   context.setAssertHandler([](const doctest::AssertData& data) {

@@ -49,7 +49,8 @@ std::vector<Step> change(const nftables::Elements& from, const nftables::Element
   return {{Verb::kDelete, less}, {Verb::kAdd, more}};
 }
 
-/// One Service gets another cluster address and its old one again: what the kernel takes for each.
+/// Changes the cluster address of one Service and restores it; returns the time in the kernel for
+/// each change.
 std::vector<double> change_in_kernel(int services) {
   const NftablesBackend native = open_native();
   sync(*native.backend, goal_of(our_services(services)));

@@ -57,7 +57,7 @@ sockaddr_in endpoint(const char* address) {
   return where;
 }
 
-/// Accepts and closes, in a namespace of its own, until destroyed.
+/// Accepts and closes connections in the namespace `where`, until destroyed.
 class Acceptor {
  public:
   explicit Acceptor(const std::string& where) : fd_(-1), thread_([this, where] { run(where); }) {
@@ -88,7 +88,7 @@ class Acceptor {
   std::thread thread_;
 };
 
-/// Times of so many connects from the namespace `from` to the outside.
+/// The times of `count` connects from the namespace `from` to `address`, in microseconds.
 std::vector<double> connects(const std::string& from, int count,
                              const char* address = "203.0.113.2") {
   std::vector<double> times;
@@ -155,7 +155,7 @@ void bench_idle(Variant variant) {
   for (int i = 0; i < 300 && metric("nmanager_services_with_rules") < 10'000; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  std::this_thread::sleep_for(std::chrono::seconds(30));  // what was needed for it is given back
+  std::this_thread::sleep_for(std::chrono::seconds(30));  // until memory is returned to the system
   const double before = metric("process_cpu_seconds_total");
   std::this_thread::sleep_for(std::chrono::seconds(30));
   const double cpu = metric("process_cpu_seconds_total") - before;
@@ -195,7 +195,8 @@ void bench_unneeded(const std::string& backend, const std::string& mode) {
 
 namespace {
 
-/// `fill` puts 10, or 10,000, external addresses into the node's table; `address` is connected to.
+/// `fill` writes 10 or 10,000 external addresses into the node's table; then `address` is connected
+/// to.
 void connect_figure(const std::string& what, const std::function<void(bool big)>& fill,
                     const char* address) {
   const std::string client = "nmb" + std::to_string(::getpid()) + "c";
@@ -216,7 +217,7 @@ void connect_figure(const std::string& what, const std::function<void(bool big)>
     for (int round = 0; round < 6; ++round) {
       for (int big = 0; big < 2; ++big) {
         fill(big == 1);
-        connects(client, 300, address);  // caches
+        connects(client, 300, address);  // fills the caches
         const auto some = connects(client, 2000, address);
         times[big].insert(times[big].end(), some.begin(), some.end());
       }

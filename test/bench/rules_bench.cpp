@@ -1,6 +1,6 @@
 #include <netinet/in.h>
 
-// Behind <netinet/in.h>: the other way round both define the same.
+// After <netinet/in.h>: in the other order their definitions conflict.
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -27,7 +27,7 @@ void sync(ChainBackend& backend, const DesiredTable& desired,
   if (!report.verified) throw std::runtime_error(report.error->message);
 }
 
-/// One IPT_SO_GET_ENTRIES of nat, into fresh memory, as every reader has to do it.
+/// The time of one IPT_SO_GET_ENTRIES of nat into new memory, which every reader needs.
 double get_entries() {
   const int fd = ::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
   ipt_getinfo info{};
@@ -53,7 +53,7 @@ double get_entries() {
   return time;
 }
 
-/// One jump into OUTPUT and nothing else, from a transaction that has begun.
+/// The time of a commit of one jump in OUTPUT, in a transaction that has begun.
 double insert_in_process(ChainBackend& backend) {
   auto begun = backend.begin(kNat4);
   if (!begun) throw std::runtime_error(begun.error().message);
@@ -114,11 +114,11 @@ void bench_big(Variant variant, int services) {
     if (variant == Variant::kLegacy) {
       inserts.push_back(micros([&] { test::must(iptables + "-I OUTPUT -j NMANAGER_OUTPUT"); }));
     } else {
-      // In the same situation: a process has just deleted a rule, and closes its socket.
+      // Under the same conditions: a process has just deleted a rule and closed its socket.
       test::must(iptables + "-D PREROUTING -j NMANAGER_PREROUTING");
       inserts.push_back(insert_in_process(*door.backend));
     }
-    sync(*door.backend, desired, &digests);  // takes the second jump away again
+    sync(*door.backend, desired, &digests);  // removes the second jump
   }
   if (variant == Variant::kLegacy) {
     print_ratio("verify " + size, median(looks), "GET_ENTRIES", median(entries), 1.2);
@@ -143,7 +143,7 @@ void bench_change(Variant variant) {
   for (int round = 1; round < 16; ++round) {
     const int state = round % 2;
     times.push_back(micros([&] { sync(*door.backend, states[state], &digests[state]); }));
-    // The kernel validates the whole table (legacy: takes a whole new one) for any rule at all.
+    // The kernel validates the whole table for any rule (legacy: it replaces the whole table).
     inserts.push_back(micros([&] { test::must(insert); }));
   }
   print_ratio("change " + name_of(variant) + " 1 of 10,000", median(times), "iptables -I",

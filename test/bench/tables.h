@@ -1,4 +1,4 @@
-// What stands in the tables while something is measured.
+// The content of the tables during the benchmarks.
 #pragma once
 
 #include <memory>
@@ -21,18 +21,18 @@ struct Door {
 };
 [[nodiscard]] Door open_door(Variant variant, bool poll_only = false);
 
-/// So many LoadBalancer Services, one external address and two ports each; `changed`: one of them
-/// has another cluster address.
+/// `services` LoadBalancer Services with one external address and two ports each; `changed`: one of
+/// them has another cluster address.
 [[nodiscard]] ExternalCluster our_services(int services, bool changed = false);
 
-/// Our nat table for so many LoadBalancer Services, one external address and two ports each.
-/// `changed`: one of them has another cluster address.
+/// Our nat table for our_services().
 [[nodiscard]] chains::DesiredTable our_table(int services, bool changed = false);
 
-/// nat as kube-proxy writes it for so many Services with three endpoints, as iptables-restore text.
+/// The nat table of kube-proxy for `services` Services with three endpoints each, as
+/// iptables-restore text.
 [[nodiscard]] std::string kube_table(int services);
 
-/// The table of the calling thread's namespace made empty, then filled.
+/// Empties the nat table of the calling thread's namespace, then fills it.
 void reset_nat(Variant variant, const std::string& restore_text = {});
 
 }  // namespace nmanager::bench

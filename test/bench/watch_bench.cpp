@@ -15,8 +15,8 @@ using namespace nmanager::chains;
 
 namespace {
 
-/// Watches and repairs, as the owner thread does. A thread of its own, in the namespace of the
-/// thread that made it.
+/// Watches and repairs like the owner thread, on its own thread in the namespace of the creating
+/// thread.
 class Keeper {
  public:
   Keeper(Variant variant, bool poll_only, DesiredTable desired)
@@ -67,7 +67,7 @@ void bench_back(Variant variant) {
   std::vector<double> times;
   for (int round = 0; round < 200; ++round) {
     const int before = keeper.repairs();
-    // As kube-proxy does it: its own jump goes in on top.
+    // Like kube-proxy: it inserts its jump at the top.
     test::must(iptables + "-I PREROUTING -j KUBE-SERVICES");
     const auto end = Clock::now();
     while (keeper.repairs() == before && Clock::now() - end < std::chrono::seconds(5)) {
@@ -96,10 +96,10 @@ void bench_listen() {
           micros([&] { test::must("iptables-nft-restore --noflush --counters", text); }));
     }
   }
-  // The fastest of each: what disturbs a run of half a second only ever makes it longer.
-  const double nobody = quantile(times[0], 0);
-  print_ratio("listen nft, events", quantile(times[1], 0), "nobody", nobody, 1.03);
-  print_ratio("listen nft, poll", quantile(times[2], 0), "nobody", nobody, 1.01);
+  // The fastest run of each: a disturbance only makes a run longer.
+  const double without = quantile(times[0], 0);
+  print_ratio("listen nft, events", quantile(times[1], 0), "no listener", without, 1.03);
+  print_ratio("listen nft, poll", quantile(times[2], 0), "no listener", without, 1.01);
 }
 
 }  // namespace nmanager::bench

@@ -98,7 +98,7 @@ class FakeTransaction : public Transaction {
     const bool overtaken = kernel_.semantics_ == Semantics::kNft
                                ? kernel_.generation_[id_] != generation_
                                : entries(live) != entries(read_);
-    if (overtaken) return Error{ErrorKind::kRetry, "somebody was faster"};
+    if (overtaken) return Error{ErrorKind::kRetry, "another commit was faster"};
     const auto failure = std::exchange(kernel_.fail_next_commit, std::nullopt);
     if (failure && !kernel_.failed_commit_is_applied) return *failure;
     FakeTable next = read_;
@@ -237,7 +237,7 @@ Status FakeKernel::apply(FakeTable& table, const TablePlan& plan, Commit& done) 
     }
     if (!edit.insert) continue;
     const auto before = edit.before ? by_handle(chain, *edit.before) : chain.rules.end();
-    if (edit.before && before == chain.rules.end()) return bug("no such place");
+    if (edit.before && before == chain.rules.end()) return bug("no such position");
     Rule jump;
     jump.target = Jump{edit.jump_to};
     chain.rules.insert(before, make_rule(jump));
@@ -258,7 +258,7 @@ Status FakeKernel::apply(FakeTable& table, const TablePlan& plan, Commit& done) 
       if (keep) next.push_back(chain.rules[at]);
       ++at;
     }
-    if (at != chain.rules.size()) return bug("steps leave rules out");
+    if (at != chain.rules.size()) return bug("steps omit rules");
     chain.rules = std::move(next);
   }
   for (const ChainName& name : plan.remove_chains) table.at(name.str()).rules.clear();
@@ -297,7 +297,7 @@ std::string FakeKernel::foreign_text(TableId id) const {
     const bool is_hook = std::ranges::any_of(
         hooks_of(id.table), [&](const Hook hook) { return to_string(hook) == name; });
     for (const FakeRule& rule : chain.rules) {
-      if (is_hook && is_own_chain(rule.jump_target())) continue;  // whichever chain of ours it is
+      if (is_hook && is_own_chain(rule.jump_target())) continue;  // to any of our chains
       text += std::to_string(rule.handle) + " [" + std::to_string(rule.packets) + "] -A " + name +
               ' ' + rule.text() + '\n';
     }

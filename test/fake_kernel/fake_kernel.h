@@ -1,5 +1,5 @@
-// A small kernel: tables with chains, rules, references and counters behind the same door as the
-// real one. It exists for faults that the real kernel cannot be made to show on demand.
+// A small kernel in memory: tables with chains, rules, references and counters behind the interface
+// of the real backends. It can produce faults that the real kernel does not show on demand.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,20 @@
 
 namespace nmanager::test {
 
-/// How a rival's commit between our read and our write is noticed.
+/// How a rival's commit between our read and our write is detected.
 enum class Semantics {
-  kLegacy,  // by the number of entries only: a change that keeps it is lost with ours
-  kNft,     // by the generation: always
+  kLegacy,  // by the number of entries only: our commit overwrites a change that keeps the number
+  kNft,     // by the generation, always
 };
 
 struct FakeRule {
   std::uint64_t handle = 0;
   std::variant<Rule, std::string>
-      body;  // a string: a rule we would not write, as iptables-save text
+      body;  // a string: a rule that we do not write, as iptables-save text
   std::uint64_t packets = 0;
 
   [[nodiscard]] std::string text() const;
-  [[nodiscard]] std::string jump_target() const;  // empty: none
+  [[nodiscard]] std::string jump_target() const;  // empty if none
 };
 
 struct FakeChain {
@@ -48,7 +48,7 @@ class FakeKernel : public chains::ChainBackend {
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override;
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override;
 
-  // What an administrator or kube-proxy would do. Chains named in a jump must exist.
+  // Changes by an administrator or kube-proxy. The chain in a jump must exist.
   void add_chain(TableId id, const std::string& chain);
   void append(TableId id, const std::string& chain, std::variant<Rule, std::string> body);
   void insert(TableId id, const std::string& chain, std::size_t position,
@@ -60,18 +60,18 @@ class FakeKernel : public chains::ChainBackend {
   void count_packet(TableId id, const std::string& chain, std::size_t position);
 
   [[nodiscard]] const FakeTable& table(TableId id) const { return tables_.at(id); }
-  /// Everything that is not ours, counters included; our jumps are left out.
+  /// Everything that is not ours, including counters, without our jumps.
   [[nodiscard]] std::string foreign_text(TableId id) const;
   [[nodiscard]] std::string text(TableId id) const;
 
   // Faults.
-  std::function<void()> before_commit;    // a rival, between our read and our write
-  std::optional<Error> fail_next_commit;  // one commit ends with this error ...
-  bool failed_commit_is_applied = false;  // ... and came through all the same
-  std::optional<Error> fail_begin;        // every begin() ends so
-  std::optional<Error> fail_kube;         // looking at KUBE-* chains ends so
-  int interrupted_reads = 0;              // so many begin() meet a commit (NLM_F_DUMP_INTR)
-  std::set<TableId> missing;              // tables that do not exist
+  std::function<void()> before_commit;    // called between our read and our write
+  std::optional<Error> fail_next_commit;  // one commit returns this error ...
+  bool failed_commit_is_applied = false;  // ... but is applied
+  std::optional<Error> fail_begin;        // every begin() returns this error
+  std::optional<Error> fail_kube;         // reads of KUBE-* chains return this error
+  int interrupted_reads = 0;  // number of begin() calls that a commit interrupts (NLM_F_DUMP_INTR)
+  std::set<TableId> missing;  // tables that do not exist
 
   [[nodiscard]] int commits() const { return commits_; }
   [[nodiscard]] int reads() const { return reads_; }

@@ -1,4 +1,4 @@
-// Gives every file of the named directories to a fuzz target, once.
+// Runs a fuzz target once on every file of the given directories.
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>

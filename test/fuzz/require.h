@@ -1,4 +1,4 @@
-// What a fuzz target asserts, in every build.
+// Assertions of fuzz targets, active in every build.
 #pragma once
 
 #include <cstdlib>
@@ -10,7 +10,7 @@ inline void require(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Error messages and reasons go to one line of a log.
+/// Error messages and reasons must fit in one line of a log.
 inline bool one_line(std::string_view text) {
   return text.find('\n') == std::string_view::npos;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of the fuzzers' corpora from what was recorded, and from what the kernel
-answers once the recorded tables stand in a network namespace of their own (as root):
+"""Writes the initial inputs of the fuzzers' corpora from recordings, and from the kernel's answers for
+the recorded tables in a separate network namespace (as root):
     unshare -n test/fuzz/seed.py
 """
 import ctypes

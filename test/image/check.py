@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the built image, and runs it as patches/ says: the main job, in a network namespace, for both variants."""
+"""Checks the built image, and runs it as patches/ configures it, in a network namespace, for both variants of iptables."""
 import argparse
 import filecmp
 import json
@@ -22,7 +22,7 @@ PATCH = ROOT / "patches/kubeproxydaemonset+strategic.yaml"
 CLEANUP = ROOT / "deploy/cleanup/daemonset.yaml"
 KUBEADM = ROOT / "test/fixtures/kubeadm/kube-proxy-1.36.yaml"
 LIST = ROOT / "test/fixtures/api/list.json"
-LIMIT = 60 * 1000 * 1000  # bytes beyond the base
+LIMIT = 60 * 1000 * 1000  # bytes added to the base
 counts = {"passed": 0, "failed": 0}
 
 
@@ -36,7 +36,7 @@ def check(condition, what):
 # The image as files.
 
 def files(root):
-    """path -> (size, time of change) of everything that is not a directory, beneath and relative to `root`."""
+    """path -> (size, modification time) of everything except directories, relative to `root`."""
     found = {}
     for folder, _, names in os.walk(root):
         for name in names:
@@ -53,7 +53,7 @@ def packages(root):
 
 
 def files_of(root, package):
-    """What a package put there, with /lib as the /usr/lib that it is a link to."""
+    """The files of a package, with /lib replaced by /usr/lib, its target."""
     info = pathlib.Path(root, "var/lib/dpkg/info")
     lists = [*info.glob(f"{package}:*.list"), *info.glob(f"{package}.list")]
     paths = {line.lstrip("/") for one in lists for line in one.read_text().splitlines()}
@@ -61,7 +61,7 @@ def files_of(root, package):
 
 
 def linked_libraries(root):
-    """Paths of the libraries that the loader finds for the program, in the image."""
+    """Paths in the image of the libraries that the loader finds for the program."""
     ldd = subprocess.run(["chroot", root, "/usr/bin/ldd", "/usr/local/bin/nmanager"], capture_output=True, text=True)
     check(ldd.returncode == 0 and "not found" not in ldd.stdout, f"the program finds its libraries: {ldd.stdout}{ldd.stderr}")
     paths = re.findall(r"(/\S+) \(0x", ldd.stdout)
@@ -70,24 +70,24 @@ def linked_libraries(root):
 
 def check_files(root, base_root):
     ours, base = files(root), files(base_root)
-    # One time for every file of the build's layers, so what was only opened for writing differs by time alone.
+    # All files of the build's layers have the same time, so a file that was only opened for writing differs only by time.
     same = lambda path: not os.path.islink(f"{root}/{path}") and filecmp.cmp(f"{root}/{path}", f"{base_root}/{path}", shallow=False)
     added = {path: value for path, value in ours.items() if base.get(path) != value and not (path in base and same(path))}
     size = sum(value[0] for value in added.values())
-    print(f"beyond the base: {size / 1e6:.1f} MB unpacked, of them the program "
+    print(f"added to the base: {size / 1e6:.1f} MB unpacked, of which the program is "
           f"{ours['usr/local/bin/nmanager'][0] / 1e6:.1f} MB")
-    check(size < LIMIT, f"{size} bytes beyond the base")
+    check(size < LIMIT, f"{size} bytes added to the base")
 
     linked = linked_libraries(root)
     allowed = {"usr/local/bin/nmanager", "etc/ld.so.cache"}
     for package in packages(root) - packages(base_root):
         owned = files_of(root, package)
-        check(owned & linked, f"package {package} holds no library of the program")
+        check(owned & linked, f"package {package} has no library of the program")
         allowed |= owned
-    # Records of the package manager, and what a runtime itself puts there.
+    # Except records of the package manager, and files that a container runtime creates.
     strangers = [path for path in added if path not in allowed and not path.startswith("var/lib/dpkg/")
                  and path not in ("etc/hosts", "etc/resolv.conf")]
-    check(not strangers, f"neither the program nor a library of it: {strangers[:10]}")
+    check(not strangers, f"files that are neither the program nor its libraries: {strangers[:10]}")
     bundles = [path for path in ours if path.endswith((".crt", ".pem")) or path.startswith("etc/ssl/certs/")]
     check(not bundles and "ca-certificates" not in packages(root), f"a CA bundle: {bundles[:3]}")
     compilers = {"gcc", "g++", "cmake", "ninja-build", "ccache"} & packages(root)
@@ -106,7 +106,7 @@ def check_labels(image, base_name, version):
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in image["Labels"].items()}
     check(labels.get("title") == "nmanager", "label title")
     check(labels.get("version") == version, f"label version is {labels.get('version')}, the program's {version}")
-    check(labels.get("base.name") == base_name, "label base.name is not the base it was built on")
+    check(labels.get("base.name") == base_name, "label base.name is not the base of the build")
     for name in ("description", "revision"):
         check(labels.get(name), f"label {name}")
     check(image["User"] == "0:0", "user")
@@ -125,7 +125,7 @@ class Node:
         self.lock = self.folder / "xtables.lock"
         self.lock.touch()
         self.run("ip", "link", "set", "lo", "up")
-        # kubelet's, by which the variant in use is known.
+        # kubelet's chains, which show the variant in use.
         for tool in ("iptables", "ip6tables"):
             for table in ("mangle", "nat", "filter"):
                 self.run(f"{tool}-{variant}", "-t", table, "-N", "KUBE-KUBELET-CANARY")
@@ -133,13 +133,13 @@ class Node:
         self.api = subprocess.Popen(["ip", "netns", "exec", self.name, api_server, "--tls", "--list", str(LIST),
                                      "--kubeconfig-out", str(kubeconfig)])
         while not (kubeconfig.exists() and "certificate-authority" in kubeconfig.read_text()):
-            assert self.api.poll() is None, "the stand-in API server has ended"
+            assert self.api.poll() is None, "the stand-in API server has exited"
             time.sleep(0.02)
         self.volumes = self.make_volumes(re.search(r"server: (\S+)", kubeconfig.read_text())[1],
                                          pathlib.Path(f"{kubeconfig}.ca"))
 
     def make_volumes(self, server, authority):
-        """kubeadm's ConfigMap as recorded, in IPVS mode, for the server here; the account's CA and token."""
+        """kubeadm's recorded ConfigMap in IPVS mode, with this server; the service account's CA and token."""
         recorded = [d for d in yaml.safe_load_all(KUBEADM.read_text()) if d]
         data = next(d for d in recorded if d["kind"] == "ConfigMap")["data"]
         config = self.folder / "kube-proxy"
@@ -169,7 +169,7 @@ class Node:
         return [re.sub(r" \[\d+:\d+\]$", "", line) for line in text.splitlines() if not line.startswith("#")]
 
     def kube_proxy_syncs(self):
-        """Its chains, with its jumps on top of ours."""
+        """Writes kube-proxy's chains, with its jumps above ours."""
         self.run(f"iptables-{self.variant}-restore", "--noflush", input=KUBE_PROXY)
 
     def get(self, path, port):
@@ -219,7 +219,7 @@ def metric(text, name, *labels):
 
 
 def check_confinement(container, capabilities, label):
-    """What the kernel says of the running process."""
+    """Checks the confinement of the running process as the kernel reports it."""
     pid = container.pid()
     status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
     header = pathlib.Path("/usr/include/linux/capability.h").read_text()
@@ -233,8 +233,8 @@ def check_confinement(container, capabilities, label):
     check(status["Seccomp"] == "2", f"{label}: seccomp")
     mounts = [line.split() for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
     options = {mount[4]: mount[5].split(",") for mount in mounts}
-    check("ro" in options["/"], f"{label}: the root can be written")
-    check("ro" in options["/var/lib/kube-proxy"], f"{label}: kube-proxy's files can be written")
+    check("ro" in options["/"], f"{label}: the root file system is writable")
+    check("ro" in options["/var/lib/kube-proxy"], f"{label}: kube-proxy's files are writable")
 
 
 def is_first(node, table, hook):
@@ -243,7 +243,7 @@ def is_first(node, table, hook):
 
 
 def check_cleanup_pod(node, image, root, label):
-    """deploy/cleanup: its init container takes our rules away, and the other one idles without any right."""
+    """deploy/cleanup: its init container removes our rules, and the other one idles without privileges."""
     pod = yaml.safe_load(CLEANUP.read_text())["spec"]["template"]["spec"]
     volumes = {"xtables-lock": node.lock}  # no account
     run = lambda spec, arguments: Container(runtime_config(spec, image, root, f"/run/netns/{node.name}", volumes, arguments))
@@ -254,7 +254,7 @@ def check_cleanup_pod(node, image, root, label):
     try:
         check(done.wait_until(lambda: done.pid() and "sleep" in pathlib.Path(f"/proc/{done.pid()}/comm").read_text()), f"{label}: idles: {done.log()}")
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{done.pid()}/status").read_text().splitlines())
-        check(int(status["CapEff"], 16) == 0 and status["Uid"].split()[0] == "65534", f"{label}: idles without any right")
+        check(int(status["CapEff"], 16) == 0 and status["Uid"].split()[0] == "65534", f"{label}: idles without privileges")
     finally:
         done.close()
 
@@ -271,7 +271,7 @@ def check_main_job(start, node, spec, image, root, label):
         check(metric(node.get("/metrics", port), "nmanager_build_info", f'backend="iptables-{node.variant}"') == 1,
               f"{label}: the variant that kubelet uses")
         check(metric(node.get("/metrics", port), "nmanager_kube_proxy_mode", 'mode="ipvs"') == 1,
-              f"{label}: the mode that the ConfigMap says")
+              f"{label}: the mode of the ConfigMap")
         rules = node.tables()
         check("-A NMANAGER_DROP_INVALID_INPUT -m conntrack --ctstate INVALID -j DROP" in rules, f"{label}: problem 1")
         for chain in ("PREROUTING", "OUTPUT"):
@@ -283,11 +283,11 @@ def check_main_job(start, node, spec, image, root, label):
         ready = lambda: node.answers(spec["readinessProbe"]) == "200"
         check(container.wait_until(ready), f"{label}: ready: {container.log()}")
         for table, hook in JUMPS:
-            check(is_first(node, table, hook), f"{label}: {table} {hook} after kube-proxy's jumps came on top")
+            check(is_first(node, table, hook), f"{label}: {table} {hook} after kube-proxy inserted its jumps at the top")
         for table, hook in JUMPS:
             node.iptables("-t", table, "-D", hook, "-j", JUMPS[table, hook])
             back = container.wait_until(lambda: is_first(node, table, hook))
-            check(back, f"{label}: {table} {hook} comes back: {container.log()}")
+            check(back, f"{label}: {table} {hook} is repaired: {container.log()}")
         check(container.wait_until(ready), f"{label}: ready again")
         repaired = node.tables()
 
@@ -297,11 +297,11 @@ def check_main_job(start, node, spec, image, root, label):
         container.close()
     check_cleanup_pod(node, image, root, label)
     kept = [rule for rule in repaired if "NMANAGER" not in rule]
-    check(kept and node.tables() == kept, f"{label}: cleanup takes ours away and leaves everything else")
+    check(kept and node.tables() == kept, f"{label}: cleanup removes our rules and keeps everything else")
 
 
 def check_capabilities_needed(start, node, spec, label):
-    """Nothing is granted that the job does not need: without it a table of some variant stays out of reach."""
+    """Every granted capability is needed: without it, the tables of a variant cannot be maintained."""
     port = spec["readinessProbe"]["httpGet"]["port"]
     needed = set()
     for capability in spec["securityContext"]["capabilities"]["add"]:
@@ -332,7 +332,7 @@ def main():
     parser.add_argument("--base-root", required=True)
     parser.add_argument("--api-server", required=True)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # by way of the finally clauses
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the finally clauses run
     image = json.loads(pathlib.Path(arguments.image).read_text())["OCIv1"]["config"]
     spec = patched_container()
 

@@ -1,5 +1,5 @@
-"""One container of a pod spec, run by crun as a kubelet's runtime would: image's entry point, read-only root, the
-capabilities and the seccomp profile (RuntimeDefault) that the manifest asks for."""
+"""Runs one container of a pod spec with crun, like a kubelet's runtime: the image's entry point, a read-only root, and
+the capabilities and the seccomp profile (RuntimeDefault) of the manifest."""
 import json
 import pathlib
 import platform
@@ -11,14 +11,14 @@ import uuid
 DEFAULT_SECCOMP = pathlib.Path("/usr/share/containers/seccomp.json")  # golang-github-containers-common
 GO_ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# What runtimes hide in every container that is not privileged (OCI runtime tools' defaults).
+# Paths that runtimes hide in every container that is not privileged (defaults of the OCI runtime tools).
 MASKED = ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
           "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"]
 READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 
 def seccomp_profile(capabilities):
-    """The file's conditions (capabilities, architecture) resolved, as a runtime does before it hands it to crun."""
+    """Resolves the conditions (capabilities, architecture) of the profile, as a runtime does before it calls crun."""
     profile = json.loads(DEFAULT_SECCOMP.read_text())
     machine = platform.machine()
     wanted = {"caps": set(capabilities), "arches": {GO_ARCHITECTURE[machine]}}
@@ -40,7 +40,7 @@ def seccomp_profile(capabilities):
 
 
 def runtime_config(spec, image, root, network_namespace, volumes, arguments):
-    """OCI runtime configuration of the container `spec` (Kubernetes); `volumes`: name -> path here."""
+    """The OCI runtime configuration for the Kubernetes container `spec`; `volumes`: name -> local path."""
     security = spec["securityContext"]
     assert security["capabilities"]["drop"] == ["ALL"] and security["privileged"] is False
     capabilities = ["CAP_" + name for name in security["capabilities"].get("add", [])]
@@ -52,7 +52,7 @@ def runtime_config(spec, image, root, network_namespace, volumes, arguments):
     for mount in spec.get("volumeMounts", []):
         mounts.append({"destination": mount["mountPath"], "type": "none", "source": str(volumes[mount["name"]]),
                        "options": ["rbind", "ro" if mount["readOnly"] else "rw"]})
-    if "account" in volumes:  # which the API server's admission mounts, unless the pod forbids it
+    if "account" in volumes:  # mounted by the API server's admission, unless the pod disables it
         mounts.append({"destination": "/var/run/secrets/kubernetes.io/serviceaccount", "type": "none",
                        "source": str(volumes["account"]), "options": ["rbind", "ro"]})
     config = {
@@ -63,7 +63,7 @@ def runtime_config(spec, image, root, network_namespace, volumes, arguments):
             "env": image["Env"] + [f"{v['name']}={v.get('value', platform.node())}" for v in spec.get("env", [])],
             "cwd": "/",
             "noNewPrivileges": not security["allowPrivilegeEscalation"],
-            # Nothing in the ambient set: exec gives root what is in the bounding set.
+            # The ambient set is empty: at exec, root gets the capabilities of the bounding set.
             "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
         },
         "root": {"path": str(root), "readonly": security["readOnlyRootFilesystem"]},
@@ -81,7 +81,7 @@ def runtime_config(spec, image, root, network_namespace, volumes, arguments):
 
 
 class Container:
-    """Starts with the object; stop() sends SIGTERM and tells the exit code."""
+    """Starts in the constructor; stop() sends SIGTERM and returns the exit code."""
 
     def __init__(self, config):
         self.name = f"nmanager-test-{uuid.uuid4().hex[:12]}"
@@ -89,7 +89,7 @@ class Container:
         bundle = pathlib.Path(self.folder.name)
         (bundle / "config.json").write_text(json.dumps(config))
         self.log_path = bundle / "log"
-        # No cgroups, and none to be seen: crun refuses a machine that has both versions.
+        # Disable and hide cgroups: crun fails on a machine that has both versions.
         self.crun = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec crun "$@"', "crun",
                      "--root", str(bundle / "state"), "--cgroup-manager=disabled"]
         with self.log_path.open("wb") as log:
@@ -102,12 +102,12 @@ class Container:
         return self.process.poll() is None
 
     def pid(self):
-        """Of the program, as seen from here; None: not started (any more)."""
+        """The process id of the program in this pid namespace; None if it is not running."""
         state = subprocess.run(self.crun + ["state", self.name], capture_output=True, text=True)
         return json.loads(state.stdout).get("pid") if state.returncode == 0 else None
 
     def wait_until(self, condition):
-        """True when it holds; False when the program has ended before."""
+        """Waits for the condition; False if the program exits before."""
         while not condition():
             if not self.alive():
                 return False

@@ -22,16 +22,17 @@ if ((${#need[@]})); then
     skip "cannot install: ${need[*]}"
 fi
 
-# Layers by overlay; where the kernel cannot (build/ on an overlay itself), whole copies.
+# Layers use overlayfs; if the kernel does not support that here (build/ is on an overlay itself),
+# whole copies.
 export TMPDIR=$work/tmp BUILDAH_ISOLATION=chroot
 export STORAGE_DRIVER=overlay
 image() { buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 image images >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
 containers=()
-# The storage mounts its folder on itself, and leaves that behind.
+# The storage mounts its folder on itself and does not unmount it.
 trap '((${#containers[@]})) && image rm "${containers[@]}" >/dev/null; umount "$work/storage/overlay" 2>/dev/null' EXIT
 
-# As debian:12-slim is: minbase, without manuals and translations.
+# Like debian:12-slim: minbase, without manuals and translations.
 base_image() {
   local suite=$1 base=$work/base-$1.tar
   if [[ ! -s $base ]]; then
@@ -45,14 +46,14 @@ base_image() {
   container=$(image from scratch) && image add -q "$container" "$base" / >/dev/null &&
     image commit -q "$container" "localhost/nmanager-base:$suite" >/dev/null && image rm "$container" >/dev/null || fail "the base $suite as an image"
 }
-# build SUITE TAG: with one time for every file, so that two builds can be compared.
+# build SUITE TAG: all files get the same time, so that two builds can be compared.
 build() {
   SECONDS=0
   image bud --pull-never --timestamp 0 --build-arg "BASE=localhost/nmanager-base:$1" -f deploy/Dockerfile -t "localhost/nmanager:$2" . \
     >"$work/build-$2.log" 2>&1 || { tail -n 40 "$work/build-$2.log"; fail "buildah cannot build deploy/Dockerfile on $1"; }
   echo "deploy/Dockerfile built on $1 in $SECONDS s"
 }
-# root VARIABLE IMAGE: where its files are.
+# root VARIABLE IMAGE: sets the variable to the directory of the image's files.
 root() {
   local container
   container=$(image from --pull-never "$2") && containers+=("$container")
@@ -60,7 +61,7 @@ root() {
 }
 
 code=0
-# Debian 13 is built and checked too when it is asked for: that is another whole build.
+# Debian 13 is built and checked only on request, since that is another full build.
 for suite in ${NMANAGER_IMAGE_SUITES:-bookworm}; do
   base_image "$suite"
   build "$suite" "test-$suite"
@@ -70,14 +71,14 @@ for suite in ${NMANAGER_IMAGE_SUITES:-bookworm}; do
   timeout --kill-after=10 300 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "localhost/nmanager-base:$suite" \
     --api-server "$api_server" --root "$ours" --base-root "$base"
   result=$?
-  ((result < 124)) || fail "the checks hang: what they wait for does not come"
+  ((result < 124)) || fail "the checks timed out"
   ((result == 0)) || code=1
   timeout --kill-after=10 300 /usr/bin/python3 test/image/pod.py --image "localhost/nmanager:test-$suite" --root "$work/storage" \
     --runroot "$work/run" --driver "$STORAGE_DRIVER" || code=1
 done
 [[ ${NMANAGER_IMAGE_SUITES:-} == *trixie* ]] || { echo "SKIP: Debian 13: NMANAGER_IMAGE_SUITES=trixie builds and checks it"; echo "0 passed, 0 failed, 1 skipped"; }
 
-# Two builds, one digest.
+# Two builds must have the same digest.
 suite=${suite:-bookworm}
 build "$suite" again
 digest() { image inspect --type image --format '{{.FromImageDigest}}' "localhost/nmanager:$1"; }

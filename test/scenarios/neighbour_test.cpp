@@ -247,13 +247,13 @@ TEST_CASE("whatever kube-proxy's endpoint answers: one line, no crash, no wrong 
     const char* told;
   };
   for (const Case& c :
-       {Case{"hangs", {"", 1, true}, "no answer within"},
-        Case{"garbage", {"\x01\x02 garbage\r\n\r\n"}, "does not speak HTTP"},
+       {Case{"hangs", {"", 1, true}, "no response within"},
+        Case{"garbage", {"\x01\x02 garbage\r\n\r\n"}, "not an HTTP response"},
         Case{"another word", ok("userspace\nipvs"), "is no mode"},
-        Case{"10 MB", ok(std::string(10 << 20, 'i')), "answers with more than"},
+        Case{"10 MB", ok(std::string(10 << 20, 'i')), "the response is larger than"},
         Case{"10 MB without a length",
              {"HTTP/1.1 200 OK\r\n\r\n" + std::string(1 << 20, 'i'), 10},
-             "answers with more than"},
+             "the response is larger than"},
         Case{"500", {"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"}, "status 500"}}) {
     CAPTURE(std::string(c.what));
     const ScriptedServer server([&](std::string_view) { return c.reply; });
@@ -312,7 +312,7 @@ TEST_CASE("kube-proxy's own word: synced, down, never synced, unreadable, jumps 
 
   kube_proxy.answer("metrics", "go_goroutines 7\n");
   kube_proxy.sync("3");  // makes it ask
-  state_is("metrics_unreadable", "no metrics of a kube-proxy");
+  state_is("metrics_unreadable", "no metrics of kube-proxy");
   kube_proxy.stop();
   kube_proxy.sync("4");
   state_is("down", "while its chains stand");

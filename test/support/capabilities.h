@@ -1,4 +1,4 @@
-// A thread that lacks a capability, as a container without it does.
+// A thread without a capability, like a container without it.
 #pragma once
 
 #include <linux/capability.h>
@@ -10,8 +10,7 @@
 
 namespace nmanager::test {
 
-/// Runs `body` on a thread of its own without `capability` (CAP_*), in the caller's network
-/// namespace.
+/// Runs `body` on a new thread without `capability` (CAP_*), in the caller's network namespace.
 inline void in_thread_without(unsigned capability, const std::function<void()>& body) {
   std::thread([&] {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};

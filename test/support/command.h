@@ -1,4 +1,4 @@
-// Programs that an administrator or kube-proxy would run, in the calling thread's namespace.
+// Runs programs of an administrator or of kube-proxy, in the calling thread's namespace.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@ struct CommandResult {
   std::string output;  // stdout and stderr
 };
 
-/// Runs `command` by the shell; `input` is its stdin.
+/// Runs `command` in a shell; `input` is its stdin.
 CommandResult run(const std::string& command, const std::string& input = {});
 
-/// As run(), but the test fails with the output unless the exit code is 0.
+/// Like run(), but returns the output, and the test fails with it unless the exit code is 0.
 std::string must(const std::string& command, const std::string& input = {});
 
 }  // namespace nmanager::test

@@ -57,7 +57,7 @@ void install(const std::vector<Denial>& denials) {
 }  // namespace
 
 void in_thread_denied(const std::vector<Denial>& denials, const std::function<void()>& body) {
-  std::exception_ptr failure;  // of a REQUIRE, which throws
+  std::exception_ptr failure;  // from a REQUIRE, which throws
   std::thread thread([&] {
     try {
       install(denials);

@@ -1,4 +1,4 @@
-// Socket calls that fail as asked, for the errors that this machine's kernel does not make.
+// Makes socket calls fail, to test errors that this machine's kernel does not return.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct Denial {
   int error;     // errno
 };
 
-/// Runs `body` on a thread of its own for which those calls fail (a seccomp filter, which ends with
-/// the thread). The thread is in the caller's network namespace.
+/// Runs `body` on a new thread for which these calls fail (by a seccomp filter, which ends with the
+/// thread). The thread is in the caller's network namespace.
 void in_thread_denied(const std::vector<Denial>& denials, const std::function<void()>& body);
 
 }  // namespace nmanager::test

@@ -1,4 +1,4 @@
-// One variant of iptables as an administrator uses it, and the chain backends beside it.
+// One variant of the iptables commands, and helpers for chain backends.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace nmanager::test {
 
-/// Each call fails the test when the tool fails.
+/// Each call fails the test if the command fails.
 class Iptables {
  public:
   /// `variant`: "legacy" or "nft". Legacy tools wait 10 s for the lock.
   explicit Iptables(std::string variant);
 
-  /// "iptables-legacy -w 10 -t nat", of the table's family.
+  /// For example "iptables-legacy -w 10 -t nat"; the command of the table's family.
   [[nodiscard]] std::string command(TableId id) const;
   /// iptables-*-save of one table without its comment lines.
   [[nodiscard]] std::string save(TableId id, bool counters = true) const;
@@ -26,10 +26,10 @@ class Iptables {
   std::string wait_;
 };
 
-/// The commit of make_plan(desired, observed); the test fails when it fails.
+/// Commits the plan for `desired`; the test fails if that fails.
 chains::Commit apply(chains::ChainBackend& backend, TableId id,
                      const chains::DesiredTable& desired);
-/// What the backend finds in the table now.
+/// The present content of the table as the backend reads it.
 chains::ObservedTable look(chains::ChainBackend& backend, TableId id);
 
 Rule jump_to(const std::string& chain);

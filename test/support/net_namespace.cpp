@@ -15,7 +15,7 @@ namespace nmanager::test {
 NetNamespace::NetNamespace() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
   usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
   if (!usable_) {
-    skip(std::string("no network namespace of its own: ") + std::strerror(errno));
+    skip(std::string("cannot create a network namespace: ") + std::strerror(errno));
   }
 }
 

@@ -1,10 +1,10 @@
-// A network namespace for the calling thread, and for what it starts.
+// A network namespace for the calling thread and the processes that it starts.
 #pragma once
 
 namespace nmanager::test {
 
-/// Moves the calling thread to a fresh network namespace until the end of the object, which must be
-/// destroyed on the same thread.
+/// Moves the calling thread to a new network namespace. The destructor restores the previous one
+/// and must run on the same thread.
 class NetNamespace {
  public:
   NetNamespace();
@@ -12,7 +12,7 @@ class NetNamespace {
   NetNamespace& operator=(const NetNamespace&) = delete;
   ~NetNamespace();
 
-  /// False, with the reason printed, where namespaces cannot be made (not root).
+  /// False, with the reason printed, if namespaces cannot be created (not root).
   [[nodiscard]] bool usable() const { return usable_; }
 
  private:

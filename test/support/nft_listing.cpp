@@ -10,7 +10,7 @@ namespace nmanager::test {
 
 namespace {
 
-/// "elements = { b, a }": the kernel shows them in the order of a hash with a random seed.
+/// Sorts "elements = { b, a }": the kernel lists them in the order of a hash with a random seed.
 std::string with_sorted_elements(std::string text) {
   static const std::string kStart = "elements = {";
   for (auto at = text.find(kStart); at != std::string::npos; at = text.find(kStart, at + 1)) {

@@ -1,4 +1,5 @@
-// Whether a sanitizer watches: its shadow and quarantine count as memory of the process, too.
+// Whether a sanitizer is active: its shadow memory and quarantine also count as memory of the
+// process.
 #pragma once
 
 namespace nmanager::test {

@@ -5,10 +5,10 @@
 
 namespace nmanager::test {
 
-/// To be called in a case that ends without having tested anything. Any thread.
+/// Call it in a case that ends without testing anything. Any thread.
 void skip(std::string_view reason);
 
-/// True: skip() was called since the last call.
+/// True if skip() was called since the last call.
 [[nodiscard]] bool take_skipped();
 
 }  // namespace nmanager::test

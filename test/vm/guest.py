@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Problem 2 in kube-proxy's IPVS mode, with and without nmanager; run by test/vm/run.sh in a kernel that has IPVS.
+"""Tests problem 2 in kube-proxy's IPVS mode, with and without nmanager; run by test/vm/run.sh on a kernel with IPVS.
 
     pod c1 -- node n1 -- node n2 -- pod s1 (the endpoint)
                  |
               outside
 
-Both nodes hold the service addresses on kube-ipvs0. n1 has what real kube-proxies were recorded to write: ipset,
-iptables, ipvsadm. The endpoints, which the recording has none of, are added as each version adds them.
+Both nodes have the service addresses on kube-ipvs0. n1 has the recorded state of real kube-proxies: ipset, iptables,
+ipvsadm. The recordings have no endpoints; they are added as each version of kube-proxy adds them.
 """
 import json
 import pathlib
@@ -21,18 +21,18 @@ ECHO = ["python3", "-IS", str(ROOT / "test/scenarios/echo.py")]
 PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path(tempfile.mkdtemp())
-PATIENCE = 20  # seconds; emulated, a Python program takes some of them to start
+PATIENCE = 20  # seconds; under emulation a Python program needs several to start
 counts = {"passed": 0, "failed": 0}
-running = []  # of the proof that runs
+running = []  # processes of the present test
 
-# protocol, external address, port, cluster address; the last one is not in the recording (no UDP over IPv6 there).
+# protocol, external address, port, cluster address; the last one is not in the recordings, which have no UDP over IPv6.
 PATHS = [("tcp", "10.19.20.202", 80, "10.99.176.26"),
          ("udp", "10.19.22.64", 53, "10.106.46.191"),
          ("tcp", "fddd::63", 80, "fd00:10:96::647a"),
          ("udp", "fddd::64", 53, "fd00:10:96::aaaa")]
 UDP_PATHS = [path for path in PATHS if path[0] == "udp"]
 TCP_PATHS = [path for path in PATHS if path[0] == "tcp"]
-# nmanager's backend, and the variant of iptables that kube-proxy uses beside it.
+# nmanager's backend, and the variant of iptables that kube-proxy uses at the same time.
 BACKENDS = {"iptables-nft": "nft", "iptables-legacy": "legacy", "nftables": "nft"}
 CLOSED = ("tcp", "10.19.22.66", 80, "10.96.203.223")  # loadBalancerSourceRanges: 203.0.113.0/24
 PODS_OF_N1 = ("FROM 10.244.1.", "FROM fd44:1:")
@@ -57,7 +57,7 @@ def within(namespace, command, text=None, may_fail=False):
 
 
 def start(namespace, *command, **streams):
-    """In the background, until end(); what is left running by a failed proof is ended after it."""
+    """Starts a process in the background, until end(); after a failed test main() ends the remaining ones."""
     process = subprocess.Popen(["ip", "netns", "exec", namespace, *command], **streams)
     running.append(process)
     return process
@@ -78,7 +78,7 @@ def bracketed(address):
 
 
 def link(a, b, net4, net6):
-    """A link between two namespaces; a has .1 and ::1, b has .2 and ::2."""
+    """Connects two namespaces; a has .1 and ::1, b has .2 and ::2."""
     sh(f"ip link add {b} netns {a} type veth peer name {a} netns {b}")
     for namespace, device, host in ((a, b, 1), (b, a, 2)):
         sh(f"ip -n {namespace} addr add {net4}.{host}/24 dev {device};"
@@ -108,7 +108,7 @@ def build_network():
 
 
 def addresses(recording):
-    """What stood on kube-ipvs0, and the path that is ours alone."""
+    """The recorded addresses of kube-ipvs0, and those of the path that is not recorded."""
     text = (recording / "kube-ipvs0.txt").read_text()
     found = [word for line in text.splitlines() if line.strip().startswith("inet")
              for word in [line.split()[1]] if not word.startswith("fe80")]
@@ -116,7 +116,7 @@ def addresses(recording):
 
 
 def set_up_kube_proxy(version, variant):
-    """n1 as recorded from that kube-proxy, n2 with the addresses."""
+    """Sets up n1 as recorded from that version of kube-proxy, and n2 with the addresses."""
     recording = RECORDINGS / f"ipvs-{version}"
     for name in ("n1", "n2"):
         sh(f"ip -n {name} addr flush dev kube-ipvs0")
@@ -132,7 +132,7 @@ def set_up_kube_proxy(version, variant):
         flag = "-t" if protocol == "tcp" else "-u"
         for address, has_endpoint in ((cluster, True), (external, version != "1.20")):
             where = f"{bracketed(address)}:{port}"
-            commands.append(f"ipvsadm -A {flag} {where} -s rr 2>/dev/null || true")  # recorded, but for one path
+            commands.append(f"ipvsadm -A {flag} {where} -s rr 2>/dev/null || true")  # exists from the recording, except for one path
             if has_endpoint:
                 commands.append(f"ipvsadm -a {flag} {where} -r {bracketed(ENDPOINT[family(address)])}:{port} -m")
     within("n1", "bash", "\n".join(commands))
@@ -154,7 +154,7 @@ def tear_down(variant):
 
 
 def ask(namespaces, paths):
-    """By namespace: the answer on each path."""
+    """namespace -> the answers, one per path."""
     targets = [f"{p}:{e}:{port}" for p, e, port, _ in paths]
     asking = {name: start(name, *ECHO, "ask-all", "2", *targets, stdout=subprocess.PIPE, text=True)
               for name in namespaces}
@@ -183,11 +183,11 @@ def start_api():
                       str(WORK / "kubeconfig")])
     while not (WORK / "kubeconfig").exists():
         time.sleep(0.1)
-    time.sleep(1)  # the recorded watch is served
+    time.sleep(1)  # until the recorded watch is served
 
 
 class Flows:
-    """A UDP flow on each path that goes on, from one namespace; what they are answered."""
+    """A continuous UDP flow on each UDP path, from one namespace, and its answers."""
 
     def __init__(self, namespace):
         self.namespace = namespace
@@ -197,13 +197,13 @@ class Flows:
             self.process = start(namespace, *ECHO, "flow", "120", *targets, stdout=output)
 
     def answers(self):
-        """By path, oldest first."""
+        """The distinct answers of each path, oldest first."""
         lines = self.output.read_text().splitlines()
         return [[line.removeprefix(external + ": ") for line in lines if line.startswith(external + ": ")]
                 for _, external, _, _ in UDP_PATHS]
 
     def wait(self, condition):
-        """True: the last answer of each has come to meet the condition."""
+        """Waits until the last answer of each flow meets the condition; False after PATIENCE."""
         until = time.monotonic() + PATIENCE
         while not all(answers and condition(answers[-1]) for answers in self.answers()):
             if time.monotonic() > until:
@@ -216,7 +216,7 @@ class Flows:
 
 
 class Held:
-    """TCP connections that are used until the end, from one namespace."""
+    """TCP connections from one namespace that are used until end()."""
 
     def __init__(self, namespace, paths):
         self.process = start(namespace, *ECHO, "hold", *[f"{p}:{e}:{port}" for p, e, port, _ in paths],
@@ -224,7 +224,7 @@ class Held:
         self.up = self.process.stdout.readline() == "up\n"
 
     def end(self):
-        """What was lost."""
+        """Ends the connections; returns a line for each one that was lost."""
         output, _ = self.process.communicate("")
         running.remove(self.process)
         return [line for line in output.splitlines() if not line.startswith("held")] + ([] if self.up else ["not up"])
@@ -251,7 +251,7 @@ class Sidecar:
 
 
 def resync(version, variant):
-    """As kube-proxy does when its jumps are missing: they go on top of ours, and its chains are written anew."""
+    """Like kube-proxy when its jumps are missing: inserts them above ours, and rewrites its chains."""
     for tables in ("iptables", "ip6tables"):
         saved = (RECORDINGS / f"ipvs-{version}" / f"{tables}-save.txt").read_text().splitlines()
         nat = saved[saved.index("*nat"):]
@@ -262,7 +262,7 @@ def resync(version, variant):
 
 
 def traces(variant):
-    """Everything in which something of ours may be left."""
+    """Listings of everything that may contain our rules."""
     return within("n1", f"iptables-{variant}-save; ip netns exec n1 ip6tables-{variant}-save; "
                         "ip netns exec n1 nft list tables")
 
@@ -294,7 +294,7 @@ def prove(version, backend):
     check(works(before["n1"]) == [False] * 4, f"{label}: without, from the node: {before['n1']}")
     pods = [False] * 4 if version == "1.20" else [True] * 4
     check(works(before["c1"]) == pods, f"{label}: without, from the pod: {before['c1']}")
-    # Flows that begin without the rules, and go on.
+    # Flows that begin without the rules and continue.
     stale = [Flows(name) for name in ("c1", "n1")]
     outside = Flows("out")
     for flows in stale + [outside]:
@@ -308,10 +308,10 @@ def prove(version, backend):
         check(works(after[name]) == [True] * 4, f"{label}: with nmanager, from {name}: {after[name]}")
     check(works(after["out"]) == works(before["out"]), f"{label}: from outside as before: {after['out']}")
     check(works(ask(("c1",), [CLOSED])["c1"]) == [False], f"{label}: source ranges stay closed")
-    # Pods are masqueraded, so that a flow that was answered before is now seen as the node.
+    # Pods are masqueraded, so the source of a flow that was answered before is now the node.
     for flows in stale:
         follows = flows.wait(lambda answer: answer.startswith("FROM") and not answer.startswith(PODS_OF_N1))
-        check(follows, f"{label}: flows from before their rules follow them, from {flows.namespace}: {flows.answers()}")
+        check(follows, f"{label}: flows older than their rules use the rules, from {flows.namespace}: {flows.answers()}")
     check(outside.answers() == as_before, f"{label}: flows from outside are not disturbed: {outside.answers()}")
     for flows in stale + [outside]:
         flows.stop()
@@ -332,12 +332,12 @@ def main():
         for version in ("1.20", "1.36"):
             try:
                 prove(version, backend)
-            except Exception as error:  # one combination that cannot be set up does not cost the others
+            except Exception as error:  # a combination that fails does not stop the others
                 check(False, f"kube-proxy {version}, {backend}: {error}")
                 for process in list(running):
                     end(process)
                 tear_down(variant)
-    print(f"the machine has run for {time.monotonic():.0f} s", flush=True)
+    print(f"uptime of the machine: {time.monotonic():.0f} s", flush=True)
     print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped", flush=True)
 
 

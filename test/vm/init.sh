@@ -1,5 +1,5 @@
 #!/bin/bash
-# First process of the machine of test/vm/run.sh.
+# The first process of the virtual machine of test/vm/run.sh.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C
 cd "$(dirname "$0")/../.." || exit 1
 ip link set lo up

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The proof for IPVS mode: Debian's kernel, which has IPVS, under qemu's software emulation, with this machine's files
-# read-only underneath. Runs test/vm/guest.py in it. The last line is "N passed, N failed, N skipped".
+# The test for IPVS mode: runs test/vm/guest.py on Debian's kernel, which has IPVS, under qemu's
+# software emulation, with this machine's files mounted read-only. The last line is "N passed, N
+# failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 vm=$PWD/build/vm
@@ -22,7 +23,7 @@ if ((${#need[@]})); then
     skip "cannot install: ${need[*]}"
 fi
 
-# The kernel is unpacked, not installed.
+# Unpack the kernel, do not install it.
 kernel_package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}')
 [[ -n $kernel_package ]] || skip "no package linux-image-amd64 (another architecture?)"
 if [[ ! -e $vm/$kernel_package.done ]]; then
@@ -34,7 +35,7 @@ fi
 version=$(ls "$vm/kernel/lib/modules" | head -n 1)
 [[ -e $vm/kernel/lib/modules/$version/modules.dep ]] || depmod -b "$vm/kernel" "$version"
 
-# A first root: enough to mount the real one.
+# An initramfs that mounts the real root.
 root=$vm/initramfs
 rm -rf "$root"
 mkdir -p "$root"/{bin,proc,sys,dev,host,upper,root,modules}
@@ -68,5 +69,5 @@ timeout 290 qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1536 -nographic
   -kernel "$vm/kernel/boot/vmlinuz-$version" -initrd "$vm/initrd" \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
   -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null 2>&1 | sed -u 's/\r//g' | tee "$vm/log"
-grep -qE '^[0-9]+ passed, [0-9]+ failed' "$vm/log" || fail "the machine gave no result; see build/vm/log"
+grep -qE '^[0-9]+ passed, [0-9]+ failed' "$vm/log" || fail "the virtual machine printed no result; see build/vm/log"
 tail -n 1 <(grep -E '^[0-9]+ passed' "$vm/log") | grep -q ', 0 failed'

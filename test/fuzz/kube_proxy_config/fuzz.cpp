@@ -1,4 +1,5 @@
-// Any text as kube-proxy's configuration: read or refused, and what is read is in its bounds.
+// Any text as kube-proxy's configuration: it is refused, or the parsed values are within their
+// bounds.
 #include <cstdint>
 #include <string_view>
 

@@ -1,4 +1,4 @@
-// Any text as a kubeconfig: read or refused in one line, and what is read hangs together.
+// Any text as a kubeconfig: it is refused with a one-line error, or the result is consistent.
 #include <cstdint>
 #include <string_view>
 

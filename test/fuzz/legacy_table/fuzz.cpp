@@ -1,5 +1,5 @@
 // Any bytes as the kernel's answer to GET_INFO and GET_ENTRIES, of either family: a byte (6: IPv6),
-// the shape, the entries. Read within their bounds or refused.
+// the shape, the entries. They are refused or read within their bounds.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -19,7 +19,7 @@ namespace iptables_legacy = nmanager::iptables_legacy;
 
 namespace {
 
-/// A rule that is taken for ours is one that we could have written.
+/// A rule that is decoded as ours must be one that we could have written.
 template <class F>
 void decode(iptables_legacy::Span entry, std::string_view jump_to) {
   const auto rule = iptables_legacy::decode_rule(F::kFamily, entry, jump_to);
@@ -53,7 +53,7 @@ void observe(const iptables_legacy::BlobIndex<F>& blob, Table table) {
 
 template <class F>
 void read(iptables_legacy::Span entries, const iptables_legacy::TableShape& shape) {
-  // A block of exact size, so that a sanitizer sees a step outside.
+  // A block of exact size, so that a sanitizer detects an access outside of it.
   const std::vector<std::uint8_t> exact(entries.begin(), entries.end());
   const auto blob = iptables_legacy::BlobIndex<F>::build(exact, shape);
   if (!blob) return;
@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool ipv6 = input.front() == 6;
   auto shape = *iptables_legacy::load<iptables_legacy::TableShape>(input.subspan(1));
   input = input.subspan(1 + sizeof shape);
-  // The kernel's own answers agree in this; without it nothing else would be tried.
+  // The kernel's answers are consistent in this; without it every input would be refused at once.
   shape.size = static_cast<std::uint32_t>(input.size());
   if (ipv6) {
     read<iptables_legacy::Ipv6>(input, shape);

@@ -1,4 +1,4 @@
-// Any text as kube-proxy's answer to /proxyMode and /metrics.
+// Any text as kube-proxy's response to /proxyMode and /metrics.
 #include <cmath>
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,5 @@
-// Any bytes as what the kernel dumps of nf_tables rules, one message behind the other: read within
-// their bounds, and what is taken for a rule of ours is one that we could have written.
+// Any bytes as the kernel's dump of nf_tables rules, a sequence of messages: they are read within
+// their bounds, and a rule that is decoded as ours is one that we could have written.
 #include <libnftnl/rule.h>
 #include <linux/netlink.h>
 
@@ -28,7 +28,7 @@ void look_at(const nlmsghdr& message) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  // Aligned as the receive buffer is, and of exact size.
+  // Aligned like the receive buffer, and of exact size.
   const std::vector<char> exact(data, data + size);
   nmanager::netlink::for_each_message(exact.data(), size, look_at);
   return 0;

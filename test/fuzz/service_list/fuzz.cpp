@@ -1,4 +1,4 @@
-// Any bytes as a page of Services or as a Status: decoded or refused; what is decoded can be used.
+// Any bytes as a page of Services or as a Status: they are refused, or the result can be used.
 #include <cstdint>
 #include <string>
 
@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(reinterpret_cast<const char*>(data), size);
   require(one_line(nmanager::services::decode_status(text).message));
   auto page = nmanager::services::decode_list(text);
-  nmanager::services::PageDecoder pieces;  // the same, however it is cut
+  nmanager::services::PageDecoder pieces;  // the same result from pieces
   for (std::size_t at = 0; at < text.size(); at += 7) {
     if (!pieces.add(std::string_view(text).substr(at, 7))) break;
   }

@@ -1,5 +1,5 @@
-// Any bytes as the stream of a watch, in chunks as long as the first byte says: the lines are the
-// same however it is cut, and each is an event or refused.
+// Any bytes as the stream of a watch. The first byte is the size of the chunks: the lines do not
+// depend on it, and each line is an event or refused.
 #include <algorithm>
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-// Which entries of the kernel's table go, and which stay.
+// Which entries of the kernel's table are deleted, and which are kept.
 #include "hooks/conntrack/forget_flows.h"
 
 #include <doctest/doctest.h>
@@ -22,17 +22,17 @@ namespace {
 /// One family's addresses in the shape of a cluster.
 struct World {
   Family family;
-  const char* name;      // as `conntrack -f` wants it
-  const char* device;    // an address of the node, with its length
-  const char* node;      // the same without
+  const char* name;      // for `conntrack -f`
+  const char* device;    // an address of the node, with prefix length
+  const char* node;      // the same without prefix length
   const char* pod;       // in pods
   const char* pods;      // the pod CIDR
-  const char* outside;   // neither
+  const char* outside;   // neither node nor pod
   const char* external;  // of the Service
   const char* other;     // of another Service
   const char* cluster;   // the Service's ClusterIP
-  const char* moved;     // another one
-  const char* endpoint;  // what IPVS chooses behind either
+  const char* moved;     // another ClusterIP
+  const char* endpoint;  // chosen by IPVS for either
 };
 const std::array kWorlds{
     World{Family::kIpv4, "ipv4", "10.0.0.1/24", "10.0.0.1", "10.244.0.2", "10.244.0.0/16",
@@ -40,14 +40,15 @@ const std::array kWorlds{
     World{Family::kIpv6, "ipv6", "fd00::1/64", "fd00::1", "fd44::2", "fd44::/48", "fd13::9",
           "2001:db8::10", "2001:db8::11", "fd96::10", "fd96::11", "fd44:0:0:9::9"}};
 
-/// Entries as the kernel holds them. `sport` tells them apart.
+/// Entries in the kernel, identified by `sport`.
 class Table {
  public:
   explicit Table(const World& world) : world_(world) {
     must("ip link set lo up; ip addr add " + std::string(world.device) + " dev lo");
   }
 
-  /// `answers` is who answers: `to` itself, where nobody has translated. `dnat`: a rule did.
+  /// `answers` is the source of replies: `to` itself if the flow is not translated. `dnat`: a rule
+  /// translated it.
   void add(int sport, const std::string& from, const std::string& to, const std::string& answers,
            bool dnat, const std::string& protocol = "udp", int dport = 53) {
     const std::string ports =
@@ -81,14 +82,14 @@ UdpRules rules_of(const World& world, const char* external, const char* to) {
           {at(external), {53, 53}, std::nullopt, true, at(to)}};
 }
 
-/// Every kind of entry that can stand beside the Service's rules.
+/// Every kind of entry that can exist together with the Service's rules.
 void fill(Table& table, const World& w) {
   table.add(10, w.pod, w.external, w.external, false);  // before any rule
   table.add(11, w.node, w.external, w.external, false);
-  table.add(12, w.pod, w.external, w.endpoint, false);  // the same, IPVS has an endpoint for it
+  table.add(12, w.pod, w.external, w.endpoint, false);  // the same, with an endpoint of IPVS
   table.add(13, w.pod, w.external, w.cluster, true);    // by the rule
   table.add(14, w.node, w.external, w.cluster, true);
-  table.add(15, w.pod, w.external, w.endpoint, true);       // by the rule, and then by IPVS
+  table.add(15, w.pod, w.external, w.endpoint, true);       // by the rule and then by IPVS
   table.add(16, w.pod, w.external, w.moved, true);          // by another rule
   table.add(20, w.outside, w.external, w.external, false);  // not ours: from outside,
   table.add(21, w.outside, w.external, w.endpoint, true);
@@ -103,7 +104,7 @@ constexpr const char* kAll = "10 11 12 13 14 15 16 20 21 22 23 24 25 26 ";
 
 }  // namespace
 
-TEST_CASE("exactly the entries that a change leaves stale go") {
+TEST_CASE("exactly the entries that a change makes stale are deleted") {
   for (const World& world : kWorlds) {
     CAPTURE(std::string(world.name));
     const UdpRules here = rules_of(world, world.external, world.cluster);
@@ -114,12 +115,14 @@ TEST_CASE("exactly the entries that a change leaves stale go") {
       std::string left;
     };
     for (const Case& c :
-         {Case{"a new rule: what nobody has translated",
-               {{}, here},
+         {Case{"a new rule: untranslated flows", {{}, here}, "13 14 15 16 20 21 22 23 24 25 26 "},
+          Case{"an unchanged rule: untranslated flows",
+               {here, here},
                "13 14 15 16 20 21 22 23 24 25 26 "},
-          Case{"the rule stood, in vain", {here, here}, "13 14 15 16 20 21 22 23 24 25 26 "},
-          Case{"gone: what was translated", {here, {}}, "10 11 12 20 21 22 23 24 25 26 "},
-          Case{"sent elsewhere: what is not there", {here, there}, "16 20 21 22 23 24 25 26 "},
+          Case{"a removed rule: translated flows", {here, {}}, "10 11 12 20 21 22 23 24 25 26 "},
+          Case{"another target: flows that do not go there",
+               {here, there},
+               "16 20 21 22 23 24 25 26 "},
           Case{"nothing", {}, kAll}}) {
       CAPTURE(std::string(c.what));
       const NetNamespace node;
@@ -134,7 +137,7 @@ TEST_CASE("exactly the entries that a change leaves stale go") {
   }
 }
 
-TEST_CASE("several addresses at once, whatever else there is") {
+TEST_CASE("several addresses at once, among other entries") {
   const World& world = kWorlds.front();
   const NetNamespace node;
   if (!node.usable()) return;

@@ -1,4 +1,4 @@
-// Which variant, from which traces: one line a case.
+// The decision from each combination of traces, one line per case.
 #include "hooks/detect/decide.h"
 
 #include <doctest/doctest.h>
@@ -14,7 +14,7 @@ constexpr Variant kNft = Variant::kNft;
 constexpr Variant kLegacy = Variant::kLegacy;
 constexpr std::nullopt_t kNone = std::nullopt;
 
-/// Traces as letters: h = hint chains, S = KUBE-SERVICES, ? = could not be told.
+/// Traces as letters: h = hint chains, S = KUBE-SERVICES, ? = could not be read.
 VariantTraces traces(const std::string& letters) {
   const auto has = [&](char letter) -> std::optional<bool> {
     if (letters.find(letter) != std::string::npos) return true;
@@ -34,10 +34,10 @@ struct Case {
 };
 
 const Case kCases[] = {
-    // A node that is starting: nothing yet, nft until something speaks.
+    // A node that is starting: no traces yet, nft until there are some.
     {"", "", kNone, kNft, false, false},
     {"", "", kNft, kNft, false, false},
-    {"", "", kLegacy, kLegacy, false, false},  // a flush of everything is no change of variant
+    {"", "", kLegacy, kLegacy, false, false},  // a flush of all tables is not a change of variant
     // One variant.
     {"h", "", kNone, kNft, true, false},
     {"S", "", kNone, kNft, true, false},
@@ -45,7 +45,7 @@ const Case kCases[] = {
     {"", "h", kNone, kLegacy, true, false},
     {"", "S", kNone, kLegacy, true, false},
     {"", "hS", kNone, kLegacy, true, false},
-    {"hS", "", kLegacy, kNft, true, false},  // changed for good
+    {"hS", "", kLegacy, kNft, true, false},  // changed permanently
     {"", "hS", kNft, kLegacy, true, false},
     // Both: KUBE-SERVICES decides, ...
     {"hS", "h", kNone, kNft, true, true},
@@ -57,21 +57,20 @@ const Case kCases[] = {
     // ... then the hints, ...
     {"hS", "S", kNone, kNft, true, true},
     {"S", "hS", kNone, kLegacy, true, true},
-    // ... then what was, then nft.
+    // ... then the previous decision, then nft.
     {"hS", "hS", kNone, kNft, false, true},
     {"hS", "hS", kLegacy, kLegacy, false, true},
     {"h", "h", kNone, kNft, false, true},
     {"h", "h", kLegacy, kLegacy, false, true},
     {"S", "S", kNft, kNft, false, true},
     {"S", "S", kNone, kNft, false, true},
-    // What could not be told.
+    // Traces that could not be read.
     {"?", "?", kNone, kNone, false, false},
     {"?", "", kNone, kNone, false, false},
     {"?", "", kLegacy, kLegacy, false, false},
-    {"", "?", kNone, kNone, false,
-     false},  // tables of legacy stand there, or there were none to read
+    {"", "?", kNone, kNone, false, false},  // legacy tables exist but could not be read
     {"", "?", kLegacy, kLegacy, false, false},
-    {"h", "?", kNone, kNft, true, false},  // nft first: a hint there is enough
+    {"h", "?", kNone, kNft, true, false},  // nft takes precedence: a hint there is sufficient
     {"S", "?", kNone, kNft, false, false},
     {"S", "?", kLegacy, kLegacy, false, false},
     {"?", "h", kNone, kLegacy, false, false},
@@ -108,7 +107,7 @@ TEST_CASE("every combination of known traces has a case") {
   }
 }
 
-TEST_CASE("a kernel without nf_tables: legacy, certain as soon as something stands there") {
+TEST_CASE("a kernel without nf_tables: legacy, certain as soon as it has traces") {
   VariantEvidence evidence;
   evidence.nft_possible = false;
   evidence.legacy = traces("");
@@ -159,7 +158,8 @@ TEST_CASE("words") {
         "both variants of iptables are populated: hint chains in iptables-nft, KUBE-SERVICES and "
         "hint chains in iptables-legacy; iptables-legacy is followed");
   VariantEvidence unknown{traces("?"), traces("?"), true, "opening a socket: not permitted"};
-  CHECK(decide_variant(unknown, {}).reason == "could not be told: opening a socket: not permitted");
+  CHECK(decide_variant(unknown, {}).reason ==
+        "cannot be determined: opening a socket: not permitted");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Looking at the real kernel: what is found, and that nothing is made by looking.
+// Evidence from the real kernel: what is found, and that the check creates nothing.
 #include "hooks/detect/evidence.h"
 
 #include "test/support/capabilities.h"
@@ -19,13 +19,13 @@ namespace nmanager::test {
 using namespace nmanager::detect;
 namespace {
 
-/// The calling thread in a fresh network namespace, with a lock file of its own.
+/// Moves the calling thread to a new network namespace with its own lock file.
 class Sandbox {
  public:
   Sandbox() : before_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
     usable_ = before_ >= 0 && unshare(CLONE_NEWNET) == 0;
     if (!usable_) {
-      std::cout << "skipped: no network namespace of one's own: " << std::strerror(errno) << '\n';
+      std::cout << "skipped: cannot create a network namespace: " << std::strerror(errno) << '\n';
     }
     lock_ = "/tmp/nmanager-variant-" + std::to_string(getpid()) + ".lock";
     setenv("XTABLES_LOCKFILE", lock_.c_str(), 1);
@@ -66,7 +66,7 @@ bool nft_is_empty() {
   return std::system("test -z \"$(nft list tables)\"") == 0;
 }
 
-TEST_CASE("in an empty namespace nothing is found, and nothing is made") {
+TEST_CASE("in an empty namespace nothing is found and nothing is created") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   VariantLook look;
@@ -108,7 +108,7 @@ std::string with_variant(std::string command, const std::string& variant) {
   return command;
 }
 
-TEST_CASE("what kubelet and kube-proxy leave is found in either variant and family") {
+TEST_CASE("traces of kubelet and kube-proxy are found in either variant and family") {
   for (const std::string variant : {"nft", "legacy"}) {
     for (const Case& test : kCases) {
       const Sandbox sandbox;
@@ -131,13 +131,13 @@ TEST_CASE("what kubelet and kube-proxy leave is found in either variant and fami
   }
 }
 
-TEST_CASE("what came and went in legacy tables is noticed at the next look") {
+TEST_CASE("added and removed traces in legacy tables are found by the next check") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   VariantLook look;
   must("iptables-legacy -t nat -N OTHER");
   CHECK(look.gather().legacy == VariantTraces{false, false});
-  // At most 1 % of a core: a small table's pause is over in no time.
+  // At most 1 % of a core: the pause of a small table is short.
   usleep(20'000);
   must("iptables-legacy -t nat -N KUBE-SERVICES");
   VariantTraces seen = look.gather().legacy;
@@ -148,7 +148,7 @@ TEST_CASE("what came and went in legacy tables is noticed at the next look") {
   CHECK(look.gather().legacy == VariantTraces{false, false});
 }
 
-TEST_CASE("a legacy table that cannot be read is said to be unread, with what is missing") {
+TEST_CASE("a legacy table that cannot be read is reported with the missing capability") {
   for (const auto& [capability, name] :
        {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
     const Sandbox sandbox;
@@ -159,11 +159,11 @@ TEST_CASE("a legacy table that cannot be read is said to be unread, with what is
       VariantLook look;
       const VariantEvidence evidence = look.gather();
       CHECK_FALSE(evidence.legacy.services.has_value());
-      CHECK(evidence.legacy.hint == false);  // there is no mangle table: that can be told
+      CHECK(evidence.legacy.hint == false);  // known, because there is no mangle table
       CHECK(evidence.problem.find(name) != std::string::npos);
       CHECK(evidence.nft_possible);
       CHECK_FALSE(decide_variant(evidence, {}).certain);
-      CHECK(decide_variant(evidence, {}).reason.starts_with("could not be told: "));
+      CHECK(decide_variant(evidence, {}).reason.starts_with("cannot be determined: "));
       ran = true;
     });
     CHECK(ran);

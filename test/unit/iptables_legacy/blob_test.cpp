@@ -1,5 +1,5 @@
-// The pass over the kernel's bytes: broken ones are refused, and nothing outside of them is read
-// (each attempt is a heap block of exact size, so that asan would see it).
+// Indexing of the kernel's bytes: malformed bytes are refused, and nothing outside of them is read
+// (each attempt uses a heap block of the exact size, so that ASan detects it).
 #include "hooks/iptables_legacy/blob.h"
 
 #include <doctest/doctest.h>
@@ -40,7 +40,7 @@ Raw raw_of(TableId id) {
   return {{copy->entries().begin(), copy->entries().end()}, copy->shape()};
 }
 
-/// Looks at everything; whether the bytes were taken for a table.
+/// Visits every rule; returns whether the bytes were accepted as a table.
 template <class F>
 bool visit_all(const Raw& raw) {
   const std::vector<std::uint8_t> exact(raw.bytes);
@@ -110,7 +110,7 @@ TEST_CASE("chains, rules and jumps of a real table are found") {
   }
 }
 
-TEST_CASE("a table cut anywhere is refused") {
+TEST_CASE("a table truncated at any byte is refused") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   for (const TableId id : kTables) {
@@ -121,7 +121,7 @@ TEST_CASE("a table cut anywhere is refused") {
       Raw cut = whole;
       cut.bytes.resize(size);
       CHECK(!visit_all(id, cut));
-      cut.shape.size = static_cast<std::uint32_t>(size);  // and if the kernel had said so
+      cut.shape.size = static_cast<std::uint32_t>(size);  // and with a matching shape
       CHECK(!visit_all(id, cut));
     }
     Raw longer = whole;
@@ -150,10 +150,10 @@ TEST_CASE("a shape that does not fit the entries is refused") {
   CHECK(refuses([](TableShape& shape) { std::swap(shape.hook_entry[3], shape.underflow[3]); }));
 }
 
-TEST_CASE("a table with any bytes broken is refused or read within its bounds") {
+TEST_CASE("a corrupted table is refused or read within its bounds") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
-  std::mt19937 random(20260701);  // fixed: a failure comes again
+  std::mt19937 random(20260701);  // fixed, so that a failure is reproducible
   for (const TableId id : kTables) {
     fill(id);
     const Raw whole = raw_of(id);

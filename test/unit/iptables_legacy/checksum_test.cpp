@@ -1,4 +1,4 @@
-// The identity and the content of kube-proxy's chains.
+// The stamp and the checksum of kube-proxy's chains.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -31,7 +31,7 @@ std::vector<std::string> rules(Family family) {
       "-A KUBE-SERVICES -d " + first + " -p tcp -m tcp --dport 443 -j KUBE-SVC-A",
       "-A KUBE-SERVICES -d " + second + " -p udp -m udp --dport 53 -j KUBE-SVC-B",
       "-A KUBE-SVC-A -m statistic --mode random --probability 0.5 -j KUBE-SEP-A",
-      "-A KUBE-SVC-A -p tcp -m recent --name x --set",  // no -j: the kernel has a place there
+      "-A KUBE-SVC-A -p tcp -m recent --name x --set",  // no -j: the kernel stores an offset there
       "-A KUBE-SVC-B -j MARK --set-xmark 0x4000/0x4000",
   };
 }
@@ -62,7 +62,7 @@ KubeStamp stamp_of(ChainBackend& backend, Family family) {
 
 }  // namespace
 
-TEST_CASE("the checksum is of the rules, not of their order, counters or neighbours") {
+TEST_CASE("the checksum depends on the rules, not on order, counters or other chains") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -84,7 +84,7 @@ TEST_CASE("the checksum is of the rules, not of their order, counters or neighbo
     replace(id, ":KUBE-SERVICES - [9:9]\n" + table(counted));
     CHECK(sum_of(*backend, family) == base);
 
-    // Strangers and our own chains move every jump's place in the table.
+    // Other chains and our own change the offset of every jump's target.
     restore(id,
             ":AAA - [0:0]\n:ZZZ - [0:0]\n:NMANAGER_X - [0:0]\n-A PREROUTING -j NMANAGER_X\n"
             "-A AAA -j KUBE-SERVICES\n-A NMANAGER_X -j RETURN\n");
@@ -92,7 +92,7 @@ TEST_CASE("the checksum is of the rules, not of their order, counters or neighbo
   }
 }
 
-TEST_CASE("any change of a KUBE chain shows in the checksum") {
+TEST_CASE("any change of a KUBE chain changes the checksum") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -135,7 +135,7 @@ TEST_CASE("without KUBE-SERVICES nothing is present") {
   CHECK(sum_of(*backend, Family::kIpv4).sum != 0);
 }
 
-TEST_CASE("the stamp moves with each command of another, and rests otherwise") {
+TEST_CASE("the stamp changes with each command of another process, and only then") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -150,7 +150,7 @@ TEST_CASE("the stamp moves with each command of another, and rests otherwise") {
     (void)sum_of(*backend, family);
     CHECK(stamp_of(*backend, family) == stamp);
 
-    // kube-proxy's sync rewrites the same rules: only the lock tells.
+    // kube-proxy's sync rewrites the same rules: only the lock shows it.
     restore(id, ":KUBE-SVC-B - [0:0]\n-A KUBE-SVC-B -j MARK --set-xmark 0x4000/0x4000\n");
     CHECK(stamp_of(*backend, family) != stamp);
     stamp = stamp_of(*backend, family);
@@ -161,7 +161,7 @@ TEST_CASE("the stamp moves with each command of another, and rests otherwise") {
   }
 }
 
-TEST_CASE("the stamp is 0 once a look has found no KUBE chain") {
+TEST_CASE("the stamp is 0 once a read has found no KUBE chain") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());

@@ -1,4 +1,4 @@
-// What we write is byte for byte what iptables-legacy writes for the same text.
+// Our entries are byte for byte those that iptables-legacy writes for the same text.
 #include "hooks/iptables_legacy/codec.h"
 
 #include <doctest/doctest.h>
@@ -86,7 +86,7 @@ std::vector<PortRange> singles(std::uint16_t count) {
   return set;
 }
 
-/// Everything at once, as the external-cluster rules have it and more.
+/// All matches at once, more than the external-cluster rules use.
 Make everything(const char* from, const char* to, Target last) {
   return [=](Rule& rule) {
     rule.source = prefix(from);
@@ -187,7 +187,7 @@ TableId table_for(const Case& c, const Rule& rule) {
   return {c.family, std::holds_alternative<Dnat>(rule.target) ? Table::kNat : Table::kFilter};
 }
 
-/// iptables-save quotes an apostrophe as the shell does not.
+/// iptables-save quotes an apostrophe differently from the shell.
 std::string shell_text(std::string text) {
   for (std::size_t at; (at = text.find("\\'")) != std::string::npos;) text.erase(at, 1);
   return text;
@@ -217,7 +217,7 @@ std::vector<std::vector<std::uint8_t>> entries_of(TableId id, const std::string&
 
 }  // namespace
 
-TEST_CASE("each kind of rule is what iptables-legacy makes of its text") {
+TEST_CASE("each kind of rule is what iptables-legacy creates from its text") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -240,7 +240,7 @@ TEST_CASE("each kind of rule is what iptables-legacy makes of its text") {
     REQUIRE(ours.size() == 1);
     CHECK(ours == entries_of(id, "THEIRS"));
 
-    // iptables shows nothing of "-i +", which it takes and writes.
+    // iptables accepts and writes "-i +", but does not list it.
     if (rule.in_interface != "+") {
       CHECK(must(iptables(id) + " -S NMANAGER_MINE") ==
             "-N NMANAGER_MINE\n-A NMANAGER_MINE " + text + "\n");
@@ -255,11 +255,11 @@ TEST_CASE("each kind of rule is what iptables-legacy makes of its text") {
   }
 }
 
-TEST_CASE("a rule that breaks its contract is refused") {
+TEST_CASE("a rule that violates its contract is refused") {
   const std::vector<Case> broken = {
       {k4, "ports without protocol", ports(Protocol::kAny, {{1, 1}})},
       {k4, "port 0", ports(Protocol::kTcp, {{0, 1}})},
-      {k4, "range backwards", ports(Protocol::kTcp, {{2, 1}})},
+      {k4, "reversed range", ports(Protocol::kTcp, {{2, 1}})},
       {k4, "16 slots",
        ports(Protocol::kTcp,
              {{1, 2}, {4, 5}, {7, 8}, {10, 11}, {13, 14}, {16, 17}, {19, 20}, {22, 23}})},
@@ -280,8 +280,8 @@ TEST_CASE("a rule that breaks its contract is refused") {
   }
 }
 
-TEST_CASE("an entry with one other byte is not ours") {
-  // Every byte of every encoded rule decides, save those that only the kernel writes.
+TEST_CASE("an entry with one different byte is not ours") {
+  // Every byte of an encoded rule matters, except those that only the kernel writes.
   for (const Case& c : cases()) {
     const Rule rule = make_rule(c);
     const auto encoded = iptables_legacy::encode_rule(c.family, rule);
@@ -289,7 +289,7 @@ TEST_CASE("an entry with one other byte is not ours") {
     const auto* jump = std::get_if<Jump>(&rule.target);
     const std::string jump_name = jump != nullptr ? jump->chain.str() : "";
     iptables_legacy::with_family(c.family, [&]<class F>(F) {
-      // As the kernel has it: no name, a verdict.
+      // As the kernel stores it: no name, a verdict.
       auto bytes = encoded->data;
       const auto target_at = iptables_legacy::frame_of<F>(encoded->bytes())->target_offset;
       const bool standard = jump != nullptr || std::holds_alternative<Drop>(rule.target) ||
@@ -316,7 +316,7 @@ TEST_CASE("an entry with one other byte is not ours") {
         if (i >= ignored_from && i < ignored_to) {
           CHECK(decoded == rule);
         } else if (decoded == rule) {
-          // Behind the NUL of an extension's name, or the place of a jump's target.
+          // After the NUL of an extension's name, or the offset of a jump's target.
           CAPTURE(std::string(c.name));
           CAPTURE(i);
           const bool in_verdict = jump != nullptr && i >= target_at + sizeof(xt_entry_target) &&

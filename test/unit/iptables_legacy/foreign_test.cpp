@@ -1,4 +1,4 @@
-// What is not ours stays byte for byte, whatever we do beside it.
+// Foreign rules stay byte for byte the same during all our changes.
 #include <doctest/doctest.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_acct.h>
@@ -29,7 +29,7 @@ namespace {
 using iptables_legacy::BlobChain;
 using iptables_legacy::Span;
 
-/// Extensions that no code of ours knows, with state behind them where they have any.
+/// Extensions that our code does not know, some of them with state.
 std::vector<std::string> exotic_rules(Family family) {
   const bool v4 = family == Family::kIpv4;
   const std::string source = v4 ? "192.0.2.0/24" : "2001:db8::/32";
@@ -85,7 +85,7 @@ std::string table_of(TableId id, const std::vector<std::string>& exotic) {
   return text;
 }
 
-/// Leaves out of `text` every line that speaks of our chains.
+/// `text` without the lines that mention our chains.
 std::string without_ours(const std::string& text) {
   std::istringstream lines(text);
   std::string result;
@@ -95,8 +95,8 @@ std::string without_ours(const std::string& text) {
   return result;
 }
 
-/// Every foreign rule's bytes, counters included; jumps by name, since their places
-/// move (a rule without -j has one, too).
+/// The bytes of every foreign rule, including counters. Jump targets are replaced by their names,
+/// since their offsets change (a rule without -j also has one).
 template <class F>
 std::map<std::string, std::vector<std::string>> foreign_bytes(TableId id) {
   const auto socket = iptables_legacy::TableSocket::open(id.family);
@@ -168,11 +168,11 @@ void make_accounting_object(std::string_view name) {
   message.attribute.nla_type = NFACCT_NAME;
   std::ranges::copy(name, message.name.begin());
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  (void)send(fd, &message, sizeof message, 0);  // done when send() returns
+  (void)send(fd, &message, sizeof message, 0);  // complete when send() returns
   close(fd);
 }
 
-/// The rules that this machine can write at all; the others are told, not passed over in silence.
+/// The rules that this machine supports; the others are printed.
 std::vector<std::string> possible(TableId id, const std::vector<std::string>& rules) {
   must(iptables(id) + " -N TRY; " + iptables(id) + " -N FOREIGN-B");
   std::vector<std::string> result;
@@ -181,7 +181,7 @@ std::vector<std::string> possible(TableId id, const std::vector<std::string>& ru
     if (tried.exit_code == 0) {
       result.push_back(rule);
     } else {
-      std::cout << "left out, " << to_string(id) << ' ' << rule << ": " << tried.output;
+      std::cout << "not supported here, " << to_string(id) << ' ' << rule << ": " << tried.output;
     }
   }
   must(iptables(id) + " -F TRY; " + iptables(id) + " -X TRY; " + iptables(id) + " -X FOREIGN-B");
@@ -190,7 +190,7 @@ std::vector<std::string> possible(TableId id, const std::vector<std::string>& ru
 
 }  // namespace
 
-TEST_CASE("foreign rules, counters and policies outlive whatever we do") {
+TEST_CASE("foreign rules, counters and policies survive all our changes") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   run("ipset create nm-v4 hash:ip; ipset create nm-v6 hash:ip family inet6");

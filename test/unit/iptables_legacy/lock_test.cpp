@@ -1,4 +1,4 @@
-// The lock of all iptables-legacy commands: who waits for whom.
+// The lock of all iptables-legacy commands.
 #include "hooks/iptables_legacy/lock.h"
 
 #include <doctest/doctest.h>
@@ -25,7 +25,7 @@ namespace {
 using iptables_legacy::XtablesLock;
 using std::chrono::milliseconds;
 
-/// Another program's hold on the lock file.
+/// Another program that holds the lock file.
 class Rival {
  public:
   explicit Rival(const std::string& path)
@@ -43,7 +43,7 @@ class Rival {
 
 }  // namespace
 
-TEST_CASE("the lock is held as long as a guard lives") {
+TEST_CASE("the lock is held as long as a guard exists") {
   const Sandbox sandbox;
   XtablesLock lock(sandbox.lock_file(), milliseconds(0));
   const Rival rival(sandbox.lock_file());
@@ -60,7 +60,7 @@ TEST_CASE("the lock is held as long as a guard lives") {
   CHECK(rival.lock());
 }
 
-TEST_CASE("a transaction keeps every iptables-legacy command out until it ends") {
+TEST_CASE("a transaction blocks every iptables-legacy command until it ends") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -96,7 +96,7 @@ TEST_CASE("a busy lock is waited for, up to the bound, and its holder is named")
   CHECK(message.find("nmanager_unit_") != std::string::npos);
 }
 
-TEST_CASE("the wait for the lock is told apart from the work under it") {
+TEST_CASE("the wait for the lock is reported separately from the work under it") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();
@@ -111,11 +111,11 @@ TEST_CASE("the wait for the lock is told apart from the work under it") {
   const SyncReport waited = sync_table(*backend, id, {}, {}, {});
   CHECK(!waited.verified);
   REQUIRE(waited.lock_wait);
-  CHECK(*waited.lock_wait >= milliseconds(30));  // this one's only, not the sum
+  CHECK(*waited.lock_wait >= milliseconds(30));  // of this sync only, not the sum
   CHECK(*waited.lock_wait <= waited.duration);
 }
 
-TEST_CASE("several goals take the lock once, and wait for it once, whatever is tried again") {
+TEST_CASE("several goals take the lock once and wait for it once, even with retries") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();
@@ -141,10 +141,10 @@ TEST_CASE("several goals take the lock once, and wait for it once, whatever is t
   CHECK(backend->plan_text(goals).problems.size() == goals.size());
   rival.unlock();
   for (const SyncReport& report : backend->sync(goals, {})) CHECK(report.verified);
-  CHECK(rival.lock());  // nothing is held afterwards
+  CHECK(rival.lock());  // the lock is free afterwards
 }
 
-TEST_CASE("the wait for the lock ends when the process shall end") {
+TEST_CASE("the wait for the lock ends when a stop is requested") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();
@@ -158,11 +158,11 @@ TEST_CASE("the wait for the lock ends when the process shall end") {
   for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
     REQUIRE(report.error.has_value());
     CHECK(report.error->kind == ErrorKind::kRetry);
-    CHECK(report.error->message.find("this process ends") != std::string::npos);
+    CHECK(report.error->message.find("this process stops") != std::string::npos);
   }
 }
 
-TEST_CASE("how long it has been busy is told, over several waits") {
+TEST_CASE("the time for which it has been busy is reported across several waits") {
   const Sandbox sandbox;
   const Rival rival(sandbox.lock_file());
   REQUIRE(rival.lock());
@@ -177,26 +177,26 @@ TEST_CASE("how long it has been busy is told, over several waits") {
   CHECK(lock.acquire().ok());
 }
 
-TEST_CASE("what is no file is no lock, and is not waited for") {
+TEST_CASE("a directory is not a lock, and a pipe does not block") {
   const Sandbox sandbox;
   for (const std::string make : {"mkdir ", "mkfifo "}) {
     const std::string path = sandbox.directory() + "/other";
     must(make + path);
     XtablesLock lock(path, std::chrono::hours(1));
     const auto guard = lock.acquire();
-    CHECK(guard.ok() == (make == "mkfifo "));  // flock() works on a pipe, for iptables as well
+    CHECK(guard.ok() == (make == "mkfifo "));  // flock() works on a pipe, also for iptables
     if (!guard) CHECK(guard.error().message.find("Is a directory") != std::string::npos);
     std::filesystem::remove(path);
   }
 }
 
-TEST_CASE("a lock that comes free within the bound is taken") {
+TEST_CASE("a lock that is released within the bound is taken") {
   const Sandbox sandbox;
   const Rival rival(sandbox.lock_file());
   REQUIRE(rival.lock());
   XtablesLock lock(sandbox.lock_file(), std::chrono::minutes(1));
   std::thread holder([&] {
-    std::this_thread::sleep_for(milliseconds(20));  // so that the wait is a wait; not a deadline
+    std::this_thread::sleep_for(milliseconds(20));  // so that acquire() has to wait; not a deadline
     rival.unlock();
   });
   const auto guard = lock.acquire();
@@ -204,7 +204,7 @@ TEST_CASE("a lock that comes free within the bound is taken") {
   CHECK(guard.ok());
 }
 
-TEST_CASE("a lock file made anew is the one that counts") {
+TEST_CASE("a new lock file replaces the old one") {
   const Sandbox sandbox;
   XtablesLock lock(sandbox.lock_file(), milliseconds(0));
   { CHECK(lock.acquire().ok()); }
@@ -218,7 +218,7 @@ TEST_CASE("a lock file made anew is the one that counts") {
   CHECK(!rival.lock());
 }
 
-TEST_CASE("a lock file removed for good is made again") {
+TEST_CASE("a removed lock file is created again") {
   const Sandbox sandbox;
   XtablesLock lock(sandbox.lock_file(), milliseconds(0));
   { CHECK(lock.acquire().ok()); }
@@ -240,7 +240,7 @@ TEST_CASE("a lock file that cannot be opened is an error that names it") {
   CHECK(guard.error().message.find("No such file") != std::string::npos);
 }
 
-TEST_CASE("a begin that cannot lock says so") {
+TEST_CASE("a begin that cannot lock returns an error") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();

@@ -1,4 +1,4 @@
-// A network namespace and a lock file of one's own, and iptables-legacy in it.
+// A separate network namespace and lock file with iptables-legacy.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace nmanager::test {
 
-/// Moves the calling thread to a fresh network namespace, and $XTABLES_LOCKFILE to a fresh
-/// directory, both until the end of the object; the namespace before is entered again.
+/// Moves the calling thread to a new network namespace and sets $XTABLES_LOCKFILE to a new
+/// directory. The destructor undoes both.
 class Sandbox {
  public:
   Sandbox();
@@ -19,7 +19,7 @@ class Sandbox {
   Sandbox& operator=(const Sandbox&) = delete;
   ~Sandbox();
 
-  /// False, with the reason printed, where namespaces cannot be made (not root).
+  /// False, with the reason printed, if namespaces cannot be created (not root).
   [[nodiscard]] bool usable() const { return namespace_.usable(); }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] const std::string& lock_file() const { return lock_file_; }
@@ -31,7 +31,7 @@ class Sandbox {
   std::string lock_file_;
 };
 
-/// `command` with another lock file: a writer that we cannot keep out and do not hear.
+/// `command` with another lock file: a writer that we can neither block nor detect by the lock.
 std::string lockless(const std::string& command);
 inline const Iptables& tool() {
   static const Iptables legacy("legacy");

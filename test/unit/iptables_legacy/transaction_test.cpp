@@ -1,4 +1,4 @@
-// Plans done to real tables: what stands afterwards, what survives, and what is told when it fails.
+// Plans applied to real tables: the result, what is kept, and the errors.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +44,7 @@ DesiredTable chain_of(const std::vector<std::uint16_t>& ports) {
   return desired;
 }
 
-/// The jumps of a table, each to its chain, which is empty.
+/// The jumps of a table, each to an empty chain.
 DesiredTable jumps_of(TableId id) {
   DesiredTable desired;
   for (const Hook hook : kHooks) {
@@ -84,7 +84,7 @@ bool exists(TableId id) {
 
 }  // namespace
 
-TEST_CASE("any edit of a chain ends in what was desired, and kept rules keep their counters") {
+TEST_CASE("any edit of a chain gives the desired rules, and kept rules keep their counters") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   struct Case {
@@ -125,7 +125,7 @@ TEST_CASE("any edit of a chain ends in what was desired, and kept rules keep the
       std::string text = "-N NMANAGER_A\n";
       for (const auto port : c.after) text += line(port);
       CHECK(chain_text(id, "NMANAGER_A") == text);
-      // Whatever the plan kept has its counters, whatever it put in starts at 0.
+      // Kept rules have their counters, inserted rules start at 0.
       std::size_t kept = 0;
       for (const ChainEdit& edit : plan.edits) {
         for (const EditStep& step : edit.steps) kept += std::holds_alternative<Keep>(step);
@@ -144,7 +144,7 @@ TEST_CASE("any edit of a chain ends in what was desired, and kept rules keep the
   }
 }
 
-TEST_CASE("the jumps stand where the plan puts them, and nothing else of the hook moves") {
+TEST_CASE("the jumps are where the plan places them, and no other rule of the hook moves") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   struct Case {
@@ -209,7 +209,7 @@ TEST_CASE("the jumps stand where the plan puts them, and nothing else of the hoo
   }
 }
 
-TEST_CASE("chains go when they are not wanted, save those that strangers jump to") {
+TEST_CASE("unwanted chains are deleted, except those that foreign chains jump to") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -230,7 +230,7 @@ TEST_CASE("chains go when they are not wanted, save those that strangers jump to
   }
 }
 
-TEST_CASE("a table looks the same read raw and read through libiptc") {
+TEST_CASE("a table is observed the same raw and through libiptc") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const std::vector<std::string> tables = {
@@ -251,8 +251,8 @@ TEST_CASE("a table looks the same read raw and read through libiptc") {
       must(iptables(id) + " -F; " + iptables(id) + " -X");
       restore(id, lines);
       const auto backend = make_legacy_backend(sandbox.options());
-      const auto by_handle = look(*backend, id);  // a backend's first look
-      const auto raw = look(*backend, id);        // nothing has changed since
+      const auto by_handle = look(*backend, id);  // a backend's first read
+      const auto raw = look(*backend, id);        // no change since
       CAPTURE(lines);
       CHECK(equal(by_handle, raw));
       CHECK(by_handle.chains.size() == (lines.find(":NMANAGER_") == std::string::npos       ? 0U
@@ -262,7 +262,7 @@ TEST_CASE("a table looks the same read raw and read through libiptc") {
   }
 }
 
-TEST_CASE("a rule that another wrote into a chain of ours is seen, but not as ours") {
+TEST_CASE("a rule that another program wrote into our chain is observed, but not as ours") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -293,13 +293,13 @@ TEST_CASE("a rule that another wrote into a chain of ours is seen, but not as ou
   CHECK(chain_text(kFilter4, "NMANAGER_A") == "-N NMANAGER_A\n" + line(1));
 }
 
-TEST_CASE("a chain with our prefix and a name that we could not write is a stranger's") {
+TEST_CASE("a chain with our prefix and a name too long for us is not ours") {
   CHECK(is_own_chain("NMANAGER_" + std::string(19, 'X')));
   CHECK(!is_own_chain("NMANAGER_" + std::string(20, 'X')));
   CHECK(!is_own_chain("KUBE-SERVICES"));
 }
 
-TEST_CASE("a rival without the lock makes the commit try again, whichever way we read") {
+TEST_CASE("a rival without the lock makes the commit return kRetry, for both read methods") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -315,11 +315,11 @@ TEST_CASE("a rival without the lock makes the commit try again, whichever way we
     CHECK(run(lockless(iptables(kNat4)) + " -S NMANAGER_A").exit_code == 1);
     must(lockless(iptables(kNat4)) + " -F POSTROUTING");
     transaction.value().reset();
-    look(*backend, kNat4);  // after this one, the next look is a raw one
+    look(*backend, kNat4);  // after this, the next read is raw
   }
 }
 
-TEST_CASE("no foreign rule is taken away, even when a rival puts one in our jump's place") {
+TEST_CASE("no foreign rule is removed, even if a rival puts one at our jump's index") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -330,7 +330,7 @@ TEST_CASE("no foreign rule is taken away, even when a rival puts one in our jump
   auto transaction = backend->begin(kNat4);
   REQUIRE(transaction.ok());
   const auto plan = make_plan(kNat4, {}, (*transaction)->observed());
-  // The two swapped: the table has the same shape, so libiptc would not notice.
+  // The two rules swapped: the table has the same shape, so libiptc does not detect it.
   must(lockless("iptables-legacy-restore --noflush"),
        "*nat\n-D OUTPUT 1\n-A OUTPUT -j NMANAGER_OUTPUT\nCOMMIT\n");
   const auto commit = (*transaction)->commit(plan);
@@ -340,7 +340,7 @@ TEST_CASE("no foreign rule is taken away, even when a rival puts one in our jump
         "-P OUTPUT ACCEPT\n-A OUTPUT -j OTHER\n-A OUTPUT -j NMANAGER_OUTPUT\n");
 }
 
-TEST_CASE("a table that does not exist is absent, and stays so") {
+TEST_CASE("a table that does not exist is absent and is not created") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();
@@ -374,7 +374,7 @@ TEST_CASE("a table that does not exist is absent, and stays so") {
   CHECK(exists(kFilter4));
 }
 
-TEST_CASE("what the kernel refuses is told by name") {
+TEST_CASE("a refused write is reported with its cause") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto commit_dnat = [&](TableId id) {
@@ -423,11 +423,12 @@ TEST_CASE("what the kernel refuses is told by name") {
     CHECK(error.message.find("IPv4 nat") != std::string::npos);
     CHECK(error.message.find(c.message) != std::string::npos);
   }
-  // The kernel's own word: DNAT belongs into nat. That is EINVAL, which proves nothing.
+  // The kernel itself refuses DNAT outside of nat, with EINVAL, which does not prove a missing
+  // feature.
   CHECK(commit_dnat(kFilter4).kind == ErrorKind::kUnavailable);
 }
 
-TEST_CASE("what cannot be read is told by name") {
+TEST_CASE("a refused read is reported with its cause") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   struct Case {
@@ -438,7 +439,7 @@ TEST_CASE("what cannot be read is told by name") {
   };
   const std::vector<Case> cases = {
       {"no family", {Call::kSocket, AF_INET, EAFNOSUPPORT}, ErrorKind::kUnsupported, "no IPv4"},
-      {"no right", {Call::kSocket, AF_INET, EPERM}, ErrorKind::kDenied, "CAP_NET_RAW"},
+      {"no permission", {Call::kSocket, AF_INET, EPERM}, ErrorKind::kDenied, "CAP_NET_RAW"},
       {"no files", {Call::kSocket, AF_INET, EMFILE}, ErrorKind::kUnavailable, "raw IPv4 socket"},
       {"no module",
        {Call::kGetsockopt, IPT_SO_GET_INFO, ENOPROTOOPT},
@@ -449,13 +450,16 @@ TEST_CASE("what cannot be read is told by name") {
        ErrorKind::kUnsupported,
        "no IPv4 nat table"},
       {"no capability", {Call::kGetsockopt, IPT_SO_GET_INFO, EPERM}, ErrorKind::kDenied, "CAP_NET"},
-      {"restless", {Call::kGetsockopt, IPT_SO_GET_ENTRIES, EAGAIN}, ErrorKind::kRetry, "another"},
+      {"always changing",
+       {Call::kGetsockopt, IPT_SO_GET_ENTRIES, EAGAIN},
+       ErrorKind::kRetry,
+       "another"},
   };
   for (const Case& c : cases) {
     CAPTURE(std::string(c.name));
     in_thread_denied({c.denial}, [&] {
       const auto backend = make_legacy_backend(sandbox.options());
-      // libiptc itself reads again for ever while the kernel says EAGAIN: take the raw way there.
+      // libiptc repeats the read forever while the kernel returns EAGAIN: use a raw read there.
       const bool raw = c.denial.argument == IPT_SO_GET_ENTRIES;
       const Error error =
           raw ? backend->kube_checksum(Family::kIpv4).error() : backend->begin(kNat4).error();
@@ -466,7 +470,7 @@ TEST_CASE("what cannot be read is told by name") {
   }
 }
 
-TEST_CASE("the kernel's extensions are asked for by revision") {
+TEST_CASE("the kernel's extensions are queried by revision") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   for (const Family family : kFamilies) {
@@ -482,7 +486,7 @@ TEST_CASE("the kernel's extensions are asked for by revision") {
   }
 }
 
-TEST_CASE("a table that stands and may not be touched is denied, with the capability, not absent") {
+TEST_CASE("an existing table without permission is denied, naming the capability, not absent") {
   for (const auto& [capability, name] :
        {std::pair(CAP_NET_ADMIN, "CAP_NET_ADMIN"), std::pair(CAP_NET_RAW, "CAP_NET_RAW")}) {
     const Sandbox sandbox;

@@ -1,4 +1,4 @@
-// Who changed something, and who did not.
+// Which changes the watch reports.
 #include <doctest/doctest.h>
 #include <poll.h>
 
@@ -23,7 +23,7 @@ bool readable(const ChangeWatch& watch, int milliseconds) {
   return poll(&waited, 1, milliseconds) == 1;
 }
 
-/// Everything told so far is taken, as after a look at all tables.
+/// Consumes all changes reported so far, as after a read of all tables.
 void settle(ChangeWatch& watch) {
   (void)watch.drain();
   REQUIRE(!readable(watch, 0));
@@ -45,7 +45,7 @@ TEST_CASE("any iptables-legacy command wakes the watch") {
   for (const std::string& command : commands) {
     CAPTURE(command);
     must(command);
-    CHECK(readable(*watch, 0));  // the close comes before the command's end
+    CHECK(readable(*watch, 0));  // the file is closed before the command ends
     const auto changes = watch->drain();
     REQUIRE(!changes.empty());
     CHECK(!changes.front().family.has_value());
@@ -54,7 +54,7 @@ TEST_CASE("any iptables-legacy command wakes the watch") {
   }
 }
 
-TEST_CASE("a change that shows in the table's size is certain and has a family") {
+TEST_CASE("a change of the table's size is certain and has a family") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   must(iptables(kNat4) + " -S; " + iptables(kNat6) + " -S");
@@ -62,7 +62,7 @@ TEST_CASE("a change that shows in the table's size is certain and has a family")
   settle(*watch);
   for (const TableId id : {kNat4, kNat6}) {
     must(lockless(iptables(id) + " -A OUTPUT -j RETURN"));
-    CHECK(!readable(*watch, 0));  // it takes another lock: only the poll sees it
+    CHECK(!readable(*watch, 0));  // it takes another lock: only the poll detects it
     const auto changes = watch->drain();
     REQUIRE(changes.size() == 1);
     CHECK(changes[0].family == id.family);
@@ -71,7 +71,7 @@ TEST_CASE("a change that shows in the table's size is certain and has a family")
   }
 }
 
-TEST_CASE("a table that comes into being is a change") {
+TEST_CASE("a new table is a change") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto watch = make_legacy_watch(sandbox.options());
@@ -83,7 +83,7 @@ TEST_CASE("a table that comes into being is a change") {
   settle(*watch);
 }
 
-TEST_CASE("our own commits are no change") {
+TEST_CASE("our own commits are not changes") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const LegacyOptions options = sandbox.options();
@@ -103,10 +103,10 @@ TEST_CASE("our own commits are no change") {
     CHECK(watch->drain().empty());
   }
   must(iptables(kNat4) + " -A OUTPUT -j RETURN");
-  CHECK(watch->drain().size() == 2);  // the hint, and the family for certain
+  CHECK(watch->drain().size() == 2);  // the hint, and the certain change of the family
 }
 
-TEST_CASE("a watch with options of its own reports our commit once") {
+TEST_CASE("a watch with separate options reports our commit once") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto backend = make_legacy_backend(sandbox.options());
@@ -120,7 +120,7 @@ TEST_CASE("a watch with options of its own reports our commit once") {
   CHECK(watch->drain().empty());
 }
 
-TEST_CASE("a lock file removed and made anew still wakes") {
+TEST_CASE("a lock file that is removed and created again still wakes the watch") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   must(iptables(kNat4) + " -S");
@@ -133,7 +133,7 @@ TEST_CASE("a lock file removed and made anew still wakes") {
     CAPTURE(round);
     std::filesystem::remove(sandbox.lock_file());
     (void)watch->drain();
-    must(iptables(kNat4) + " -S");  // makes it anew
+    must(iptables(kNat4) + " -S");  // creates it again
     CHECK(readable(*watch, 0));
     CHECK(!watch->drain().empty());
     settle(*watch);
@@ -150,7 +150,7 @@ TEST_CASE("a lock file removed and made anew still wakes") {
   CHECK(!watch->drain().empty());
 }
 
-TEST_CASE("a lock file and directory that do not exist yet are watched when they do") {
+TEST_CASE("a lock file and directory that do not exist yet are watched once they do") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   LegacyOptions options = sandbox.options();
@@ -165,7 +165,7 @@ TEST_CASE("a lock file and directory that do not exist yet are watched when they
   CHECK(!watch->drain().empty());
 }
 
-TEST_CASE("a flood of cycles is told as one, and the next one is told again") {
+TEST_CASE("a flood of cycles is reported as one, and the next cycle is reported again") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto watch = make_legacy_watch(sandbox.options());

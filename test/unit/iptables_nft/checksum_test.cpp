@@ -1,4 +1,4 @@
-// What tells that kube-proxy has synced.
+// The stamp and the checksum by which a sync of kube-proxy is detected.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -44,7 +44,7 @@ Seen see(ChainBackend& backend, Family family) {
   return {*stamp, *checksum};
 }
 
-TEST_CASE("without kube-proxy there is nothing, and looking makes nothing") {
+TEST_CASE("without kube-proxy there is no stamp, and reading creates nothing") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
@@ -56,7 +56,7 @@ TEST_CASE("without kube-proxy there is nothing, and looking makes nothing") {
   CHECK(run("nft list tables").output.empty());
 }
 
-TEST_CASE("a sync moves the stamp; the sum follows the content, not order, handles or counters") {
+TEST_CASE("a sync changes the stamp; the sum depends on content, not order, handles or counters") {
   for (const Family family : kFamilies) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;

@@ -1,4 +1,4 @@
-// Every kind of rule against the installed iptables-nft: what we write is what it writes.
+// Compares every kind of rule that we write with the output of the installed iptables-nft.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,8 +23,8 @@ Rule drop() {
   return rule;
 }
 
-/// Rules that mean the same in both families; by table, since DROP is refused in nat, DNAT in
-/// filter.
+/// Rules that mean the same in both families. They depend on the table, since DROP is refused in
+/// nat and DNAT in filter.
 std::vector<Rule> rules_of(TableId id) {
   const bool v4 = id.family == Family::kIpv4;
   const bool nat = id.table == Table::kNat;
@@ -168,7 +168,7 @@ std::vector<std::string> lines_with(const std::string& text, const std::string& 
   return result;
 }
 
-TEST_CASE("each kind of rule is byte for byte that of iptables-nft, and is read back") {
+TEST_CASE("each kind of rule is byte for byte that of iptables-nft, and is decoded again") {
   for (const TableId id : kTables) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
@@ -221,7 +221,7 @@ TEST_CASE("iptables-nft lists, checks and deletes our rules as its own") {
   }
 }
 
-TEST_CASE("a rule that is nearly ours is not taken for one") {
+TEST_CASE("a rule that is nearly ours is not treated as ours") {
   struct NotOurs {
     Family family;
     Table table;

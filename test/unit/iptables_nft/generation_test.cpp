@@ -1,4 +1,4 @@
-// Generation ids, also where they wrap: pure.
+// Generation ids, including the wrap. Pure.
 #include "hooks/netlink/generation.h"
 
 #include <doctest/doctest.h>
@@ -9,7 +9,7 @@ namespace {
 
 constexpr Generation kLast = 0xffffffff;
 
-TEST_CASE("ids follow one another over the wrap, without 0") {
+TEST_CASE("ids are consecutive across the wrap, without 0") {
   CHECK(next_generation(1) == 2);
   CHECK(next_generation(kLast) == 1);
   CHECK(generations_between(5, 5) == 0);
@@ -20,7 +20,7 @@ TEST_CASE("ids follow one another over the wrap, without 0") {
   CHECK(generations_between(kLast - 5, 5) > 0);
 }
 
-TEST_CASE("own ids are known, also those around the wrap") {
+TEST_CASE("our own ids are known, also around the wrap") {
   OwnGenerations own;
   CHECK(own.all_own(3, 3));
   CHECK_FALSE(own.all_own(3, 4));
@@ -39,7 +39,7 @@ TEST_CASE("own ids are known, also those around the wrap") {
   CHECK_FALSE(wrapping.all_own(kLast - 3, 2));
 }
 
-TEST_CASE("ids are forgotten after a while, which only costs a look") {
+TEST_CASE("old ids are forgotten, which only costs an extra read") {
   OwnGenerations own;
   for (Generation id = 1; id <= 10000; ++id) own.add(id);
   CHECK(own.contains(10000));

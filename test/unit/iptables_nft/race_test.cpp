@@ -1,4 +1,4 @@
-// A rival that commits as fast as it can: no lost update on either side.
+// A rival that commits as fast as possible: no update is lost on either side.
 #include <doctest/doctest.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -44,8 +44,8 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
           "-A PREROUTING -j KUBE-SERVICES\n-A OUTPUT -j KUBE-SERVICES\n");
   apply(*nft, kNat4, wanted);
 
-  // The rival puts a KUBE jump on top, adds a rule of its own, empties a chain of ours, and takes
-  // the KUBE jump before last away again; it counts what it did.
+  // Each round, the rival inserts a KUBE jump at the top and adds a rule to its own chain; every
+  // fifth round it also empties one of our chains. It counts its rounds.
   std::atomic<bool> stop = false;
   std::atomic<int> added = 0;
   std::thread rival_thread([&] {
@@ -74,10 +74,10 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
     if (report.error) CHECK(report.error->kind == ErrorKind::kRetry);
   }
   rival_thread.join();
-  MESSAGE(repairs << " repairs, " << overtaken << " of them overtaken at least once");
+  MESSAGE(repairs << " repairs, " << overtaken << " of them after a conflict");
   CHECK(repairs > 0);
 
-  // The last word is ours, the KUBE jumps and the rival's rules are all there.
+  // We commit last; all KUBE jumps and all rules of the rival are in place.
   CHECK(sync_table(*nft, kNat4, wanted, {}, {}, &digests).verified);
   CHECK(in_place(*nft, kNat4, wanted));
   Netlink netlink;
@@ -90,7 +90,7 @@ TEST_CASE("2,000 rounds against a rival that displaces us: nothing is lost, and 
   CHECK(must(iptables(kNat4) + " -S PREROUTING 2") == "-A PREROUTING -j KUBE-SERVICES\n");
 }
 
-TEST_CASE("a dump that a commit interrupts says so, and is not believed") {
+TEST_CASE("a dump that a commit interrupts is reported and not used") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   Rival writer(kNat4);
@@ -129,7 +129,7 @@ TEST_CASE("a dump that a commit interrupts says so, and is not believed") {
   CHECK(netlink.counts().interrupted_dumps > 0);
 }
 
-TEST_CASE("two of us do not fight: both end with the same single jump") {
+TEST_CASE("two instances do not fight: both end with the same single jump") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const DesiredTable wanted = desired(kNat4);

@@ -1,4 +1,4 @@
-// What the kernel refuses: said to be unsupported only when that is proven.
+// Refusals by the kernel: reported as unsupported only if that is proven.
 #include <doctest/doctest.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr TableId kNat4{Family::kIpv4, Table::kNat};
 
-/// One message of a batch, and what its refusal is taken for.
+/// The Error for a refused message of a batch.
 Error refusal_of(Netlink& netlink, Message& message, int code) {
   Batch batch(0);
   const std::uint32_t sequence = batch.add(message);
@@ -59,10 +59,10 @@ TEST_CASE("a refused rule: the missing expression is named, and only a missing o
       CHECK(error.kind == (code == ENOENT ? ErrorKind::kRetry : ErrorKind::kUnavailable));
     }
   }
-  CHECK(run("nft list ruleset").output.empty());  // asking makes nothing
+  CHECK(run("nft list ruleset").output.empty());  // the probe creates nothing
 }
 
-TEST_CASE("a refused chain: its type is asked for") {
+TEST_CASE("a refused chain: its type is probed") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   Netlink netlink;
@@ -86,8 +86,7 @@ TEST_CASE("a refused chain: its type is asked for") {
   CHECK(run("nft list ruleset").output.empty());
 }
 
-TEST_CASE(
-    "what was believed to stand does not: a transient ENOENT is looked at again, and repaired") {
+TEST_CASE("a chain in the cache is gone: after the ENOENT the table is read again and repaired") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
@@ -95,8 +94,8 @@ TEST_CASE(
   const ChainDigests digests = digests_of(wanted);
   REQUIRE(sync_table(*nft, kNat4, wanted, {}, {}, &digests).verified);
   const std::string before = save(kNat4, false);
-  // No event tells that the chain with the content is gone: its new name is not like ours. The
-  // repair of the other one then writes a jump to nowhere.
+  // No event reports that the chain with the content is gone, because its new name is not one of
+  // ours. The repair of the other chain then writes a jump to a missing chain.
   must(
       "iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F NMANAGER_PREROUTING; "
       "iptables-nft -t nat -E NMANAGER_CONTENT X");
@@ -115,7 +114,7 @@ TEST_CASE(
   CHECK(once.error->kind == ErrorKind::kRetry);
 }
 
-TEST_CASE("without the capability there is no backend, and the capability is named") {
+TEST_CASE("without the capability the backend fails and names the capability") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   bool ran = false;

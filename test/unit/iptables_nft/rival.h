@@ -1,4 +1,4 @@
-// Somebody else in the same namespace, in process and as fast as it can.
+// Another writer in the same namespace, in this process and as fast as possible.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -12,12 +12,13 @@
 
 namespace nmanager::test {
 
-/// A second socket with transactions of its own.
+/// A second socket with its own transactions.
 class Rival {
  public:
   explicit Rival(TableId id) : id_(id) {}
 
-  /// One transaction on the current generation, tried until it is applied; the number of tries.
+  /// Commits one transaction on the current generation, repeated until it is applied; returns the
+  /// number of attempts.
   int commit(const std::function<void(iptables_nft::ChainWriter&)>& write) {
     for (int tries = 1;; ++tries) {
       const auto generation = netlink_.generation();
@@ -27,7 +28,7 @@ class Rival {
     }
   }
 
-  /// False: somebody was faster.
+  /// False: another commit was faster.
   bool attempt(netlink::Generation generation,
                const std::function<void(iptables_nft::ChainWriter&)>& write) {
     netlink::Batch batch(generation);

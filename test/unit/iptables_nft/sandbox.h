@@ -1,4 +1,4 @@
-// A network namespace of one's own, and iptables-nft in it.
+// A separate network namespace with iptables-nft.
 #pragma once
 
 #include <string>
@@ -27,15 +27,15 @@ inline void restore(TableId id, const std::string& lines) {
   tool().restore(id, lines);
 }
 
-/// A fresh backend, the test fails when there is none.
+/// A new backend; the test fails if it cannot be created.
 iptables_nft::NftBackend backend(iptables_nft::NftOptions options = {});
-/// True when nothing would have to be done.
+/// True if the plan is empty.
 bool in_place(chains::ChainBackend& backend, TableId id, const chains::DesiredTable& desired);
 
 /// The expressions of each rule of a chain, as the kernel dumps them, in hexadecimal.
 std::vector<std::string> expressions(netlink::Netlink& netlink, TableId id,
                                      const std::string& chain);
 
-/// A small table of each kind: jumps from every hook, a chain with content.
+/// A small table: jumps from every hook, and a chain with content.
 chains::DesiredTable desired(TableId id);
 }  // namespace nmanager::test

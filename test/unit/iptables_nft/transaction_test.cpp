@@ -1,4 +1,4 @@
-// Commits on the real kernel: placement, policies, strangers' rules, stale reads, refusals.
+// Commits on the real kernel: placement, policies, foreign rules, stale reads, refusals.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,7 +18,8 @@ using namespace nmanager::netlink;
 using namespace nmanager::xt;
 namespace {
 
-/// Tables of iptables-legacy in the calling thread's namespace; looking at one would make it.
+/// Tables of iptables-legacy in the calling thread's namespace. Read from /proc, since a socket
+/// option would create them.
 std::string legacy_tables() {
   std::string result;
   for (const char* const names : {"ip_tables_names", "ip6_tables_names"}) {
@@ -28,14 +29,14 @@ std::string legacy_tables() {
   return result;
 }
 
-TEST_CASE("from nothing to everything, in each table, and away again") {
+TEST_CASE("all rules are created in each empty table, and removed again") {
   for (const TableId id : kTables) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     CAPTURE(to_string(id));
     const auto [nft, watch] = backend();
     CHECK(look(*nft, id).chains.empty());
-    CHECK(run("nft list tables").output.empty());  // looking makes nothing
+    CHECK(run("nft list tables").output.empty());  // reading creates nothing
 
     apply(*nft, id, desired(id));
     CHECK(in_place(*nft, id, desired(id)));
@@ -85,7 +86,7 @@ TEST_CASE("base chains are those of iptables-nft") {
   }
 }
 
-TEST_CASE("an administrator's policy stays, and so do foreign rules with their counters") {
+TEST_CASE("an administrator's policy and foreign rules with their counters are kept") {
   const TableId id{Family::kIpv4, Table::kFilter};
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
@@ -107,7 +108,7 @@ TEST_CASE("an administrator's policy stays, and so do foreign rules with their c
   CHECK(save(id) == before);
 }
 
-TEST_CASE("our jump goes before the first KUBE jump, wherever that is") {
+TEST_CASE("our jump is placed before the first KUBE jump, at any position") {
   const TableId id{Family::kIpv4, Table::kNat};
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
@@ -166,7 +167,7 @@ TEST_CASE("chains are edited in place: kept rules keep counters, order is as des
   CHECK(observed.chains.at(ChainName("NMANAGER_X"))[1].packets == 9);
 }
 
-TEST_CASE("a chain that a stranger jumps to is emptied, left and named") {
+TEST_CASE("a chain that a foreign chain jumps to is emptied, kept and reported") {
   const TableId id{Family::kIpv6, Table::kNat};
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
@@ -180,7 +181,7 @@ TEST_CASE("a chain that a stranger jumps to is emptied, left and named") {
   CHECK(observed.chains.size() == 2);
   CHECK(observed.chains.at(ChainName("NMANAGER_CONTENT")).empty());
   CHECK(make_plan(id, DesiredTable{}, observed, commit.still_referenced).empty());
-  // Trying again does nothing, and takes nobody else's generation for its own.
+  // A repeated attempt changes nothing, and does not treat another writer's generation as ours.
   CHECK(apply(*nft, id, DesiredTable{}).still_referenced == commit.still_referenced);
   static_cast<void>(watch->drain());
   must(iptables(id) + " -F THEIRS");
@@ -189,7 +190,7 @@ TEST_CASE("a chain that a stranger jumps to is emptied, left and named") {
   CHECK(look(*nft, id).chains.empty());
 }
 
-TEST_CASE("a read that somebody overtook is not written upon") {
+TEST_CASE("nothing is written after a stale read") {
   const TableId id{Family::kIpv4, Table::kNat};
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
@@ -206,7 +207,7 @@ TEST_CASE("a read that somebody overtook is not written upon") {
   CHECK(sync_table(*nft, id, desired(id), {}, {}).verified);
 }
 
-TEST_CASE("a table that is not there is not made unless it may be") {
+TEST_CASE("a missing table is not created unless that is allowed") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   NftOptions options;
@@ -222,7 +223,7 @@ TEST_CASE("a table that is not there is not made unless it may be") {
   CHECK(nft->begin({Family::kIpv4, Table::kNat}).ok());
 }
 
-TEST_CASE("what the kernel lacks is named") {
+TEST_CASE("a missing kernel feature is named") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   Netlink netlink;

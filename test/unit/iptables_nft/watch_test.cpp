@@ -1,4 +1,4 @@
-// What others do is noticed, what we do is not, and what is known of our chains stays true.
+// Changes by others are detected, our own are not, and the cache of our chains stays correct.
 #include <dirent.h>
 #include <doctest/doctest.h>
 #include <poll.h>
@@ -46,7 +46,7 @@ std::set<int> netlink_sockets() {
   return result;
 }
 
-/// What differs from `desired`, as the names of chains; a '-' before those that are missing.
+/// The names of the chains that differ from `desired`; a '-' before those that are missing.
 std::set<std::string> differences(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   auto transaction = backend.begin_expecting(id, digests_of(desired));
   if (!transaction) FAIL(transaction.error().message);
@@ -58,7 +58,7 @@ std::set<std::string> differences(ChainBackend& backend, TableId id, const Desir
   return result;
 }
 
-/// As the reconciler would; true when it is in place afterwards.
+/// Repairs like the reconciler; true if everything is in place afterwards.
 bool repair(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   const ChainDigests digests = digests_of(desired);
   const SyncReport report = sync_table(backend, id, desired, {}, {}, &digests);
@@ -66,7 +66,7 @@ bool repair(ChainBackend& backend, TableId id, const DesiredTable& desired) {
   return report.verified && in_place(backend, id, desired);
 }
 
-TEST_CASE("a change by somebody else is reported with its name, ours are not") {
+TEST_CASE("a change by another process is reported with its name, ours are not") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
@@ -86,7 +86,7 @@ TEST_CASE("a change by somebody else is reported with its name, ours are not") {
   CHECK_FALSE(readable(watch->fd()));
   CHECK(watch->drain().empty());
 
-  // Ours between others'.
+  // Our commit between those of others.
   must("ip6tables-nft -A INPUT -j RETURN");
   apply(*nft, kNat4, DesiredTable{});
   must("nft add table ip some");
@@ -95,7 +95,7 @@ TEST_CASE("a change by somebody else is reported with its name, ours are not") {
   CHECK(writers == std::set<std::string>{"ip6tables-nft", "nft"});
 }
 
-TEST_CASE("a change that a read has met is still reported") {
+TEST_CASE("a change that was already read is still reported") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
@@ -108,7 +108,7 @@ TEST_CASE("a change that a read has met is still reported") {
   CHECK(changes[0].writer == "iptables-nft");
 }
 
-/// Every way to damage the tables of desired(kNat4), and what must be noticed.
+/// Damage to the tables of desired(kNat4), and the differences that must be detected.
 struct Damage {
   const char* command;
   std::set<std::string> noticed;
@@ -135,7 +135,7 @@ const Damage kDamages[] = {
     {"iptables-nft -t nat -F NMANAGER_OUTPUT; iptables-nft -t nat -F OUTPUT; "
      "iptables-nft -t nat -X NMANAGER_OUTPUT",
      {"-NMANAGER_OUTPUT"}},
-    // Behind many other changes of one transaction.
+    // After many other changes in one transaction.
     {"iptables-nft-restore --noflush", {"NMANAGER_CONTENT"}},
 };
 
@@ -149,8 +149,7 @@ std::string big_restore() {
   return text + "COMMIT\n";
 }
 
-TEST_CASE(
-    "whatever happens to a chain of ours is known at the next look, and nothing else is read") {
+TEST_CASE("any change of our chains is known at the next read, and nothing else is read") {
   for (const bool poll_only : {false, true}) {
     for (const Damage& damage : kDamages) {
       const std::string command = damage.command;
@@ -167,7 +166,7 @@ TEST_CASE(
       must(command, command.find("restore") == std::string::npos ? "" : big_restore());
       if (poll_only && !damage.noticed.empty() && damage.noticed.begin()->find("28") == 9) continue;
       const auto noticed = differences(*nft, kNat4, wanted);
-      // Polling alone finds new chains when it lists again.
+      // Without events, new chains are found only by the next list.
       if (!poll_only || command.find(" -N ") == std::string::npos) {
         CHECK(noticed == damage.noticed);
       }
@@ -203,7 +202,7 @@ TEST_CASE("a renamed chain and, without events, a new one are found by the sweep
   }
 }
 
-TEST_CASE("of a bulk writer's messages only the end of the transaction comes through") {
+TEST_CASE("of a bulk writer's messages only the end of the transaction is received") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   ChainCache session({});
@@ -233,7 +232,7 @@ TEST_CASE("of a bulk writer's messages only the end of the transaction comes thr
   CHECK(events.counts().datagrams < before.datagrams + 20);
 }
 
-TEST_CASE("when the queue ran over, nothing is believed any more") {
+TEST_CASE("after a queue overflow the cache is discarded") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   ChainCache session({});
@@ -262,13 +261,13 @@ TEST_CASE("when the queue ran over, nothing is believed any more") {
   CHECK(hint);
   CHECK(differences(*nft, kNat4, wanted) == std::set<std::string>{"NMANAGER_CONTENT"});
   CHECK(repair(*nft, kNat4, wanted));
-  // And it hears again.
+  // Events are received again.
   must("iptables-nft -t nat -F NMANAGER_OUTPUT");
   CHECK(readable(watch->fd(), 1000));
   CHECK(differences(*nft, kNat4, wanted) == std::set<std::string>{"NMANAGER_OUTPUT"});
 }
 
-TEST_CASE("sockets closed under us are opened again") {
+TEST_CASE("sockets closed by other code are opened again") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const std::set<int> before = netlink_sockets();
@@ -296,12 +295,12 @@ TEST_CASE("sockets closed under us are opened again") {
   }
 }
 
-TEST_CASE("a deaf watch notices within a second all the same") {
+TEST_CASE("a watch without events still detects a change within a second") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto [nft, watch] = backend();
   static_cast<void>(watch->drain());
-  // The socket is taken out of the multicast group behind its back: no event, no error.
+  // Remove the socket from the multicast group: no event, no error.
   const int group = 7;  // NFNLGRP_NFTABLES
   for (const int fd : netlink_sockets()) {
     setsockopt(fd, SOL_NETLINK, 2 /* NETLINK_DROP_MEMBERSHIP */, &group, sizeof group);
@@ -312,14 +311,14 @@ TEST_CASE("a deaf watch notices within a second all the same") {
   CHECK(watch->drain().empty());
 }
 
-TEST_CASE("polling alone sees others, and not ourselves") {
+TEST_CASE("polling alone detects others' commits and not our own") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   NftOptions options;
   options.poll_only = true;
   const std::set<int> before = netlink_sockets();
   const auto [nft, watch] = backend(options);
-  CHECK(netlink_sockets().size() == before.size() + 1);  // nobody listens
+  CHECK(netlink_sockets().size() == before.size() + 1);  // no event socket
   CHECK(watch->fd() == -1);
   CHECK(watch->poll_interval().count() == 50);
   CHECK(watch->drain().empty());

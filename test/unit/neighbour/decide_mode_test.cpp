@@ -1,4 +1,4 @@
-// Which mode is taken, from everything that may be known, as a table.
+// The mode decision for every combination of evidence, as a table.
 #include "plugin/neighbour/decide_mode.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ constexpr ProxyMode kIptables = ProxyMode::kIptables;
 constexpr ProxyMode kIpvs = ProxyMode::kIpvs;
 constexpr ProxyMode kNftables = ProxyMode::kNftables;
 
-/// One letter each for kube-ipvs0, KUBE-SERVICES, nft table: '+' stands, '-' does not, '?' unknown.
+/// One letter each for kube-ipvs0, KUBE-SERVICES, nft table: '+' exists, '-' does not, '?' unknown.
 KernelEvidence kernel(std::string_view signs) {
   const auto sign = [&](std::size_t at) -> std::optional<bool> {
     if (signs[at] == '?') return std::nullopt;
@@ -34,20 +34,20 @@ struct Case {
   ProxyMode config;
   std::string kernel;
   ProxyMode previous;  // kAuto: none
-  ProxyMode expected;  // kAuto: could never be told
+  ProxyMode expected;  // kAuto: never determined
   std::string origin;
   bool certain;
   std::string note;  // a part of it; "" = there must be none
 };
 
 const std::vector<Case> kCases{
-    // The setting goes before everything.
+    // The setting takes precedence.
     {kIpvs, kAuto, kAuto, "???", kAuto, kIpvs, "flag", true, ""},
     {kIpvs, kIpvs, kIptables, "--+", kIptables, kIpvs, "flag", true, ""},
     {kIpvs, kIptables, kIptables, "---", kAuto, kIpvs, "flag", true,
      "kube-proxy itself says iptables"},
     {kIptables, kAuto, kIpvs, "++-", kIpvs, kIptables, "flag", true, ""},
-    // kube-proxy's own word.
+    // kube-proxy's own answer.
     {kAuto, kIpvs, kIpvs, "++-", kAuto, kIpvs, "kube-proxy /proxyMode", true, ""},
     {kAuto, kIpvs, kAuto, "--+", kIptables, kIpvs, "kube-proxy /proxyMode", true, ""},
     {kAuto, kIptables, kAuto, "++-", kIpvs, kIptables, "kube-proxy /proxyMode", true, ""},
@@ -63,29 +63,29 @@ const std::vector<Case> kCases{
     {kAuto, kAuto, kIptables, "---", kAuto, kIptables, "config.conf", false, "refused"},
     {kAuto, kAuto, kNftables, "--+", kAuto, kNftables, "config.conf", false, "refused"},
     {kAuto, kAuto, kNftables, "-+-", kAuto, kNftables, "config.conf", false, "refused"},
-    // A configuration that the kernel contradicts: what was known stands.
-    {kAuto, kAuto, kIpvs, "-+-", kIptables, kIptables, "before", false, "could not be told"},
-    {kAuto, kAuto, kIpvs, "--+", kNftables, kNftables, "before", false, "could not be told"},
-    {kAuto, kAuto, kIpvs, "-+-", kIpvs, kIpvs, "before", false, "could not be told"},
-    {kAuto, kAuto, kIpvs, "-+-", kAuto, kAuto, "", false, "could not be told"},
+    // A configuration that the kernel contradicts: the last known mode is kept.
+    {kAuto, kAuto, kIpvs, "-+-", kIptables, kIptables, "before", false, "cannot be determined"},
+    {kAuto, kAuto, kIpvs, "--+", kNftables, kNftables, "before", false, "cannot be determined"},
+    {kAuto, kAuto, kIpvs, "-+-", kIpvs, kIpvs, "before", false, "cannot be determined"},
+    {kAuto, kAuto, kIpvs, "-+-", kAuto, kAuto, "", false, "cannot be determined"},
     {kAuto, kAuto, kIptables, "++-", kIpvs, kIpvs, "before", false, "kube-ipvs0 exists"},
     {kAuto, kAuto, kNftables, "++-", kAuto, kAuto, "", false, "kube-ipvs0 exists"},
     // The kernel alone.
     {kAuto, kAuto, kAuto, "++-", kAuto, kIpvs, "kernel", false, "kube-ipvs0 exists"},
     {kAuto, kAuto, kAuto, "+??", kAuto, kIpvs, "kernel", false, "kube-ipvs0 exists"},
-    {kAuto, kAuto, kAuto, "-+-", kAuto, kIptables, "kernel", false, "KUBE-SERVICES stands"},
-    {kAuto, kAuto, kAuto, "-+?", kIpvs, kIptables, "kernel", false, "KUBE-SERVICES stands"},
+    {kAuto, kAuto, kAuto, "-+-", kAuto, kIptables, "kernel", false, "KUBE-SERVICES exists"},
+    {kAuto, kAuto, kAuto, "-+?", kIpvs, kIptables, "kernel", false, "KUBE-SERVICES exists"},
     {kAuto, kAuto, kAuto, "--+", kAuto, kNftables, "kernel", false, "nft table"},
     {kAuto, kAuto, kAuto, "-++", kAuto, kNftables, "kernel", false, "nft table"},
-    // Nobody says anything that would do: not "not IPVS".
+    // No source is conclusive: that does not mean "not IPVS".
     {kAuto, kAuto, kAuto, "???", kIpvs, kIpvs, "before", false,
-     "what was known before (ipvs) stands"},
+     "the last known mode (ipvs) is kept"},
     {kAuto, kAuto, kAuto, "---", kIpvs, kIpvs, "before", false,
-     "what was known before (ipvs) stands"},
+     "the last known mode (ipvs) is kept"},
     {kAuto, kAuto, kAuto, "?+?", kIpvs, kIpvs, "before", false, "refused"},
     {kAuto, kAuto, kAuto, "+?+", kIptables, kIptables, "before", false, "both kube-ipvs0 and"},
     {kAuto, kAuto, kAuto, "+--", kIpvs, kIpvs, "before", false, "KUBE-SERVICES does not"},
-    {kAuto, kAuto, kAuto, "???", kAuto, kAuto, "", false, "nothing is concluded"},
+    {kAuto, kAuto, kAuto, "???", kAuto, kAuto, "", false, "no mode is assumed"},
 };
 
 TEST_CASE("the decision") {
@@ -118,7 +118,7 @@ TEST_CASE("the decision") {
   }
 }
 
-TEST_CASE("in every combination: never a mode that nobody named, and never worse than before") {
+TEST_CASE("in every combination: never a mode that no source named, and never worse than before") {
   const std::vector<ProxyMode> modes{kAuto, kIptables, kIpvs, kNftables};
   for (const ProxyMode answer : modes) {
     for (const ProxyMode config : modes) {
@@ -133,7 +133,7 @@ TEST_CASE("in every combination: never a mode that nobody named, and never worse
           const auto decision = decide_mode({}, report, config, kernel(text), previous);
           if (answer != kAuto) CHECK(decision.mode == answer);
           if (before != kAuto) CHECK(decision.mode.has_value());
-          // IPVS rules appear only on somebody's word.
+          // IPVS mode needs a source that named it.
           if (decision.mode == kIpvs) {
             CHECK((answer == kIpvs || config == kIpvs || before == kIpvs || text[0] == '+'));
           }
@@ -163,7 +163,7 @@ TEST_CASE("ipvs, iptables, ipvs, nftables: a live switch, with kube-proxy away i
   CHECK(look(kIpvs, kIpvs, "++-") == kIpvs);
   CHECK(look(kAuto, kNftables, "++-") == kIpvs);
   CHECK(look(kNftables, kNftables, "--+") == kNftables);
-  CHECK(look(kAuto, kAuto, "???") == kNftables);  // away, and its file too
+  CHECK(look(kAuto, kAuto, "???") == kNftables);  // stopped, and its file is gone too
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Changes of files as an editor, a shell and the kubelet's ConfigMap volume make them.
+// Changes to files as made by an editor, a shell and the kubelet's ConfigMap volume.
 #include "plugin/neighbour/file_watch.h"
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Paths = std::vector<std::string>;
 
-/// Waits for events until something is told, or the time is over.
+/// Waits for events until a change is reported or the time is over.
 Paths wait_for_change(FileWatch& watch) {
   for (int events = 0; events < 100; ++events) {
     pollfd poll_fd{watch.fd(), POLLIN, 0};
@@ -27,10 +27,10 @@ Paths wait_for_change(FileWatch& watch) {
     Paths changed = watch.drain();
     if (!changed.empty()) return changed;
   }
-  return {"(events without end)"};
+  return {"(unbounded events)"};
 }
 
-/// True when no event is pending, or only such that mean nothing.
+/// True if no event is pending, or only events without a change.
 bool quiet(FileWatch& watch) {
   for (int events = 0; events < 100; ++events) {
     pollfd poll_fd{watch.fd(), POLLIN, 0};
@@ -44,7 +44,7 @@ void write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-/// As the kubelet's atomic writer does it: a new directory, then `..data` renamed over the old one.
+/// Like the kubelet's atomic writer: creates a new directory and renames `..data` over the old one.
 void publish(const fs::path& volume, const std::string& name, const std::string& text) {
   fs::create_directories(volume / name);
   write(volume / name / "config.conf", text);
@@ -55,7 +55,7 @@ void publish(const fs::path& volume, const std::string& name, const std::string&
   if (!old.empty()) fs::remove_all(volume / old);
 }
 
-TEST_CASE("a ConfigMap volume swaps a symlink") {
+TEST_CASE("a ConfigMap volume replaces a symlink") {
   const test::TemporaryDirectory directory;
   const fs::path volume = directory.path() / "kube-proxy";
   publish(volume, "..1", "mode: ipvs");
@@ -71,7 +71,7 @@ TEST_CASE("a ConfigMap volume swaps a symlink") {
   }
 }
 
-TEST_CASE("every way in which a file changes") {
+TEST_CASE("every kind of change to a file") {
   struct Case {
     std::string name;
     std::function<void(const fs::path& folder)> change;
@@ -108,7 +108,7 @@ TEST_CASE("every way in which a file changes") {
     one.change(folder);
     CHECK(wait_for_change(watch) == Paths{path});
     CHECK(quiet(watch));
-    // And what comes after it is seen, too.
+    // Later changes are also detected.
     fs::create_directories(folder);
     fs::remove(folder / "a.conf");
     quiet(watch);
@@ -130,7 +130,7 @@ TEST_CASE("a file whose directories do not exist yet") {
     fs::remove_all(directory.path() / "var");
     CHECK(wait_for_change(watch) == Paths{path});
   }
-  // One directory after the other, each seen before the next is made.
+  // One directory at a time, each detected before the next is created.
   for (const char* part : {"var", "var/lib", "var/lib/kube-proxy"}) {
     fs::create_directory(directory.path() / part);
     CHECK(quiet(watch));
@@ -139,7 +139,7 @@ TEST_CASE("a file whose directories do not exist yet") {
   CHECK(wait_for_change(watch) == Paths{path});
 }
 
-TEST_CASE("what a link leads to, elsewhere") {
+TEST_CASE("the target of a link in another directory") {
   const test::TemporaryDirectory directory;
   const fs::path here = directory.path() / "here";
   const fs::path there = directory.path() / "there";
@@ -154,13 +154,13 @@ TEST_CASE("what a link leads to, elsewhere") {
   CHECK(wait_for_change(watch) == Paths{path});
   fs::remove(here / "config.conf");
   CHECK(wait_for_change(watch) == Paths{path});
-  write(there / "real.conf", "nobody's any more");
+  write(there / "real.conf", "no longer watched");
   CHECK(quiet(watch));
   fs::create_symlink("config.conf", here / "config.conf");  // a loop
   CHECK(quiet(watch));
 }
 
-TEST_CASE("neighbours of a file are not the file; several files are told apart") {
+TEST_CASE("other files in the directory are ignored; several files are distinguished") {
   const test::TemporaryDirectory directory;
   const std::string a = directory.write("config.conf", "a");
   const std::string b = directory.write("kubeconfig.conf", "b");
@@ -178,7 +178,7 @@ TEST_CASE("neighbours of a file are not the file; several files are told apart")
   }
   std::sort(changed.begin(), changed.end());
   CHECK(changed == Paths{a, b});
-  // Other paths: the state they are in is known.
+  // New paths: their present state is not a change.
   const std::string c = directory.write("c.conf", "c");
   watch.set_paths({c});
   CHECK(quiet(watch));
@@ -188,7 +188,7 @@ TEST_CASE("neighbours of a file are not the file; several files are told apart")
   CHECK(wait_for_change(watch) == Paths{c});
 }
 
-TEST_CASE("drain without an event sees what no event told") {
+TEST_CASE("drain detects changes that cause no event") {
   const test::TemporaryDirectory directory;
   const fs::path deep = directory.path() / "one/two/three";
   fs::create_directories(deep);

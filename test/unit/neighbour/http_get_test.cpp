@@ -1,4 +1,5 @@
-// The HTTP client against peers that are slow, silent, wrong or huge, over real loopback sockets.
+// The HTTP client against servers that are slow or silent or send wrong or huge responses, over
+// real loopback sockets.
 #include "plugin/neighbour/http_get.h"
 
 #include <doctest/doctest.h>
@@ -20,10 +21,11 @@ using test::Reply;
 using test::ScriptedServer;
 using Clock = std::chrono::steady_clock;
 
-constexpr HttpLimits kShort{milliseconds(300), std::size_t{4} << 20};  // for who never answers
+constexpr HttpLimits kShort{milliseconds(300),
+                            std::size_t{4} << 20};  // for servers that never answer
 constexpr HttpLimits kLong{milliseconds(30'000), std::size_t{4} << 20};
 
-TEST_CASE("an answer") {
+TEST_CASE("a response") {
   struct Case {
     Reply reply;
     std::string body;
@@ -44,7 +46,7 @@ TEST_CASE("an answer") {
   }
 }
 
-TEST_CASE("the path is asked for, over both families") {
+TEST_CASE("the path is requested, over both families") {
   for (const Family family : kFamilies) {
     const ScriptedServer server([](std::string_view path) { return test::ok(std::string(path)); },
                                 family);
@@ -54,7 +56,7 @@ TEST_CASE("the path is asked for, over both families") {
   }
 }
 
-TEST_CASE("whatever is wrong ends in one line that names the address, in time") {
+TEST_CASE("every failure gives one line that names the address, in time") {
   struct Case {
     std::string name;
     Reply reply;
@@ -63,39 +65,39 @@ TEST_CASE("whatever is wrong ends in one line that names the address, in time") 
   };
   const std::string head = "HTTP/1.1 200 OK\r\n";
   const std::vector<Case> cases{
-      {"silence", {"", 1, true}, ErrorKind::kUnavailable, "no answer within 300 ms"},
-      {"closed at once", {""}, ErrorKind::kUnavailable, "ended before"},
-      {"half a head", {"HTTP/1.1 20", 1, true}, ErrorKind::kUnavailable, "no answer within"},
+      {"silence", {"", 1, true}, ErrorKind::kUnavailable, "no response within 300 ms"},
+      {"closed at once", {""}, ErrorKind::kUnavailable, "closed before"},
+      {"half a head", {"HTTP/1.1 20", 1, true}, ErrorKind::kUnavailable, "no response within"},
       {"half a body",
        {head + "Content-Length: 9\r\n\r\nipvs", 1, true},
        ErrorKind::kUnavailable,
-       "no answer within"},
+       "no response within"},
       {"cut body",
        {head + "Content-Length: 9\r\n\r\nipvs"},
        ErrorKind::kUnavailable,
-       "ended before"},
+       "closed before"},
       {"one byte at a time",
        {head + std::string(1000, 'x'), 1, false, true},
        ErrorKind::kUnavailable,
-       "no answer within"},
-      {"garbage", {"\x16\x03\x01\x02\x00\x01", 100}, ErrorKind::kBadInput, "does not speak HTTP"},
-      {"garbage without end", {std::string(1024, 'g'), 10'000}, ErrorKind::kBadInput, ""},
-      {"a head without end", {head + "X-A: b\r\n", 1, true}, ErrorKind::kUnavailable, ""},
+       "no response within"},
+      {"garbage", {"\x16\x03\x01\x02\x00\x01", 100}, ErrorKind::kBadInput, "not an HTTP response"},
+      {"unbounded garbage", {std::string(1024, 'g'), 10'000}, ErrorKind::kBadInput, ""},
+      {"an unbounded head", {head + "X-A: b\r\n", 1, true}, ErrorKind::kUnavailable, ""},
       {"a huge head", {head + "X-Huge: " + std::string(1 << 20, 'h')}, ErrorKind::kBadInput, ""},
       {"10 MB announced",
        {head + "Content-Length: 10000000\r\n\r\n"},
        ErrorKind::kBadInput,
-       "more than 4194304 bytes"},
+       "larger than 4194304 bytes"},
       {"8 MB announced and sent", test::ok(std::string(8 << 20, 'i')), ErrorKind::kBadInput,
-       "more than 4194304 bytes"},
+       "larger than 4194304 bytes"},
       {"8 MB in one chunk",
        {head + "Transfer-Encoding: chunked\r\n\r\n800000\r\n" + std::string(8 << 20, 'c')},
        ErrorKind::kBadInput,
-       "more than 4194304 bytes"},
+       "larger than 4194304 bytes"},
       {"10 MB sent",
        {head + "\r\n" + std::string(1 << 20, 'b'), 10},
        ErrorKind::kBadInput,
-       "more than 4194304 bytes"},
+       "larger than 4194304 bytes"},
       {"a length that overflows",
        {head + "Content-Length: 99999999999999999999\r\n\r\n"},
        ErrorKind::kBadInput,
@@ -116,7 +118,7 @@ TEST_CASE("whatever is wrong ends in one line that names the address, in time") 
   for (const Case& one : cases) {
     CAPTURE(one.name);
     const ScriptedServer server([&](std::string_view) { return one.reply; });
-    const bool silent = one.named.find("no answer") != std::string::npos;
+    const bool silent = one.named.find("no response") != std::string::npos;
     const auto body = http_get(server.endpoint(), "/proxyMode", silent ? kShort : kLong);
     REQUIRE_FALSE(body.ok());
     const std::string& message = body.error().message;
@@ -129,8 +131,8 @@ TEST_CASE("whatever is wrong ends in one line that names the address, in time") 
   }
 }
 
-TEST_CASE("nobody listens") {
-  const auto body = http_get(test::nobody(), "/", kShort);
+TEST_CASE("connection refused") {
+  const auto body = http_get(test::closed_port(), "/", kShort);
   REQUIRE_FALSE(body.ok());
   CHECK(body.error().kind == ErrorKind::kUnavailable);
   CHECK(body.error().message.find("refused") != std::string::npos);

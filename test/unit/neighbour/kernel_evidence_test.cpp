@@ -1,4 +1,4 @@
-// What the kernel tells: devices, sysctl and routes of a network namespace of its own.
+// The kernel evidence of a new network namespace: devices, sysctl and routes.
 #include "plugin/neighbour/kernel_evidence.h"
 #include "test/support/skip.h"
 
@@ -22,12 +22,12 @@ PodRoute route(const std::string& prefix, const std::string& device) {
   return {*Prefix::parse(prefix), device};
 }
 
-/// Runs `body` on a thread in a new network namespace; it ends with the thread. Commands that the
-/// body starts run there, too.
+/// Runs `body` on a thread in a new network namespace, which ends with the thread. Commands that
+/// the body starts also run there.
 void in_new_namespace(const std::function<void()>& body) {
   std::thread([&] {
     if (::unshare(CLONE_NEWNET) != 0) {
-      test::skip(std::string("no network namespace can be made: ") + std::strerror(errno));
+      test::skip(std::string("cannot create a network namespace: ") + std::strerror(errno));
       return;
     }
     body();
@@ -70,7 +70,7 @@ TEST_CASE("kube-ipvs0, and the routes to pods") {
   });
 }
 
-TEST_CASE("more routes than are kept: a part, and that is told") {
+TEST_CASE("more routes than are kept: the list is reported as incomplete") {
   in_new_namespace([] {
     run("ip link add cali1 type veth peer name other && ip link set cali1 up && ip link set other "
         "up");
@@ -106,7 +106,7 @@ TEST_CASE("routes that the pod CIDR does not cover") {
   CHECK(uncovered_routes(routes, v4, std::nullopt) == Routes{routes[1]});
   CHECK(uncovered_routes(routes, std::nullopt, v6) == Routes{routes[3]});
   CHECK(uncovered_routes(routes, std::nullopt, std::nullopt).empty());
-  // A CIDR that is only this node's part, or too small.
+  // A CIDR that is only this node's part or is too small.
   CHECK(uncovered_routes(routes, Prefix::parse("10.244.1.0/25"), std::nullopt).size() == 2);
   CHECK(uncovered_routes(routes, Prefix::parse("10.0.0.0/8"), v6) == Routes{routes[3]});
 }

@@ -1,4 +1,4 @@
-// kube-proxy's recorded words, and everything that is not quite so.
+// Recorded responses of kube-proxy, and malformed variants of them.
 #include "plugin/neighbour/metrics_text.h"
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@ std::string recorded(const std::string& name) {
                          name);
 }
 
-TEST_CASE("recorded answers of real kube-proxies") {
+TEST_CASE("recorded responses of real kube-proxies") {
   for (const std::string version : {"1.20", "1.36"}) {
     const std::string folder = "ipvs-" + version;
     const auto mode = parse_proxy_mode(recorded(folder + "/proxyMode.txt"));
@@ -29,7 +29,7 @@ TEST_CASE("recorded answers of real kube-proxies") {
     CHECK(metrics.is_kube_proxy);
     REQUIRE(metrics.version);
     CHECK(metrics.version->starts_with("v" + version + "."));
-    // The value as it stands in the text.
+    // The value in the text.
     const std::string name = "\nkubeproxy_sync_proxy_rules_last_timestamp_seconds";
     const auto line = text.substr(text.find(name) + name.size());
     REQUIRE(metrics.last_sync);
@@ -73,7 +73,7 @@ TEST_CASE("the time of the last sync") {
        1.5e9, 1.6e9},
       {name + "{ip_family=\"IPv6\",a=\"x\\\"}\\\\\\n\",} 3\n", 3, none, 3},
       {name + "{other=\"1\"} 5\n" + name + "{other=\"2\"} 4\n", 5, none, none},
-      {name + " 0\n", none, none, none},  // the gauge of one that has never synced
+      {name + " 0\n", none, none, none},  // kube-proxy that has never synced
       {name + " -1\n", none, none, none},
       {name + " NaN\n", none, none, none},
       {name + " +Inf\n", none, none, none},
@@ -128,13 +128,13 @@ TEST_CASE("the version") {
   CHECK_FALSE(version("git_version=\"" + std::string(100, '1') + "\""));
 }
 
-TEST_CASE("metrics of somebody else are not kube-proxy's") {
+TEST_CASE("metrics of another program are not kube-proxy's") {
   CHECK_FALSE(parse_proxy_metrics("").is_kube_proxy);
   CHECK_FALSE(parse_proxy_metrics("# kubeproxy_x 1\ngo_goroutines 1\nfoo 2\n").is_kube_proxy);
   CHECK(parse_proxy_metrics("kubeproxy_sync_proxy_rules_iptables_total 1").is_kube_proxy);
 }
 
-TEST_CASE("any text is taken") {
+TEST_CASE("any text is accepted") {
   std::mt19937 random(3);
   const std::string original =
       recorded("ipvs-1.36/metrics.txt").substr(0, 4000) +
@@ -143,7 +143,7 @@ TEST_CASE("any text is taken") {
   for (int round = 0; round < 2000; ++round) {
     std::string text = original;
     for (auto edits = random() % 60; edits > 0; --edits) {
-      // Mostly at the end, where the interesting lines stand.
+      // Mostly at the end, where the relevant lines are.
       const std::size_t back = random() % (round % 2 == 0 ? 150 : text.size());
       text[text.size() - 1 - back] = static_cast<char>(random() % 256);
     }

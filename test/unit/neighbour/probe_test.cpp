@@ -1,4 +1,4 @@
-// The probe thread against stand-ins of kube-proxy.
+// The probe thread against servers that imitate kube-proxy.
 #include "plugin/neighbour/probe.h"
 
 #include <doctest/doctest.h>
@@ -28,7 +28,7 @@ const std::string kMetrics =
     "kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"} 1.795427042285994e+09\n"
     "kubernetes_build_info{git_version=\"v1.36.2\"} 1\n";
 
-/// Takes the reports and lets a test wait for the next one.
+/// Collects the reports and lets a test wait for the next one.
 class Reports {
  public:
   KubeProxyProbe::Sink sink() {
@@ -86,7 +86,7 @@ TEST_CASE("a whole report") {
   CHECK(std::chrono::duration_cast<milliseconds>(since).count() == 1795427042285);
 }
 
-TEST_CASE("what goes wrong is told in one line, and the rest of the report stands") {
+TEST_CASE("an error is reported in one line, and the rest of the report is kept") {
   struct Case {
     Reply mode;
     Reply metrics;
@@ -95,25 +95,25 @@ TEST_CASE("what goes wrong is told in one line, and the rest of the report stand
     std::string named;
   };
   const std::vector<Case> cases{
-      {test::ok("ipvs"), {"", 1, true}, true, false, "/metrics: no answer"},
-      {test::ok("ipvs"), test::ok("go_goroutines 1\n"), true, false, "no metrics of a kube-proxy"},
-      {test::ok("ipvs"), {"nonsense\r\n\r\n"}, true, false, "/metrics: does not speak HTTP"},
+      {test::ok("ipvs"), {"", 1, true}, true, false, "/metrics: no response"},
+      {test::ok("ipvs"), test::ok("go_goroutines 1\n"), true, false, "no metrics of kube-proxy"},
+      {test::ok("ipvs"), {"nonsense\r\n\r\n"}, true, false, "/metrics: not an HTTP response"},
       {test::ok("ipvs"),
        {"HTTP/1.1 200 OK\r\n\r\n" + std::string(1 << 20, '#'), 10},
        true,
        false,
-       "/metrics: answers with more than"},
+       "/metrics: the response is larger than"},
       {test::ok("ipvs"), test::ok("kubeproxy_x 1\n"), true, true, ""},
-      {test::ok("who knows"), test::ok(kMetrics), false, false, "/proxyMode answers 'who knows'"},
-      {{"", 1, true}, test::ok(kMetrics), false, false, "/proxyMode: no answer"},
+      {test::ok("who knows"), test::ok(kMetrics), false, false, "/proxyMode returned 'who knows'"},
+      {{"", 1, true}, test::ok(kMetrics), false, false, "/proxyMode: no response"},
       {{"HTTP/1.1 404 Not Found\r\n\r\n"}, test::ok(kMetrics), false, false, "HTTP status 404"},
-      {test::ok(std::string(8 << 20, 'i')), test::ok(kMetrics), false, false, "more than"},
+      {test::ok(std::string(8 << 20, 'i')), test::ok(kMetrics), false, false, "larger than"},
   };
   for (const Case& one : cases) {
     CAPTURE(one.named);
     const ScriptedServer server(
         [&](std::string_view path) { return path == "/proxyMode" ? one.mode : one.metrics; });
-    // Only silence is waited for until the end of the limit.
+    // Only a silent server uses up the whole limit.
     const auto limit = one.mode.hang || one.metrics.hang ? seconds(3) : seconds(60);
     const ProxyReport report = ask_kube_proxy(server.endpoint(), {limit, std::size_t{4} << 20});
     CHECK(report.reachable == one.reachable);
@@ -202,7 +202,7 @@ TEST_CASE("a poke asks now, and once more soon after") {
   CHECK(reports.nothing_for(milliseconds(100)));
 }
 
-TEST_CASE("many pokes are few questions") {
+TEST_CASE("many pokes cause few requests") {
   const ScriptedServer server([](std::string_view path) { return kube_proxy(path, "ipvs"); });
   Reports reports;
   auto rare = options(server.endpoint(), seconds(3600));
@@ -236,7 +236,7 @@ TEST_CASE("another address is asked at once") {
   CHECK(reports.next().mode == ProxyMode::kNftables);
 }
 
-TEST_CASE("ends without waiting for kube-proxy while it hangs, while it waits, and at once") {
+TEST_CASE("stops at once, also while kube-proxy hangs and while it waits") {
   const ScriptedServer server([](std::string_view) { return Reply{"", 1, true, false}; });
   Reports reports;
   auto patient = options(server.endpoint(), seconds(3600));
@@ -245,16 +245,17 @@ TEST_CASE("ends without waiting for kube-proxy while it hangs, while it waits, a
   while (server.requests() == 0) std::this_thread::yield();
   auto begin = Clock::now();
   probe.reset();
-  CHECK(Clock::now() - begin < seconds(60));    // and not the hour
-  CHECK(reports.nothing_for(milliseconds(0)));  // what was cut off is no news
+  CHECK(Clock::now() - begin < seconds(60));    // instead of one hour
+  CHECK(reports.nothing_for(milliseconds(0)));  // a cancelled round is not reported
 
-  probe = std::make_unique<KubeProxyProbe>(options(test::nobody(), seconds(3600)), reports.sink());
+  probe =
+      std::make_unique<KubeProxyProbe>(options(test::closed_port(), seconds(3600)), reports.sink());
   reports.next();
   begin = Clock::now();
   probe.reset();
   probe = std::make_unique<KubeProxyProbe>(patient, reports.sink());
   probe.reset();
-  CHECK(Clock::now() - begin < seconds(60));  // and not the hour
+  CHECK(Clock::now() - begin < seconds(60));  // instead of one hour
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ Listener listen_on_loopback(Family family) {
   return {fd, Endpoint{*Address::parse(v4 ? "127.0.0.1" : "::1"), ntohs(port)}};
 }
 
-/// False when the peer is gone or `stop` is readable.
+/// False if the wait failed or `stop` is readable.
 bool wait_for(int fd, short events, int stop, int timeout_ms) {
   std::array<pollfd, 2> fds{pollfd{fd, events, 0}, pollfd{stop, POLLIN, 0}};
   return ::poll(fds.data(), fds.size(), timeout_ms) >= 0 && fds[1].revents == 0;
@@ -103,7 +103,7 @@ void ScriptedServer::answer(int connection) {
   if (reply.hang) wait_for(connection, POLLIN, stop_event_, -1);
 }
 
-Endpoint nobody() {
+Endpoint closed_port() {
   const Listener listener = listen_on_loopback(Family::kIpv4);
   ::close(listener.fd);
   return listener.endpoint;

@@ -1,4 +1,4 @@
-// A server on loopback that answers each request with prepared bytes, however wrong they are.
+// A server on loopback that answers each request with prepared bytes, valid or not.
 #pragma once
 
 #include <atomic>
@@ -11,12 +11,12 @@
 
 namespace nmanager::test {
 
-/// What is sent for one request.
+/// The response to one request.
 struct Reply {
   std::string bytes;
-  std::size_t repeat = 1;     // the bytes, so many times
+  std::size_t repeat = 1;     // how often the bytes are sent
   bool hang = false;          // stay silent afterwards instead of closing
-  bool byte_by_byte = false;  // with a pause after each
+  bool byte_by_byte = false;  // with a pause after each byte
 };
 
 [[nodiscard]] inline Reply ok(const std::string& body) {
@@ -24,7 +24,7 @@ struct Reply {
           std::to_string(body.size()) + "\r\n\r\n" + body};
 }
 
-/// One connection at a time, on a thread of its own.
+/// Serves one connection at a time, on its own thread.
 class ScriptedServer {
  public:
   using Script = std::function<Reply(std::string_view path)>;
@@ -49,7 +49,7 @@ class ScriptedServer {
   std::thread thread_;
 };
 
-/// A port of loopback on which nobody listens.
-[[nodiscard]] Endpoint nobody();
+/// A loopback port on which no process listens.
+[[nodiscard]] Endpoint closed_port();
 
 }  // namespace nmanager::test
