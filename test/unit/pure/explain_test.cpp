@@ -95,7 +95,7 @@ TEST_CASE("the three cures") {
   CHECK(states(with({}, ProxyMode::kIptables)).starts_with("failing not_needed not_needed"));
   State off = with({});
   off.settings.external_cluster.value = Switch::kOff;
-  off.settings.drop_invalid.value = Switch::kOff;
+  off.settings.drop_invalid_input.value = Switch::kOff;
   (void)step(off, {}, {});
   CHECK(states(off) == "off off not_needed ");
   State other = with({});
