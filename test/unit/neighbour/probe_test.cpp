@@ -148,7 +148,7 @@ TEST_CASE("asks at once, again after its interval, and sees a restart in another
 
 TEST_CASE("asks for all of it again while kube-proxy is away, however seldom else") {
   Reports reports;
-  auto rare = options(test::nobody(), milliseconds(20));
+  auto rare = options(test::closed_port(), milliseconds(20));
   rare.metrics_interval = seconds(3600);
   const KubeProxyProbe probe(rare, reports.sink());
   for (int i = 0; i < 5; ++i) {
