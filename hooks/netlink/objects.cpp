@@ -58,9 +58,8 @@ Result<bool> chain_exists(Netlink& netlink, Family family, std::string_view tabl
 
 std::string jump_target(const nlmsghdr& message) {
   std::string target;
-  for_each_verdict(message, [&](const Attributes& verdict) {
-    target = verdict.text(NFTA_VERDICT_CHAIN);
-  });
+  for_each_verdict(message,
+                   [&](const Attributes& verdict) { target = verdict.text(NFTA_VERDICT_CHAIN); });
   return target;
 }
 

@@ -15,8 +15,8 @@ const KubeState& kube_of(const State& state, Family family) {
 }
 
 bool any_pods(const State& state) {
-  return std::ranges::any_of(
-      kFamilies, [&](Family family) { return pods_of(state, family).has_value(); });
+  return std::ranges::any_of(kFamilies,
+                             [&](Family family) { return pods_of(state, family).has_value(); });
 }
 
 bool forward_needs_pods(const State& state) {
@@ -154,11 +154,12 @@ std::vector<std::string> drop_warnings(const State& state) {
   if (forward_needs_pods(state) && !pending && !any_pods(state)) {
     warnings.emplace_back(
         "no pod CIDR is known (POD_CIDR_IPV4, POD_CIDR_IPV6, or clusterCIDR in kube-proxy's "
-        "config.conf; nor has this node a podCIDR that can be read): INVALID packets of pods are not dropped in FORWARD, and connections to "
+        "config.conf; nor has this node a podCIDR that can be read): INVALID packets of pods are "
+        "not dropped in FORWARD, and connections to "
         "Services may be reset");
   }
-  const bool uncured = std::ranges::any_of(
-      kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
+  const bool uncured =
+      std::ranges::any_of(kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
   if (uncured && forward == Switch::kAuto && !state.conntrack.be_liberal) {
     warnings.emplace_back(
         "kube-proxy's rule that drops INVALID packets is missing from KUBE-FORWARD: "

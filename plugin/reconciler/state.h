@@ -84,10 +84,10 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
-  std::vector<Endpoint> api_servers;    // never translated
+  std::vector<Endpoint> api_servers;                  // never translated
   std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nothing: not told yet
-  std::optional<ProxySync> proxy_sync;  // nothing: kube-proxy was not asked yet
-  std::optional<bool> canary;           // KUBE-PROXY-CANARY stands in mangle
+  std::optional<ProxySync> proxy_sync;                // nothing: kube-proxy was not asked yet
+  std::optional<bool> canary;                         // KUBE-PROXY-CANARY stands in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies

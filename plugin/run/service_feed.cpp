@@ -21,8 +21,8 @@ void ServiceFeed::start(const api::ApiAccess& access) {
   access_ = access;
   mailbox_.post(ApiServersKnown{api::server_endpoints(access)});
   gate_ = std::make_shared<Gate>();
-  source_ = what_ == What::kServices ? server_.make_source(access)
-                                     : server_.make_node_source(access);
+  source_ =
+      what_ == What::kServices ? server_.make_source(access) : server_.make_node_source(access);
   source_->start([&mailbox = mailbox_, gate = gate_](ApiEvent event) {
     const std::lock_guard lock(gate->mutex);
     if (gate->open) mailbox.post(std::move(event));

@@ -134,10 +134,11 @@ void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
       "answers with RST; reset=\"no\": RST and other protocols; reset=\"unknown\": not told apart.";
   auto dropped = counter("nmanager_invalid_packets_dropped_total",
                          "Packets that conntrack called INVALID and nmanager dropped." + kinds);
-  auto counted = counter("nmanager_invalid_packets_counted_total",
-                         "Packets that conntrack called INVALID and nmanager only counted (value count): they "
-                         "went on." +
-                             kinds);
+  auto counted =
+      counter("nmanager_invalid_packets_counted_total",
+              "Packets that conntrack called INVALID and nmanager only counted (value count): they "
+              "went on." +
+                  kinds);
   for (const TableStatus& table : snapshot.tables) {
     if (table.id.table != Table::kFilter) continue;
     for (const Hook hook : hooks_of(table.id.table)) {
@@ -146,7 +147,9 @@ void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
         if (!told && !may_reset) continue;
         const Labels labels{{"family", family_label(table.id.family)},
                             {"hook", std::string(to_string(hook))},
-                            {"reset", !told ? "unknown" : may_reset ? "possible" : "no"}};
+                            {"reset", !told       ? "unknown"
+                                      : may_reset ? "possible"
+                                                  : "no"}};
         dropped.add(packets_of(table, {hook, true, may_reset}), labels);
         counted.add(packets_of(table, {hook, false, may_reset}), labels);
       }

@@ -192,8 +192,7 @@ tcp::endpoint endpoint_of(const Address& address, std::uint16_t port) {
 }  // namespace
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const Address& address,
-                                                          std::uint16_t port,
-                                                          StatusBoard& board) {
+                                                          std::uint16_t port, StatusBoard& board) {
   if (!address.is_loopback()) {
     return Error{ErrorKind::kBadInput, to_string(address) + " is not a loopback address"};
   }

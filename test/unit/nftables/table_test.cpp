@@ -228,7 +228,8 @@ TEST_CASE("the drop rules keep their counters, reported for each family, hook an
   must("nft -f -",
        "flush chain inet nmanager NMANAGER_DROP_INVALID_INPUT\n"
        "flush chain inet nmanager NMANAGER_DROP_INVALID_FWD\n"
-       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 counter packets 7 bytes 700 drop comment \"IPv4 filter\"\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 counter packets 7 "
+       "bytes 700 drop comment \"IPv4 filter\"\n"
        "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv6 counter packets 5 "
        "bytes 500 drop comment \"IPv6 filter\"\n"
        "add rule inet nmanager NMANAGER_DROP_INVALID_FWD meta nfproto ipv4 counter packets 3 "

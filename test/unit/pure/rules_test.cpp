@@ -97,7 +97,8 @@ TEST_CASE("INVALID is dropped behind INPUT, exemptions first") {
         std::string::npos);
 }
 
-TEST_CASE("INVALID from pods is dropped behind FORWARD: the source is asked first, a SYN-ACK goes") {
+TEST_CASE(
+    "INVALID from pods is dropped behind FORWARD: the source is asked first, a SYN-ACK goes") {
   const Prefix pods = *Prefix::parse("10.244.0.0/16");
   const auto chains = [&](InvalidAction action) {
     return drop_invalid_chains(Family::kIpv4, drop_invalid_forward(action, pods, kExempt));
@@ -150,8 +151,8 @@ TEST_CASE("a table's hooks are those its chains are reached from") {
     CHECK(hooks_of(spec) == chain_table(Family::kIpv4, spec).jumps);
   }
   CHECK(hooks_of(TableSpec()).empty());
-  const TableSpec left(drop_invalid_forward(InvalidAction::kLeave,
-                                            *Prefix::parse("10.244.0.0/16"), {}));
+  const TableSpec left(
+      drop_invalid_forward(InvalidAction::kLeave, *Prefix::parse("10.244.0.0/16"), {}));
   CHECK(hooks_of(left).empty());
   CHECK(chain_table(Family::kIpv4, left).jumps.empty());
 }

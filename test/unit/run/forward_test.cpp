@@ -41,8 +41,9 @@ class Rig {
   /// What the chain's rules do with a packet: "drop", "count", or "" without such a rule.
   [[nodiscard]] std::string does(TableId id = kFilter4) {
     const std::string text = rules(id);
-    const std::string match = "-A NMANAGER_DROP_INVALID_FWD -s 10.244.0.0/16 -m conntrack --ctstate "
-                              "INVALID -j ";
+    const std::string match =
+        "-A NMANAGER_DROP_INVALID_FWD -s 10.244.0.0/16 -m conntrack --ctstate "
+        "INVALID -j ";
     const auto jumps = [&](const char* rule) { return text.find(rule) != std::string::npos; };
     if (!jumps("-A FORWARD -j NMANAGER_FORWARD\n")) return "";
     if (text.find(match + "DROP\n") != std::string::npos) return "drop";
@@ -70,8 +71,8 @@ class Rig {
 /// The rules that an nmanager before this one left behind.
 void leave_rules(FakeWorld& world) {
   FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
-  const auto table = chains::chain_table(
-      Family::kIpv4, drop_invalid_forward(InvalidAction::kDrop, kPods, {}));
+  const auto table =
+      chains::chain_table(Family::kIpv4, drop_invalid_forward(InvalidAction::kDrop, kPods, {}));
   for (const auto& chain : table.chains) kernel.add_chain(kFilter4, chain.first.str());
   for (const auto& [name, rules] : table.chains) {
     for (const Rule& rule : rules) kernel.append(kFilter4, name.str(), rule);
@@ -204,9 +205,7 @@ TEST_CASE("without a pod CIDR the FORWARD drop is off, which is said where it ma
 }
 
 TEST_CASE("without any pod CIDR this node's podCIDR counts, and only then the Node is asked for") {
-  Rig rig(settings_of(Switch::kAuto, false), [](FakeWorld& world) {
-    leave_rules(world);
-  });
+  Rig rig(settings_of(Switch::kAuto, false), [](FakeWorld& world) { leave_rules(world); });
   CHECK(rig.driver.world.node_clients == 0);
   rig.mode(ProxyMode::kNftables);
   REQUIRE(rig.driver.world.node_sinks.size() == 1);
