@@ -254,6 +254,8 @@ TEST_CASE("flows of which the node sees only the replies") {
             "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 "
             "net.ipv4.conf.beside.rp_filter=0");
   }
+  // A neighbour is told of an IPv6 address only on the device that has it.
+  node.sh(network.in_pod("ip addr add fd44::2/128 dev beside nodad"));
   node.sh(network.outside("ip route add 10.244.0.2 dev beside src 203.0.113.2"));
   node.sh(network.outside("ip -6 route add fd44::2 dev beside src fd13::2"));
   // Nor does the node translate what comes back.
