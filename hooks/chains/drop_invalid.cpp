@@ -12,10 +12,10 @@ DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
     return table;
   }
   // One match for a good packet, however many rules are behind it: the source first, since that
-  // costs less than asking conntrack.
+  // costs less than asking conntrack. INPUT's jump is plain, as network-node-manager makes it.
   Rule jump;
   jump.source = drop.source;
-  jump.state_invalid = true;
+  jump.state_invalid = drop.source.has_value();
   jump.target = Jump{inner};
   table.jumps.push_back(drop.hook);
   table.chains[outer] = {jump};

@@ -12,6 +12,12 @@ constexpr TcpFlags kNoReset{kTcpRst, 0};
 
 constexpr std::array kDropHooks{Hook::kInput, Hook::kForward};
 
+/// INPUT's chains are those of network-node-manager, which puts its rules back where they differ
+/// (deploy/README.md): every packet comes to the inner one, and would pay for one rule more.
+bool tells_kinds(Hook hook) {
+  return hook != Hook::kInput;
+}
+
 std::vector<InvalidRule> exemptions(Family family, const DropInvalid& drop) {
   std::vector<InvalidRule> rules;
   const auto exempt = [&]() -> InvalidRule& {
@@ -50,6 +56,7 @@ ChainName drop_chain(Hook hook) {
 std::vector<InvalidRule> rules_of(Family family, const DropInvalid& drop) {
   std::vector<InvalidRule> rules = exemptions(family, drop);
   for (const TcpFlags& flags : {kNoReset, TcpFlags{}}) {
+    if (flags == kNoReset && !tells_kinds(drop.hook)) continue;
     InvalidRule rule;
     rule.source = drop.source;
     rule.tcp_flags = flags;
@@ -65,7 +72,7 @@ std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,
   for (const Hook hook : kDropHooks) {
     if (drop_chain(hook).str() != chain) continue;
     if (flags != kNoReset && flags != TcpFlags{}) return std::nullopt;
-    return InvalidCounter{hook, drops, flags == kNoReset};
+    return InvalidCounter{hook, drops, flags == kNoReset || !tells_kinds(hook)};
   }
   return std::nullopt;
 }

@@ -67,7 +67,8 @@ struct InvalidCounter {
   Hook hook = Hook::kInput;
   bool dropped = true;  // else counted only
   /// TCP without RST: what a host that does not know the connection answers with RST (RFC 9293,
-  /// 3.5.2). A RST or a packet of another protocol is never answered so.
+  /// 3.5.2). A RST or a packet of another protocol is never answered so. INPUT has one rule for all
+  /// kinds: there it is true, and says nothing.
   bool may_reset = false;
   auto operator<=>(const InvalidCounter&) const = default;
 };

@@ -61,8 +61,7 @@ struct TableSpec {
 
   TableSpec() = default;
   template <class One>
-    requires std::constructible_from<RuleFamily, One>
-  TableSpec(One&& one) {
+  requires std::constructible_from<RuleFamily, One> TableSpec(One&& one) {
     families.emplace_back(std::forward<One>(one));
   }
   TableSpec(std::vector<RuleFamily> all) : families(std::move(all)) {}

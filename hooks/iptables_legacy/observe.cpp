@@ -59,8 +59,7 @@ void ObservedBuilder::only_differences(std::set<ChainName> missing) {
 }
 
 void ObservedBuilder::add_kube_forward_rule(Span entry) {
-  const bool drops =
-      with_family(id_.family, [&]<class F>(F) { return drops_invalid<F>(entry); });
+  const bool drops = with_family(id_.family, [&]<class F>(F) { return drops_invalid<F>(entry); });
   if (drops) table_.kube_drops_invalid = true;
 }
 

@@ -120,7 +120,8 @@ class Decoder {
   bool decode() {
     return in_interface() && protocol() && prefix(rule_.source, netlink::source_offset(family_)) &&
            prefix(rule_.destination, netlink::destination_offset(family_)) && addrtype() &&
-           conntrack() && ports() && tcp_flags() && comment() && counter() && target() && at_.at_end();
+           conntrack() && ports() && tcp_flags() && comment() && counter() && target() &&
+           at_.at_end();
   }
 
   [[nodiscard]] Rule take_rule() { return std::move(rule_); }

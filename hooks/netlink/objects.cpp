@@ -89,9 +89,8 @@ Result<std::string> why_inert(Netlink& netlink, TableId id) {
 
 std::string jump_target(const nlmsghdr& message) {
   std::string target;
-  for_each_verdict(message, [&](const Attributes& verdict) {
-    target = verdict.text(NFTA_VERDICT_CHAIN);
-  });
+  for_each_verdict(message,
+                   [&](const Attributes& verdict) { target = verdict.text(NFTA_VERDICT_CHAIN); });
   return target;
 }
 

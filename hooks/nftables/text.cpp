@@ -47,8 +47,7 @@ std::string prefix_text(const std::string& field, const Prefix& prefix) {
 
 /// As numbers: how nft writes them by name depends on its version.
 std::string flags_text(const TcpFlags& flags) {
-  return "tcp flags & 0x" + hexadecimal(flags.mask) + " == 0x" +
-         hexadecimal(flags.value) + " ";
+  return "tcp flags & 0x" + hexadecimal(flags.mask) + " == 0x" + hexadecimal(flags.value) + " ";
 }
 
 struct VerdictText {

@@ -61,12 +61,12 @@ struct CommandOptions {
 
 struct Settings {
   Command command = Command::kRun;
-  Setting<std::optional<Prefix>> pod_cidr_ipv4;     // POD_CIDR_IPV4
-  Setting<std::optional<Prefix>> pod_cidr_ipv6;     // POD_CIDR_IPV6
-  Setting<Switch> drop_invalid_input{Switch::kOn};  // RULE_DROP_INVALID_INPUT_ENABLE
+  Setting<std::optional<Prefix>> pod_cidr_ipv4;         // POD_CIDR_IPV4
+  Setting<std::optional<Prefix>> pod_cidr_ipv6;         // POD_CIDR_IPV6
+  Setting<Switch> drop_invalid_input{Switch::kOn};      // RULE_DROP_INVALID_INPUT_ENABLE
   Setting<Switch> drop_invalid_forward{Switch::kAuto};  // RULE_DROP_INVALID_FORWARD_ENABLE
-  Setting<Switch> external_cluster{Switch::kAuto};  // RULE_EXTERNAL_CLUSTER_ENABLE
-  Setting<MatchBy> external_match{MatchBy::kPort};  // RULE_EXTERNAL_CLUSTER_MATCH
+  Setting<Switch> external_cluster{Switch::kAuto};      // RULE_EXTERNAL_CLUSTER_ENABLE
+  Setting<MatchBy> external_match{MatchBy::kPort};      // RULE_EXTERNAL_CLUSTER_MATCH
   Setting<ExternalPolicy> external_policy{ExternalPolicy::kLocal};  // EXTERNAL_CLUSTER_POLICY
   Setting<Exemptions> drop_invalid_exempt;  // RULE_DROP_INVALID_INPUT_EXEMPT, for both drops
   Setting<BackendChoice> backend{BackendChoice::kAuto};  // NMANAGER_BACKEND

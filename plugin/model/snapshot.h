@@ -57,7 +57,7 @@ struct TableStatus {
   Histogram commit_duration;
   Histogram repair_latency;  // change seen -> repaired
   Histogram lock_wait;       // for the xtables lock, by look or write; none: no lock is taken
-  InvalidCounts invalid;         // filter: INVALID packets since the start of this process
+  InvalidCounts invalid;     // filter: INVALID packets since the start of this process
 };
 
 /// Whether INVALID packets are dropped in one hook.

@@ -14,12 +14,10 @@ constexpr std::array kSwitchWords{Word<Switch>{"auto", Switch::kAuto},
                                   Word<Switch>{"true", Switch::kOn},
                                   Word<Switch>{"false", Switch::kOff},
                                   Word<Switch>{"1", Switch::kOn}, Word<Switch>{"0", Switch::kOff}};
-constexpr std::array kDropWords{Word<Switch>{"auto", Switch::kAuto},
-                                Word<Switch>{"true", Switch::kOn},
-                                Word<Switch>{"false", Switch::kOff},
-                                Word<Switch>{"count", Switch::kCount},
-                                Word<Switch>{"1", Switch::kOn},
-                                Word<Switch>{"0", Switch::kOff}};
+constexpr std::array kDropWords{
+    Word<Switch>{"auto", Switch::kAuto}, Word<Switch>{"true", Switch::kOn},
+    Word<Switch>{"false", Switch::kOff}, Word<Switch>{"count", Switch::kCount},
+    Word<Switch>{"1", Switch::kOn},      Word<Switch>{"0", Switch::kOff}};
 constexpr std::array kMatchWords{Word<MatchBy>{"port", MatchBy::kPort},
                                  Word<MatchBy>{"address", MatchBy::kAddress}};
 constexpr std::array kPolicyWords{Word<ExternalPolicy>{"local", ExternalPolicy::kLocal},

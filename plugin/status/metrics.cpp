@@ -130,20 +130,25 @@ void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all
 void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   const std::string kinds =
       " reset=\"possible\": TCP without RST, which a host that does not know the connection "
-      "answers with RST; reset=\"no\": RST and other protocols.";
+      "answers with RST; reset=\"no\": RST and other protocols; reset=\"unknown\": not told apart.";
   auto dropped = counter("nmanager_invalid_packets_dropped_total",
                          "Packets that conntrack called INVALID and nmanager dropped." + kinds);
-  auto counted = counter("nmanager_invalid_packets_counted_total",
-                         "Packets that conntrack called INVALID and nmanager only counted (value count): they "
-                         "went on." +
-                             kinds);
+  auto counted =
+      counter("nmanager_invalid_packets_counted_total",
+              "Packets that conntrack called INVALID and nmanager only counted (value count): they "
+              "went on." +
+                  kinds);
   for (const TableStatus& table : snapshot.tables) {
     if (table.id.table != Table::kFilter) continue;
     for (const Hook hook : hooks_of(table.id.table)) {
       for (const bool may_reset : {true, false}) {
+        const bool told = hook != Hook::kInput;  // INPUT has one rule for all kinds
+        if (!told && !may_reset) continue;
         const Labels labels{{"family", family_label(table.id.family)},
                             {"hook", std::string(to_string(hook))},
-                            {"reset", may_reset ? "possible" : "no"}};
+                            {"reset", !told       ? "unknown"
+                                      : may_reset ? "possible"
+                                                  : "no"}};
         dropped.add(packets_of(table, {hook, true, may_reset}), labels);
         counted.add(packets_of(table, {hook, false, may_reset}), labels);
       }

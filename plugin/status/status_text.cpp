@@ -172,8 +172,9 @@ std::string drops_part(const Snapshot& snapshot) {
       const auto possible = packets_of(snapshot, drop, {drop.hook, dropped, true});
       const auto no = packets_of(snapshot, drop, {drop.hook, dropped, false});
       if (possible + no == 0 && drop.state != (dropped ? "on" : "counting")) continue;
-      text += ", " + std::to_string(possible + no) + (dropped ? " dropped" : " counted") + " (" +
-              std::to_string(possible) + " of a kind that can be answered with RST)";
+      text += ", " + std::to_string(possible + no) + (dropped ? " dropped" : " counted");
+      if (drop.hook == Hook::kInput || possible + no == 0) continue;
+      text += ", " + std::to_string(possible) + " of them TCP without RST";
     }
     text += '\n';
   }

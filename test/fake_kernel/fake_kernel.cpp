@@ -45,11 +45,10 @@ ObservedTable observe(TableId id, const FakeTable& table) {
     }
   }
   if (const auto kube = table.find(std::string(kKubeForward)); kube != table.end()) {
-    observed.kube_drops_invalid =
-        std::ranges::any_of(kube->second.rules, [](const FakeRule& rule) {
-          return rule.text().find("--ctstate INVALID") != std::string::npos &&
-                 rule.text().ends_with("-j DROP");
-        });
+    observed.kube_drops_invalid = std::ranges::any_of(kube->second.rules, [](const FakeRule& rule) {
+      return rule.text().find("--ctstate INVALID") != std::string::npos &&
+             rule.text().ends_with("-j DROP");
+    });
   }
   for (const auto& [name, chain] : table) {
     if (!is_own_chain(name)) continue;

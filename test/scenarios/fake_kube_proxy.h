@@ -70,17 +70,19 @@ class FakeKubeProxy {
   /// KUBE-FORWARD of its iptables mode, with the rule that drops INVALID packets or without.
   void have_forward_chain(bool drops) {
     for (const std::string tables : {"iptables", "ip6tables"}) {
-      node_.sh(tables + "-restore --noflush",
-               std::string("*filter\n:KUBE-FORWARD - [0:0]\n") +
-                   (drops ? "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n" : "") +
-                   "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n");
+      node_.sh(
+          tables + "-restore --noflush",
+          std::string("*filter\n:KUBE-FORWARD - [0:0]\n") +
+              (drops ? "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n" : "") +
+              "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n");
       node_.sh(tables + " -C FORWARD -j KUBE-FORWARD 2>/dev/null || " + tables +
                " -I FORWARD -j KUBE-FORWARD");
     }
   }
   void remove_forward_chain() {
     for (const std::string tables : {"iptables", "ip6tables"}) {
-      node_.sh(tables + " -D FORWARD -j KUBE-FORWARD; " + tables + " -F KUBE-FORWARD; " + tables +
+      node_.sh(tables + " -C FORWARD -j KUBE-FORWARD 2>/dev/null || exit 0; " + tables +
+               " -D FORWARD -j KUBE-FORWARD; " + tables + " -F KUBE-FORWARD; " + tables +
                " -X KUBE-FORWARD");
     }
   }

@@ -25,7 +25,7 @@ struct Addresses {
 };
 constexpr Addresses kIpv4{"203.0.113.1", "203.0.113.2", "10.244.0.2", "10.244.2.2",
                           "10.244.1.2",  "10.96.0.10",  "10.96.0.11"};
-constexpr Addresses kIpv6{"fd13::1",         "fd13::2",  "fd44::2", "fd44:0:0:2::2",
+constexpr Addresses kIpv6{"fd13::1",       "fd13::2",  "fd44::2", "fd44:0:0:2::2",
                           "fd44:0:0:1::2", "fd96::10", "fd96::11"};
 
 /// Services whose ports are their pods'. Translated as kube-proxy's nftables mode does, without
@@ -36,11 +36,13 @@ class ServiceNetwork {
     network.add_second_pod();
     node.sh(network.outside("ip addr add 10.244.1.2/32 dev lo"));
     node.sh(network.outside("ip addr add fd44:0:0:1::2/128 dev lo nodad"));
-    node.sh("ip route add 10.244.1.0/24 via 203.0.113.2; "
-            "ip -6 route add fd44:0:0:1::/64 via fd13::2");
+    node.sh(
+        "ip route add 10.244.1.0/24 via 203.0.113.2; "
+        "ip -6 route add fd44:0:0:1::/64 via fd13::2");
     // As network plug-ins do: what goes to pods keeps its source.
-    node.sh("iptables -t nat -I POSTROUTING -d 10.244.0.0/16 -j RETURN; "
-            "ip6tables -t nat -I POSTROUTING -d fd44::/48 -j RETURN");
+    node.sh(
+        "iptables -t nat -I POSTROUTING -d 10.244.0.0/16 -j RETURN; "
+        "ip6tables -t nat -I POSTROUTING -d fd44::/48 -j RETURN");
     node.sh("nft -f -", table("ip", kIpv4) + table("ip6", kIpv6));
   }
 
@@ -158,8 +160,8 @@ TEST_CASE("kube-proxy's iptables mode: no packet is dropped in FORWARD, but for 
   ServiceNetwork services(node);
   const auto with = [&](const std::string& forward, int expected) {
     CAPTURE(forward);
-    const Sidecar sidecar(node, {"--proxy-mode", "iptables", "--rule-drop-invalid-forward-enable",
-                                 forward});
+    const Sidecar sidecar(
+        node, {"--proxy-mode", "iptables", "--rule-drop-invalid-forward-enable", forward});
     REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
     CHECK(services.all_end(expected) == "");
     return sidecar.get("/status");
@@ -183,9 +185,10 @@ TEST_CASE("what the drop in FORWARD lets pass") {
                                "src:10.244.2.0/24,src:fd44:0:0:2::/64"});
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   // The receivers count, by the port that they are sent to.
-  const std::string table = "table inet seen {\nchain c {\ntype filter hook prerouting priority "
-                            "-300\ntcp sport 9 tcp dport 1 counter\ntcp sport 9 tcp dport 2 "
-                            "counter\n}\n}\n";
+  const std::string table =
+      "table inet seen {\nchain c {\ntype filter hook prerouting priority "
+      "-300\ntcp sport 9 tcp dport 1 counter\ntcp sport 9 tcp dport 2 "
+      "counter\n}\n}\n";
   for (const std::string& where : {network.outside(""), network.in_pod("")}) {
     node.sh(where + "nft -f -", table);
   }
@@ -247,15 +250,18 @@ TEST_CASE("flows of which the node sees only the replies") {
   node.sh(network.outside("ip link add beside type veth peer name beside netns " + pod));
   for (const std::string& where : {network.outside(""), network.in_pod("")}) {
     node.sh(where + "ip link set beside up");
-    node.sh(where + "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.beside.rp_filter=0");
+    node.sh(where +
+            "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 "
+            "net.ipv4.conf.beside.rp_filter=0");
   }
+  // A neighbour is told of an IPv6 address only on the device that has it.
+  node.sh(network.in_pod("ip addr add fd44::2/128 dev beside nodad"));
   node.sh(network.outside("ip route add 10.244.0.2 dev beside src 203.0.113.2"));
   node.sh(network.outside("ip -6 route add fd44::2 dev beside src fd13::2"));
   // Nor does the node translate what comes back.
   node.sh("iptables -t nat -F POSTROUTING; ip6tables -t nat -F POSTROUTING");
   const auto asks = [&](const Addresses& at, int port) {
-    return run(network.outside(kScripts + "echo.py ask tcp " + at.pod + " " +
-                               std::to_string(port)))
+    return run(network.outside(kScripts + "echo.py ask tcp " + at.pod + " " + std::to_string(port)))
         .exit_code;
   };
   int port = 7100;
@@ -277,7 +283,8 @@ TEST_CASE("flows of which the node sees only the replies") {
   for (const Addresses& at : {kIpv4, kIpv6}) CHECK(asks(at, port) == 0);
 }
 
-TEST_CASE("kube-proxy changes its mode under traffic: the drop in FORWARD follows, nothing is reset") {
+TEST_CASE(
+    "kube-proxy changes its mode under traffic: the drop in FORWARD follows, nothing is reset") {
   Node node;
   if (!node.usable()) return;
   ServiceNetwork services(node);
@@ -310,8 +317,8 @@ TEST_CASE("kube-proxy changes its mode under traffic: the drop in FORWARD follow
     if (mode == "nftables") kube_proxy.remove_forward_chain();
     CHECK_MESSAGE(eventually([&] { return in_place(mode == "nftables"); }), sidecar.log());
     if (mode != "ipvs") {  // there is no IPVS here that would translate by itself
-      CHECK(services.forged(services.network.in_pod(""), "10.244.0.2",
-                            services.network.outside(""), "203.0.113.1") == kLived);
+      CHECK(services.forged(services.network.in_pod(""), "10.244.0.2", services.network.outside(""),
+                            "203.0.113.1") == kLived);
     }
   }
   run("kill " + holder);

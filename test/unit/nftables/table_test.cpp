@@ -228,8 +228,8 @@ TEST_CASE("the drop rules keep their counters, reported for each family, hook an
   must("nft -f -",
        "flush chain inet nmanager NMANAGER_DROP_INVALID_INPUT\n"
        "flush chain inet nmanager NMANAGER_DROP_INVALID_FWD\n"
-       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 tcp flags & 0x4 == 0 "
-       "counter packets 7 bytes 700 drop comment \"IPv4 filter\"\n"
+       "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv4 counter packets 7 "
+       "bytes 700 drop comment \"IPv4 filter\"\n"
        "add rule inet nmanager NMANAGER_DROP_INVALID_INPUT meta nfproto ipv6 counter packets 5 "
        "bytes 500 drop comment \"IPv6 filter\"\n"
        "add rule inet nmanager NMANAGER_DROP_INVALID_FWD meta nfproto ipv4 counter packets 3 "
@@ -246,7 +246,7 @@ TEST_CASE("the drop rules keep their counters, reported for each family, hook an
   const std::vector<InvalidCounts> expected{
       {{{Hook::kInput, true, true}, 7}, {{Hook::kForward, true, false}, 3}},
       {},
-      {{{Hook::kInput, true, false}, 5}},
+      {{{Hook::kInput, true, true}, 5}},
       {}};
   CHECK(counts(goals(wishes)) == expected);
   wishes.exemptions.sources = {*Prefix::parse("10.0.0.0/8")};

@@ -286,9 +286,9 @@ TEST_CASE("native plan: what is not decided yet stays as it is, in its part alon
       const TableId part{family, Table::kFilter};
       TableSpec spec;
       if (family == Family::kIpv4 || ipv6) {
-        spec.families.emplace_back(drop_invalid_forward(
-            family == Family::kIpv4 ? for_ipv4 : InvalidAction::kDrop,
-            Prefix(address(family, 9), 24), {}));
+        spec.families.emplace_back(
+            drop_invalid_forward(family == Family::kIpv4 ? for_ipv4 : InvalidAction::kDrop,
+                                 Prefix(address(family, 9), 24), {}));
       }
       result[part] = std::make_shared<const Ruleset>(render(part, spec));
     }

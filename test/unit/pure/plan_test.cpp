@@ -337,10 +337,8 @@ TEST_CASE("the plan prints itself as iptables-restore reads it") {
         ":NMANAGER_DROP_INVALID_INPUT - [0:0]\n"
         ":NMANAGER_INPUT - [0:0]\n"
         "-I INPUT 1 -j NMANAGER_INPUT\n"
-        "-A NMANAGER_DROP_INVALID_INPUT -p tcp -m conntrack --ctstate INVALID -m tcp --tcp-flags "
-        "RST NONE -j DROP\n"
         "-A NMANAGER_DROP_INVALID_INPUT -m conntrack --ctstate INVALID -j DROP\n"
-        "-A NMANAGER_INPUT -m conntrack --ctstate INVALID -j NMANAGER_DROP_INVALID_INPUT\n"
+        "-A NMANAGER_INPUT -j NMANAGER_DROP_INVALID_INPUT\n"
         "COMMIT\n");
   kernel.append(kFilter4, "INPUT", jump("NMANAGER_INPUT"));
   kernel.insert(kFilter4, "NMANAGER_INPUT", 0, std::string("-j ACCEPT"));

@@ -37,8 +37,8 @@ TEST_CASE("a pod CIDR that does not cover this node's podCIDR") {
   state.settings.pod_cidr_ipv4 = {Prefix::parse("10.244.0.0/16"), Origin::kFlag};
   state.settings.pod_cidr_ipv6 = {Prefix::parse("fd44::/48"), Origin::kKubeProxyConfig};
   CHECK(all(state).empty());
-  state.node_pod_cidrs = std::vector{*Prefix::parse("10.244.3.0/24"),
-                                     *Prefix::parse("fd44:0:0:3::/64")};
+  state.node_pod_cidrs =
+      std::vector{*Prefix::parse("10.244.3.0/24"), *Prefix::parse("fd44:0:0:3::/64")};
   CHECK(all(state).empty());
   state.node_pod_cidrs = std::vector{*Prefix::parse("10.245.3.0/24"), *Prefix::parse("fd45::/64")};
   CHECK(contains(all(state), "10.244.0.0/16 does not cover this node's podCIDR 10.245.3.0/24"));

@@ -54,12 +54,10 @@ TEST_CASE("status: the cures, what is wrong, the rest, and settings on request")
                        "warning pod_cidr_missing: something to know\n"));
   for (const char* part :
        {"1.2.3", "iptables-nft", "12 rules", "the kernel lacks the match \"conntrack\"",
-        "IPv6 INPUT: on (by setting), 77 dropped (70 of a kind that can be answered with "
-        "RST)",
-        "IPv6 FORWARD: counting (by setting), 5 counted (5 of a kind that can be answered with "
-        "RST)",
-        "mode ipvs", "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1",
-        "HTTP 403", "removed in 1.43", "when it synced last cannot be read",
+        "IPv6 INPUT: on (by setting), 77 dropped\n",
+        "IPv6 FORWARD: counting (by setting), 7 counted, 5 of them TCP without RST\n", "mode ipvs",
+        "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1", "HTTP 403",
+        "removed in 1.43", "when it synced last cannot be read",
         "by its own word: its sync at 2026-09-21T14:18:11.000Z was verified 7 ms later",
         "backend = auto (default)"}) {
     CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
@@ -180,15 +178,15 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
        {"nmanager_ready 0\n",
         "nmanager_table_repairs_total{family=\"ipv4\",table=\"nat\"} 2\n",
         "nmanager_table_in_sync{family=\"ipv6\",table=\"filter\"} 0\n",
-        "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"INPUT\",reset=\"possible\"} "
-        "70\n",
-        "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"INPUT\",reset=\"no\"} 7\n",
+        "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"INPUT\",reset=\"unknown\"} "
+        "77\n",
         "nmanager_invalid_packets_dropped_total{family=\"ipv6\",hook=\"FORWARD\",reset="
         "\"possible\"} "
         "0\n",
         "nmanager_invalid_packets_counted_total{family=\"ipv6\",hook=\"FORWARD\",reset="
         "\"possible\"} "
         "5\n",
+        "nmanager_invalid_packets_counted_total{family=\"ipv6\",hook=\"FORWARD\",reset=\"no\"} 2\n",
         "nmanager_table_repair_latency_seconds_count{family=\"ipv4\",table=\"nat\"} 2\n",
         "nmanager_table_repair_latency_seconds_bucket{family=\"ipv4\",table=\"nat\",le=\"0.001\"} "
         "1\n",

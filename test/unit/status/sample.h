@@ -34,9 +34,9 @@ inline Snapshot sample_snapshot() {
   filter.id = {Family::kIpv6, Table::kFilter};
   filter.wanted = true;
   filter.error = Error{ErrorKind::kUnsupported, "the kernel lacks the match \"conntrack\""};
-  filter.invalid = {{{Hook::kInput, true, true}, 70},
-                    {{Hook::kInput, true, false}, 7},
-                    {{Hook::kForward, false, true}, 5}};
+  filter.invalid = {{{Hook::kInput, true, true}, 77},
+                    {{Hook::kForward, false, true}, 5},
+                    {{Hook::kForward, false, false}, 2}};
   snapshot.tables = {nat, filter};
   snapshot.drops = {{Family::kIpv6, Hook::kInput, "on", "by setting"},
                     {Family::kIpv6, Hook::kForward, "counting", "by setting"}};
