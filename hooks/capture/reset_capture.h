@@ -1,5 +1,6 @@
-// Sees every RST that comes to, passes through or leaves this network namespace: a packet socket
-// with a filter in the kernel (packet(7)). Needs CAP_NET_RAW; changes nothing.
+// Sees every RST that comes to, passes through or leaves this network namespace, and some segments
+// of pods that leave it: a packet socket with a filter in the kernel (packet(7)). Needs
+// CAP_NET_RAW; changes nothing.
 #pragma once
 
 #include <cstddef>
@@ -15,27 +16,33 @@
 
 namespace nmanager::capture {
 
-/// A segment with the flag RST.
-struct Reset {
+/// A segment of TCP.
+struct Segment {
   Tuple tuple;            // as it was on the wire, there
   bool outgoing = false;  // it leaves a device; else it has just come in
-  auto operator<=>(const Reset&) const = default;
+  bool reset = false;     // RST is set
+  auto operator<=>(const Segment&) const = default;
 };
 
-/// The network and transport headers of one packet; nothing: not a whole RST segment of TCP, or a
+/// The network and transport headers of one packet; nothing: not a whole segment of TCP, or a later
 /// fragment, or behind extension headers. Pure.
-[[nodiscard]] std::optional<Reset> parse_reset(Family family, std::span<const std::uint8_t> packet,
-                                               bool outgoing);
+[[nodiscard]] std::optional<Segment> parse_segment(Family family,
+                                                   std::span<const std::uint8_t> packet,
+                                                   bool outgoing);
 
 class ResetCapture {
  public:
+  /// So many segments of pods are taken in all, then RSTs alone: where pods are not translated on
+  /// purpose, all of their traffic would come here.
+  static constexpr std::size_t kMostOfPods = 2'000;
+
   /// kDenied: CAP_NET_RAW is missing; kUnsupported: the kernel has no packet sockets.
-  [[nodiscard]] static Result<ResetCapture> open();
+  [[nodiscard]] static Result<ResetCapture> open(std::span<const Prefix> pods);
 
   /// Readable when take() has something.
   [[nodiscard]] int fd() const { return socket_.get(); }
   /// What has come, in order, without waiting; at most a few hundred at once.
-  [[nodiscard]] std::vector<Reset> take();
+  [[nodiscard]] std::vector<Segment> take();
   /// Packets that passed the filter and found no room since the last call.
   [[nodiscard]] std::size_t take_lost();
 
@@ -43,6 +50,7 @@ class ResetCapture {
   explicit ResetCapture(sys::Fd socket) : socket_(std::move(socket)) {}
 
   sys::Fd socket_;
+  std::size_t of_pods_ = 0;
 };
 
 }  // namespace nmanager::capture

@@ -53,8 +53,9 @@ struct Evidence {
   std::string no_conntrack;  // why conntrack could not be asked; empty: it was
   std::size_t resets_seen = 0;
   std::size_t resets_lost = 0;
-  std::vector<ResetHit> by_node;    // problem 1
-  std::vector<ResetHit> by_client;  // problem 3
+  std::vector<ResetHit> by_node;       // problem 1
+  std::vector<ResetHit> by_client;     // problem 3
+  std::vector<ResetHit> untranslated;  // answers of pods that left with the pod's own address
   ConntrackSeen conntrack;
   std::optional<ProxyMode> mode;  // kube-proxy's; nothing: could not be found out
   std::string mode_note;

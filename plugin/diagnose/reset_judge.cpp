@@ -31,4 +31,11 @@ void ResetJudge::take(const Tuple& reset, bool outgoing, WallTime when) {
   }
 }
 
+void ResetJudge::take_of_pod(const Tuple& segment, WallTime when) {
+  const auto flow = find_(segment);
+  if (!flow || flow->reply != segment || known_untranslated_.size() >= kMostKept) return;
+  if (!flow->destination_translated() || flow->source_translated()) return;
+  if (known_untranslated_.insert(*flow).second) untranslated_.push_back({*flow, when});
+}
+
 }  // namespace nmanager::diagnose

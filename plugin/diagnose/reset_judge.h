@@ -28,9 +28,14 @@ class ResetJudge {
   /// In the order in which they were seen.
   void take(const Tuple& reset, bool outgoing, WallTime when);
 
+  /// A segment of a pod that leaves the node with the pod's own address.
+  void take_of_pod(const Tuple& segment, WallTime when);
+
   [[nodiscard]] std::size_t seen() const { return seen_; }
   [[nodiscard]] const std::vector<ResetHit>& by_node() const { return by_node_; }
   [[nodiscard]] const std::vector<ResetHit>& by_client() const { return by_client_; }
+  /// Connections of which a pod's answer left untranslated, whether or not the client has reset.
+  [[nodiscard]] const std::vector<ResetHit>& untranslated() const { return untranslated_; }
   /// Why conntrack could not be asked; empty: it could.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
@@ -40,6 +45,8 @@ class ResetJudge {
   std::set<Flow> known_;  // one connection is reported once
   std::vector<ResetHit> by_node_;
   std::vector<ResetHit> by_client_;
+  std::set<Flow> known_untranslated_;
+  std::vector<ResetHit> untranslated_;
   std::size_t seen_ = 0;
   std::string problem_;
 };

@@ -168,6 +168,17 @@ Problem resets_by_client(const Evidence& evidence) {
                "run nmanager on this node: RULE_DROP_INVALID_FORWARD_ENABLE=auto, with the pod "
                "CIDRs known");
   }
+  if (!evidence.untranslated.empty()) {
+    add_lines(problem, evidence.untranslated, [&](const ResetHit& hit) {
+      return who(evidence, hit.flow.reply.source) + to_string(hit.flow.reply) +
+             " left this node untranslated at " + utc(hit.when);
+    });
+    return end(problem, Verdict::kPossible,
+               "answers of " + std::to_string(evidence.untranslated.size()) +
+                   " connections left with the pod's own address; no client was seen to reset one "
+                   "in " +
+                   seconds(evidence));
+  }
   if (evidence.conntrack.be_liberal.value_or(false)) {
     return end(problem, Verdict::kNo,
                "net.netfilter.nf_conntrack_tcp_be_liberal is set: segments out of the window are "

@@ -54,8 +54,13 @@ void take_until(Process& process, TimePoint until, capture::ResetCapture& captur
   bool goes_on = true;
   while (goes_on && process.now().mono < until) {
     goes_on = process.wait(until, fds);
-    for (const capture::Reset& reset : capture.take()) {
-      judge.take(reset.tuple, reset.outgoing, process.now().wall);
+    for (const capture::Segment& segment : capture.take()) {
+      const WallTime now = process.now().wall;
+      if (segment.reset) {
+        judge.take(segment.tuple, segment.outgoing, now);
+      } else {
+        judge.take_of_pod(segment.tuple, now);
+      }
     }
   }
 }
@@ -68,7 +73,7 @@ void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Ev
   if (!before) evidence.no_conntrack = before.error().message;
   const TimePoint until = process.now().mono + time;
   evidence.from = process.now().wall;
-  auto capture = capture::ResetCapture::open();
+  auto capture = capture::ResetCapture::open(evidence.pod_cidrs);
   if (!capture) {
     evidence.no_capture = capture.error().message;
     // Nothing more comes to be seen; what conntrack counts meanwhile decides nothing by itself.
@@ -79,6 +84,7 @@ void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Ev
     evidence.resets_lost = capture->take_lost();
     evidence.by_node = judge.by_node();
     evidence.by_client = judge.by_client();
+    evidence.untranslated = judge.untranslated();
     if (evidence.no_conntrack.empty()) evidence.no_conntrack = judge.problem();
   }
   evidence.to = process.now().wall;

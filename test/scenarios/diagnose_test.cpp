@@ -125,6 +125,24 @@ TEST_CASE("problem 3 is seen, named with its client and pod") {
   CHECK(contains(said, "problem 1, connections of pods to the outside are reset: POSSIBLE"));
 }
 
+TEST_CASE("answers that leave untranslated are seen where no client resets") {
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  add_node_port(node);
+  // The client's RSTs do not come through.
+  node.sh(network.outside("iptables -A OUTPUT -p tcp --tcp-flags RST RST -j DROP") + "; " +
+          network.outside("ip6tables -A OUTPUT -p tcp --tcp-flags RST RST -j DROP"));
+  Watching watching("--proxy-mode nftables --pod-cidr-ipv6 fd44::/64");
+  CHECK(connection_to_node_port(network, "203.0.113.1", "10.244.0.2", 30080) == 0);
+  CHECK(connection_to_node_port(network, "fd13::1", "fd44::2", 30080) == 0);
+  const std::string said = watching.end();
+  CHECK_MESSAGE(contains(said, "reset: POSSIBLE: answers of 2 connections left with the pod's own"),
+                said);
+  CHECK(contains(said, "  pod 10.244.0.2:8080 -> 203.0.113.2:"));
+  CHECK(contains(said, "  pod [fd44::2]:8080 -> [fd13::2]:"));
+}
+
 TEST_CASE("resets that are nobody's fault are none of the problems") {
   Node node;
   if (!node.usable()) return;

@@ -99,6 +99,17 @@ TEST_CASE("a masqueraded NodePort: the node answers its own pod, which is proble
   CHECK(own.found() == Found{0, 0});
 }
 
+TEST_CASE("an answer of a pod that leaves untranslated, once for a connection") {
+  Rig rig{{kOut, kIn}};
+  rig.judge.take_of_pod(kPodToClient, {});
+  rig.judge.take_of_pod(kPodToClient, {});
+  rig.judge.take_of_pod(kPodToServer, {});                             // asks, does not answer
+  rig.judge.take_of_pod(tuple("10.244.1.8", 80, "192.0.2.9", 1), {});  // of no connection
+  REQUIRE(rig.judge.untranslated().size() == 1);
+  CHECK(rig.judge.untranslated()[0].flow == kIn);
+  CHECK(rig.found() == Found{0, 0});
+}
+
 TEST_CASE("conntrack that cannot be asked is reported") {
   ResetJudge judge([](const Tuple&) -> Result<Flow> {
     return Error{ErrorKind::kDenied, "CAP_NET_ADMIN is needed"};
@@ -115,31 +126,34 @@ TEST_CASE("an RST in bytes") {
   v4[12] = 10, v4[15] = 1, v4[16] = 192, v4[19] = 2;  // 10.0.0.1, 192.0.0.2
   v4[20] = 0x01, v4[21] = 0xbb, v4[22] = 0x10, v4[23] = 0x00;
   v4[33] = 0x14;  // RST, ACK
-  const auto reset = capture::parse_reset(Family::kIpv4, v4, true);
+  const auto reset = capture::parse_segment(Family::kIpv4, v4, true);
   REQUIRE(reset.has_value());
   CHECK(to_string(reset->tuple) == "10.0.0.1:443 -> 192.0.0.2:4096");
   CHECK(reset->outgoing);
   const auto refused = [&](std::size_t at, std::uint8_t value) {
     auto bytes = v4;
     bytes[at] = value;
-    return !capture::parse_reset(Family::kIpv4, bytes, true).has_value();
+    return !capture::parse_segment(Family::kIpv4, bytes, true).has_value();
   };
-  CHECK(refused(33, 0x10));  // no RST
-  CHECK(refused(9, 17));     // UDP
-  CHECK(refused(7, 1));      // a later fragment
-  CHECK(refused(0, 0x4f));   // options beyond the end
-  CHECK(refused(0, 0x42));   // a header that is too short
+  CHECK(reset->reset);
+  auto data = v4;
+  data[33] = 0x10;
+  CHECK_FALSE(capture::parse_segment(Family::kIpv4, data, true)->reset);
+  CHECK(refused(9, 17));    // UDP
+  CHECK(refused(7, 1));     // a later fragment
+  CHECK(refused(0, 0x4f));  // options beyond the end
+  CHECK(refused(0, 0x42));  // a header that is too short
   for (std::size_t size = 0; size < 34; ++size) {
-    CHECK_FALSE(capture::parse_reset(Family::kIpv4, std::span(v4).first(size), true));
+    CHECK_FALSE(capture::parse_segment(Family::kIpv4, std::span(v4).first(size), true));
   }
   std::vector<std::uint8_t> v6(60, 0);
   v6[0] = 0x60, v6[6] = 6, v6[8] = 0xfd, v6[23] = 1, v6[24] = 0xfd, v6[39] = 2;
   v6[41] = 80, v6[43] = 99, v6[53] = 4;
-  const auto other = capture::parse_reset(Family::kIpv6, v6, false);
+  const auto other = capture::parse_segment(Family::kIpv6, v6, false);
   REQUIRE(other.has_value());
   CHECK(to_string(other->tuple) == "[fd00::1]:80 -> [fd00::2]:99");
   for (std::size_t size = 0; size < 54; ++size) {
-    CHECK_FALSE(capture::parse_reset(Family::kIpv6, std::span(v6).first(size), true));
+    CHECK_FALSE(capture::parse_segment(Family::kIpv6, std::span(v6).first(size), true));
   }
 }
 

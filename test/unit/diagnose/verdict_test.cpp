@@ -59,6 +59,8 @@ const std::vector<Case> kCases{
     {"quiet", [](Evidence&) {}, kPossible, kNo, kPossible, 0},
     {"reset by node", [](Evidence& e) { e.by_node = {hit()}; }, kYes, kNo, kPossible, 1},
     {"reset by client", [](Evidence& e) { e.by_client = {hit()}; }, kPossible, kNo, kYes, 1},
+    {"answers left untranslated", [](Evidence& e) { e.untranslated = {hit()}; }, kPossible, kNo,
+     kPossible, 0},
     {"seen in iptables mode all the same",
      [](Evidence& e) {
        e.mode = ProxyMode::kIptables;
