@@ -41,6 +41,7 @@ inline Snapshot sample_snapshot() {
   kube.resyncs = 4;
   kube.last_resync = snapshot.made_at;
   kube.told_sync = snapshot.proxy_last_sync;
+  kube.told_is_verified = true;
   kube.told_verified = milliseconds(7);
   snapshot.kube = {kube};
   snapshot.api.server = "https://10.96.0.1:443";
