@@ -12,10 +12,11 @@ KubeState& kube_of(State& state, Family family) {
   return *std::ranges::find(state.kube, family, &KubeState::family);
 }
 
-/// kube-proxy has written its chains: ours have to be looked at once more, after this moment.
-void resynced(State& state, KubeState& kube, Now now) {
+/// kube-proxy has written its chains: ours have to be looked at once more, after this moment. When
+/// that was is known only of a change that was seen.
+void resynced(State& state, KubeState& kube, Now now, bool seen) {
   kube.resynced_at = now.mono;
-  kube.status.last_resync = now.wall;
+  if (seen) kube.status.last_resync = now.wall;
   for (TableState& table : state.tables) {
     if (table.id.family == kube.family) table.due = true;
   }
@@ -29,14 +30,15 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
   // Chains that go may be the end of a mode as well.
   if (changed || checksum.present != was_present) actions.emplace_back(AskKubeProxy{});
   if (changed && checksum.present && was_present) ++kube.status.resyncs;
-  const bool made = kube.checksum && !was_present && checksum.present;
+  const bool looked_before = kube.checksum.has_value();
+  const bool made = looked_before && !was_present && checksum.present;
   if (made && checksum.empty) kube.made_at = now.mono;
   if (!checksum.empty) kube.made_at.reset();
   kube.checksum = checksum;
   kube.status.checksum = checksum.sum;
   kube.status.present = checksum.present;
   kube.status.empty = checksum.empty;
-  if (checksum.present && (changed || !was_present)) resynced(state, kube, now);
+  if (checksum.present && (changed || !was_present)) resynced(state, kube, now, looked_before);
   const std::string family(to_string(kube.family));
   // Its chains are made first, and filled last.
   if (checksum.present && !checksum.empty && !was_written) {

@@ -92,8 +92,12 @@ Check kube_check(const State& state, Now now) {
     any = any || kube.status.present;
     pending = pending || (kube.status.present && kube.resynced_at);
     being_made = being_made || (kube.made_at && now.mono - *kube.made_at < kSyncTakes);
-    if (!kube.status.present || !kube.status.last_resync) continue;
+    if (!kube.status.present) continue;
     if (!check.detail.empty()) check.detail += "; ";
+    if (!kube.status.last_resync) {
+      check.detail += std::string(to_string(kube.family)) + " unchanged since nmanager started";
+      continue;
+    }
     check.detail += std::string(to_string(kube.family)) + " changed " +
                     seconds_ago(*kube.status.last_resync, now.wall);
     if (kube.status.verified_after && !kube.resynced_at) {

@@ -52,8 +52,10 @@ std::string kube_line(const KubeStatus& kube, WallTime now) {
   std::string text = "  " + std::string(to_string(kube.family)) + ": ";
   if (!kube.unreadable.empty()) return text + "could not be read: " + kube.unreadable + "\n";
   if (!kube.present) return text + "no KUBE-SERVICES chain in nat\n";
-  text += "its chains changed " + ago(kube.last_resync, now);
-  if (kube.verified_after) text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
+  text += kube.last_resync ? "its chains changed " + ago(kube.last_resync, now)
+                           : "its chains have not changed since nmanager started";
+  if (kube.last_resync && kube.verified_after)
+    text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
   text += ", " + std::to_string(kube.resyncs) + " resyncs seen\n";
   if (kube.told_sync) text += "    by its own word: " + sync_in_words(kube) + '\n';
   if (kube.restore_failures > 0) {

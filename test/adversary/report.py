@@ -201,7 +201,7 @@ def chains_stand(match, runner):
     for family, seconds in re.findall(r"IPv([46]) changed (\d+) s ago", match[0]):
         if int(family) in gone:
             return f"KUBE-SERVICES is not there in IPv{family}"
-        if int(seconds) < since - SLACK * runner.pace - 15 and clock_is_ours(runner):
+        if int(seconds) < since - SLACK * runner.pace and clock_is_ours(runner):
             return f"nobody has changed them for {since:.0f} s"
     return None
 
@@ -381,7 +381,7 @@ STATUS = [
     (r"  net\.netfilter\.nf_conntrack_tcp_be_liberal is set: .*", step_ended_otherwise),
     (r"kube-proxy: mode (?P<mode>ipvs|iptables|nftables) \(told by (?P<origin>.*?)\)(, version \S+)?", mode_by),
     (r"  IPVS mode is deprecated since Kubernetes 1\.35 .*", lambda m, run: None if run.mode() == "ipvs" else "it is not in use"),
-    (r"  IPv[46]: its chains changed .*", chains_stand),
+    (r"  IPv[46]: its chains (changed|have not changed since nmanager started).*", chains_stand),
     (r"  IPv[46]: no KUBE-SERVICES chain in nat", chains_gone),
     (r"  IPv[46]: could not be read: .*", step_ended_otherwise),
     (r"    by its own word: .*", syncs_were),

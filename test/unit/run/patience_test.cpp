@@ -125,6 +125,22 @@ TEST_CASE("a table that is flushed whole is left alone for its window, then repa
   }
 }
 
+TEST_CASE("when kube-proxy's chains changed is said only of a change that was seen") {
+  Rig rig;
+  const auto detail = [&] {
+    for (const Check& one : rig.snapshot().checks) {
+      if (one.name == "kube-proxy-synced") return one.detail;
+    }
+    return std::string();
+  };
+  CHECK(detail() == "IPv4 unchanged since nmanager started; IPv6 unchanged since nmanager started");
+  rig.kernel.append(kNat4, "KUBE-SERVICES", std::string("-m comment --comment more"));
+  rig.kernel.flush(kNat4, "KUBE-MARK-MASQ");
+  rig.somebody_changes();
+  rig.driver.pass(200ms);
+  CHECK(detail().starts_with("IPv4 changed 0 s ago, verified "));
+}
+
 TEST_CASE("anything less than the whole table is repaired at once") {
   Rig rig;
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
