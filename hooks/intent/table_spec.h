@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "hooks/intent/external_addresses.h"
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
@@ -24,37 +25,16 @@ struct DropInvalid {
   std::vector<Prefix> exempt_destinations;
 };
 
-/// One external address that shall be reached through a cluster address (problem 2 in the README).
-/// Both addresses are of one family.
-struct ExternalAddress {
-  Address external;
-  Address cluster;
-  std::string owner;  // "namespace/name": the rules' comment
-  struct Ports {
-    Protocol protocol = Protocol::kTcp;
-    std::vector<std::uint16_t> ports;  // sorted, unique, not empty
-    auto operator<=>(const Ports&) const = default;
-  };
-  std::vector<Ports> ports;  // sorted by protocol, not empty
-  /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
-  std::vector<Prefix> allowed_sources;
-
-  auto operator<=>(const ExternalAddress&) const = default;
-};
-
-enum class MatchBy : std::uint8_t { kPort, kAddress };
-
 struct ExternalClusterSettings {
   std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
   MatchBy match = MatchBy::kPort;
   int masquerade_bit = 14;  // 0..31
+  bool operator==(const ExternalClusterSettings&) const = default;
 };
 
 /// External addresses are translated to cluster addresses and marked for masquerade.
 struct ExternalCluster {
-  /// Of one family, sorted by external address, then owner. No address, protocol and port twice;
-  /// by MatchBy::kAddress no address twice.
-  std::vector<ExternalAddress> addresses;
+  ExternalAddresses addresses;  // of one family; by MatchBy::kAddress one owner each
   ExternalClusterSettings settings;
 };
 

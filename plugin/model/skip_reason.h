@@ -22,6 +22,7 @@ enum class SkipReason : std::uint8_t {
   kSourceRanges,  // loadBalancerSourceRanges leave nobody inside who may use it
   kMalformed,     // a field that decides could not be read
   kConflict,      // another Service has this address, protocol and port already
+  kTooLarge,      // more rules than one Service may cost a node
   kApiServer,     // the API server's own address and port: a rule would cut the node off from it
 };
 [[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...

@@ -16,6 +16,7 @@ namespace nmanager::reconciler {
 /// Bring tables to their goals; answered by one TableSynced for each.
 struct SyncTables {
   std::vector<Goal> goals;
+  bool check = false;  // see SyncOptions
 };
 /// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not
 /// `known_stamp` and `may_read_content`.

@@ -127,7 +127,6 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     world_.kube_proxy.ask_soon();
   } else {
-    if (backends_.backend() != nullptr) backends_.backend()->trim();
     world_.process.trim_memory();
   }
 }
@@ -139,6 +138,7 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   if (has_unverified_change(state_)) publish();
   SyncOptions options;
   options.keep_plan_text = world_.output.logs_debug();
+  options.check = action.check;
   auto reports = backend->sync(action.goals, options);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});

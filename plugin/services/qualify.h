@@ -20,12 +20,17 @@ struct Skip {
   bool operator==(const Skip&) const = default;
 };
 
+/// One Service may have at most so many of addresses x loadBalancerSourceRanges x ports: whoever
+/// may make Services could stall every node else. Above it, it gets no rules at all.
+inline constexpr std::size_t kMostPortMatches = 8192;
+
 struct QualifySettings {
   bool any_external_policy = false;  // EXTERNAL_CLUSTER_POLICY=all
   MatchBy match = MatchBy::kPort;
   /// Where this node reaches its API server (api::server_endpoints()): never translated, or a rule
   /// cuts the node off from what could take the rule away.
   std::vector<Endpoint> api_servers;
+  bool operator==(const QualifySettings&) const = default;
 };
 
 struct Qualification {

@@ -92,8 +92,10 @@ std::map<Cause, std::uint64_t> with_all_causes(std::map<Cause, std::uint64_t> co
 }
 
 std::map<std::string, std::size_t> with_all_reasons(std::map<std::string, std::size_t> counts) {
-  for (int i = 0; i <= static_cast<int>(SkipReason::kConflict); ++i) {
-    counts[std::string(to_string(static_cast<SkipReason>(i)))];
+  for (int i = 0;; ++i) {
+    const std::string name(to_string(static_cast<SkipReason>(i)));
+    if (name == "?") break;  // behind the last one
+    counts[name];
   }
   return counts;
 }
@@ -229,6 +231,11 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   skipped.into(all);
   counter("nmanager_services_undecodable_total", "Service objects that could not be decoded.")
       .add(static_cast<double>(snapshot.undecodable))
+      .into(all);
+  counter(
+      "nmanager_incremental_mismatches_total",
+      "Times that what is kept change by change was not what all Services mean; a fault of ours.")
+      .add(static_cast<double>(snapshot.mismatches))
       .into(all);
 }
 

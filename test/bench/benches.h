@@ -1,6 +1,8 @@
 // The figures; each prints its lines. Throw std::runtime_error when something does not work.
 #pragma once
 
+#include <vector>
+
 #include "test/bench/tables.h"
 
 namespace nmanager::bench {
@@ -13,7 +15,13 @@ void bench_listen();
 void bench_idle(Variant variant);
 void bench_connect(Variant variant);
 
+/// One changed Service of so many.
+void bench_service(Variant variant, int services);
+void bench_service_native(int services);
+
 // The native table.
+/// What the kernel takes for the commit of one changed Service of so many.
+[[nodiscard]] std::vector<double> native_commits(int services);
 void bench_fill_native();
 void bench_change_native();
 void bench_connect_native();
