@@ -20,14 +20,27 @@ Result<ObservedTable> observe(ChainBackend& backend, TableId id) {
 
 }  // namespace
 
-const ChainBackend::Rendered& ChainBackend::render(const Goal& goal) {
-  Rendered& kept = rendered_[goal.id];
+ChainBackend::Rendered& ChainBackend::render(const Goal& goal) {
+  Rendered& kept = rendered_.try_emplace(goal.id, goal.id.family).first->second;
   if (kept.of == goal.spec) return kept;
   kept.of = goal.spec;
-  kept.table = chain_table(goal.id.family, *goal.spec);
-  if (goal.id.table == Table::kNat) kept.digests = digests_of(kept.table);
-  kept.rules = rule_count(kept.table);
+  const ExternalCluster* external = only_external_of(*goal.spec);
+  kept.is_external = external != nullptr;
+  if (external != nullptr) {
+    kept.external.update(*external);
+    kept.table = {};
+    kept.digests = {};
+  } else {
+    kept.external = ExternalChains(goal.id.family);
+    kept.table = chain_table(goal.id.family, *goal.spec);
+    kept.digests = digests_of(kept.table);
+  }
   return kept;
+}
+
+std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
+  if (rendered.is_external) return std::make_unique<ExternalWish>(rendered.external);
+  return std::make_unique<WholeWish>(rendered.table);
 }
 
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
@@ -39,13 +52,24 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
   const auto took = now() - start;
   const auto waited_for_all = lock_waited();
   for (const Goal& goal : goals) {
-    const Rendered& rendered = render(goal);
+    const auto render_start = now();
+    Rendered& rendered = render(goal);
+    constexpr std::size_t kCheckedAtOnce = 512;
+    auto checked = ExternalChains::Check::kEnded;
+    if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);
+    const auto rendering = now() - render_start;
     // nat can hold thousands of chains; filter is small, and its counters are wanted.
-    const ChainDigests* expected = goal.id.table == Table::kNat ? &rendered.digests : nullptr;
+    const ChainDigests* expected = nullptr;
+    if (goal.id.table == Table::kNat) {
+      expected = rendered.is_external ? &rendered.external.digests() : &rendered.digests;
+    }
     SyncReport report =
-        sync_table(*this, goal.id, rendered.table, leave_[goal.id], options, expected);
+        sync_table(*this, goal.id, *wish_of(rendered), leave_[goal.id], options, expected);
     if (report.committed && report.verified) leave_[goal.id] = report.still_referenced;
-    report.rules = rendered.rules;
+    report.rules = rendered.is_external ? rendered.external.rules() : rule_count(rendered.table);
+    report.duration += rendering;
+    report.mismatch = checked == ExternalChains::Check::kMended;
+    report.check_ended = options.check && checked != ExternalChains::Check::kMore;
     reports.push_back(std::move(report));
   }
   // The wait for all is the first one's: sums over reports stay true.
@@ -65,7 +89,8 @@ PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
       result.problems.push_back(to_string(goal.id) + ": " + observed.error().message);
       continue;
     }
-    const TablePlan plan = make_plan(goal.id, render(goal).table, *observed);
+    const DesiredTable desired = wish_of(render(goal))->for_plan(*observed);
+    const TablePlan plan = make_plan(goal.id, desired, *observed);
     if (plan.empty()) continue;
     result.text += "# " + to_string(goal.id) + ", for " +
                    std::string(iptables_command(goal.id.family)) + "-restore --noflush\n" +

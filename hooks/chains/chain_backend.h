@@ -7,8 +7,10 @@
 #include <set>
 
 #include "hooks/chains/digests.h"
+#include "hooks/chains/external_chains.h"
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
+#include "hooks/chains/wish.h"
 #include "hooks/intent/backend.h"
 
 namespace nmanager::chains {
@@ -34,7 +36,6 @@ class ChainBackend : public Backend {
   [[nodiscard]] std::vector<SyncReport> sync(std::span<const Goal> goals,
                                              const SyncOptions& options) final;
   [[nodiscard]] PlanText plan_text(std::span<const Goal> goals) final;
-  void trim() final { rendered_.clear(); }
 
   /// kAbsent: the table does not exist and this backend may not make it (see `create_tables`).
   /// kUnsupported: the kernel lacks the table or a module, the message names it.
@@ -60,12 +61,15 @@ class ChainBackend : public Backend {
 
  private:
   struct Rendered {
+    explicit Rendered(Family family) : external(family) {}
     std::shared_ptr<const TableSpec> of;
-    DesiredTable table;
-    ChainDigests digests;  // nat only
-    std::size_t rules = 0;
+    DesiredTable table;       // of everything but an ExternalCluster alone
+    ChainDigests digests;     // of `table`
+    ExternalChains external;  // of an ExternalCluster alone
+    bool is_external = false;
   };
-  const Rendered& render(const Goal& goal);
+  Rendered& render(const Goal& goal);
+  static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // own chains that strangers hold

@@ -18,12 +18,27 @@ std::uint64_t digest_of(std::span<const Rule> chain) {
   return digest.value();
 }
 
+void ChainDigests::set(const ChainName& chain, std::uint64_t digest) {
+  const auto [place, added] = chains.try_emplace(chain, digest);
+  if (!added && place->second == digest) return;
+  if (!added) sum -= hash_bytes(chain.str(), place->second);
+  sum += hash_bytes(chain.str(), digest);
+  place->second = digest;
+  if (changed) changed->push_back(chain);
+}
+
+void ChainDigests::erase(const ChainName& chain) {
+  const auto place = chains.find(chain);
+  if (place == chains.end()) return;
+  sum -= hash_bytes(chain.str(), place->second);
+  chains.erase(place);
+  if (changed) changed->push_back(chain);
+}
+
 ChainDigests digests_of(const DesiredTable& desired) {
   ChainDigests digests;
   for (const auto& [name, rules] : desired.chains) {
-    const std::uint64_t digest = digest_of(rules);
-    digests.chains.emplace_hint(digests.chains.end(), name, digest);
-    digests.sum += hash_bytes(name.str(), digest);
+    digests.set(name, digest_of(rules));
   }
   return digests;
 }

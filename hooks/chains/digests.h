@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "hooks/chains/desired.h"
 #include "hooks/values/rule.h"
@@ -27,6 +29,12 @@ class ChainDigest {
 struct ChainDigests {
   std::map<ChainName, std::uint64_t> chains;
   std::uint64_t sum = 0;  // equal sums: equal chains
+  /// The chains that came, went or changed since the sum was `before`; nothing: not told.
+  std::optional<std::vector<ChainName>> changed;
+  std::uint64_t before = 0;
+
+  void set(const ChainName& chain, std::uint64_t digest);
+  void erase(const ChainName& chain);
 };
 
 [[nodiscard]] ChainDigests digests_of(const DesiredTable& desired);

@@ -1,6 +1,8 @@
 #include "hooks/chains/plan.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <unordered_set>
 
 #include "hooks/values/edit_script.h"
 
@@ -94,13 +96,16 @@ void plan_hooks(TablePlan& plan, const DesiredTable& desired, const ObservedTabl
 
 void add_chain_findings(TablePlan& plan, const ChainName& chain, const std::vector<Rule>& desired,
                         const ObservedChain& observed) {
+  std::unordered_set<std::uint64_t> want;
+  std::unordered_set<std::uint64_t> have;
+  for (const Rule& rule : desired) want.insert(hash_of(rule));
+  for (const ObservedRule& seen : observed) {
+    if (seen.rule) have.insert(hash_of(*seen.rule));
+  }
   const auto wanted = [&](const ObservedRule& seen) {
-    return seen.rule && std::ranges::find(desired, *seen.rule) != desired.end();
+    return seen.rule && want.contains(hash_of(*seen.rule));
   };
-  const auto present = [&](const Rule& rule) {
-    return std::ranges::any_of(observed,
-                               [&](const ObservedRule& seen) { return seen.rule == rule; });
-  };
+  const auto present = [&](const Rule& rule) { return have.contains(hash_of(rule)); };
   const std::size_t before = plan.findings.size();
   if (!std::ranges::all_of(desired, present)) {
     plan.findings.push_back({Cause::kRuleMissing, chain.str()});
@@ -141,6 +146,7 @@ void plan_differences(TablePlan& plan, const DesiredTable& desired, const Observ
     const auto wanted = desired.chains.find(name);
     if (wanted != desired.chains.end()) plan_chain(plan, name, wanted->second, &seen);
   }
+  std::ranges::sort(plan.edits, {}, &ChainEdit::chain);
 }
 
 /// A chain that strangers hold is not worth a commit of its own, once it is empty.

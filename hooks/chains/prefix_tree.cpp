@@ -14,22 +14,6 @@ namespace {
 
 using Groups = std::span<AddressRules>;
 
-/// The first `nibbles` half bytes of `address` as a chain name. A prefix too long for a name (IPv6
-/// beyond /60) is hashed; 'x' keeps the two kinds apart.
-ChainName child_name(std::string_view child_prefix, const Address& address, int nibbles) {
-  const std::size_t room = ChainName::kMaxLength - child_prefix.size();
-  std::string name(child_prefix);
-  if (static_cast<std::size_t>(nibbles) <= room) {
-    for (int i = 0; i < nibbles; ++i) name += hexadecimal(address.nibble(i), 1, true);
-  } else {
-    const Prefix prefix(address, nibbles * 4);
-    const auto hash = hash_bytes(prefix.address().bytes(), static_cast<std::uint64_t>(nibbles));
-    const std::string digits = hexadecimal(hash, 16, true);
-    name += 'x' + digits.substr(digits.size() - std::min(room - 1, digits.size()));
-  }
-  return ChainName(name);
-}
-
 std::size_t rule_count(Groups groups) {
   std::size_t count = 0;
   for (const AddressRules& group : groups) count += group.rules.size();
@@ -76,7 +60,7 @@ class TreeBuilder {
 
   void child(std::vector<Rule>& parent, Groups groups, int nibbles) {
     const Address& address = groups.front().destination;
-    const ChainName name = child_name(child_prefix_, address, nibbles);
+    const ChainName name = tree_name(child_prefix_, address, nibbles).name;
     if (!table_.chains.try_emplace(name).second) {
       append(parent, groups);  // two hashed names met: correct all the same, only flatter
       return;
@@ -97,6 +81,22 @@ class TreeBuilder {
 };
 
 }  // namespace
+
+/// 'x' keeps the two kinds of names apart.
+TreeName tree_name(std::string_view child_prefix, const Address& address, int nibbles) {
+  const std::size_t room = ChainName::kMaxLength - child_prefix.size();
+  const bool hashed = static_cast<std::size_t>(nibbles) > room;
+  std::string name(child_prefix);
+  if (hashed) {
+    const Prefix prefix(address, nibbles * 4);
+    const auto hash = hash_bytes(prefix.address().bytes(), static_cast<std::uint64_t>(nibbles));
+    const std::string digits = hexadecimal(hash, 16, true);
+    name += 'x' + digits.substr(digits.size() - std::min(room - 1, digits.size()));
+  } else {
+    for (int i = 0; i < nibbles; ++i) name += hexadecimal(address.nibble(i), 1, true);
+  }
+  return {ChainName(name), hashed};
+}
 
 void add_prefix_tree(DesiredTable& table, const ChainName& root, std::string_view child_prefix,
                      std::vector<AddressRules> groups) {

@@ -24,6 +24,15 @@ inline constexpr std::size_t kFlatAddresses = 16;
 /// A chain with more rules than this is split, unless they are all for one address.
 inline constexpr std::size_t kLeafRules = 16;
 
+/// The chain of all addresses that begin with the first `nibbles` half bytes of `address`: what a
+/// name has no room for (IPv6 beyond /60) is hashed.
+struct TreeName {
+  ChainName name;
+  bool hashed = false;
+};
+[[nodiscard]] TreeName tree_name(std::string_view child_prefix, const Address& address,
+                                 int nibbles);
+
 /// Puts `groups` (one family, sorted by address, unique) into `table`: the chain `root`, and above
 /// kFlatAddresses chains below it. Each inner chain decides on the first half byte in which its
 /// addresses differ and goes (-g) to the chain of that prefix. A chain's name is `child_prefix` and

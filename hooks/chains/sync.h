@@ -5,11 +5,15 @@
 #include <set>
 
 #include "hooks/chains/chain_backend.h"
+#include "hooks/chains/wish.h"
 
 namespace nmanager::chains {
 
-/// Owner thread. `leave`: see make_plan. `expected`: digests_of(desired), kept by the caller for
-/// large tables; nullptr: every own chain is read, with its counters.
+/// Owner thread. `leave`: see make_plan. `expected`: the digests of all that is wished, kept by the
+/// caller for large tables; nullptr: every own chain is read, with its counters.
+[[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
+                                    const std::set<ChainName>& leave, const SyncOptions& options,
+                                    const ChainDigests* expected = nullptr);
 [[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
                                     const std::set<ChainName>& leave, const SyncOptions& options,
                                     const ChainDigests* expected = nullptr);

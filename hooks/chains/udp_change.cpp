@@ -23,7 +23,7 @@ void add_rule(const Rule& rule, UdpRules& rules) {
 void add_chain(const DesiredTable& desired, const ChainName& chain, UdpRules& rules) {
   const auto found = desired.chains.find(chain);
   if (found == desired.chains.end()) return;
-  for (const Rule& rule : found->second) add_rule(rule, rules);
+  add_udp_rules(found->second, rules);
 }
 
 void add_chain(const ObservedTable& observed, const ChainName& chain, UdpRules& rules) {
@@ -54,8 +54,12 @@ void erase_common(UdpRules& a, UdpRules& b) {
 
 }  // namespace
 
+void add_udp_rules(std::span<const Rule> rules, UdpRules& result) {
+  for (const Rule& rule : rules) add_rule(rule, result);
+}
+
 UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
-                     const TablePlan& plan) {
+                     const TablePlan& plan, const std::function<UdpRules()>& all) {
   UdpChange change;
   bool way_was_broken = !plan.hooks.empty();
   for (const ChainEdit& edit : plan.edits) {
@@ -65,7 +69,7 @@ UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
   }
   for (const ChainName& chain : plan.remove_chains) add_chain(observed, chain, change.before);
   if (way_was_broken) {
-    for (const auto& [chain, rules] : desired.chains) add_chain(desired, chain, change.after);
+    change.after = all();
   } else {
     erase_common(change.before, change.after);
   }

@@ -1,6 +1,9 @@
 // What a plan changes for flows of UDP. Pure.
 #pragma once
 
+#include <functional>
+#include <span>
+
 #include "hooks/chains/desired.h"
 #include "hooks/chains/observed.h"
 #include "hooks/chains/plan.h"
@@ -8,9 +11,13 @@
 
 namespace nmanager::chains {
 
-/// The change that `plan`, made from the other two, brings. While a jump on the way to the rules
-/// was missing none of them was obeyed: then `after` holds all, and `before` what stood in vain.
+/// What `rules` do to UDP.
+void add_udp_rules(std::span<const Rule> rules, UdpRules& result);
+
+/// The change that `plan`, made from `desired` and `observed`, brings. While a jump on the way to
+/// the rules was missing none of them was obeyed: then `after` holds `all` that is desired, and
+/// `before` what stood in vain. `desired` has at least the chains that are edited.
 [[nodiscard]] UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
-                                   const TablePlan& plan);
+                                   const TablePlan& plan, const std::function<UdpRules()>& all);
 
 }  // namespace nmanager::chains

@@ -42,11 +42,13 @@ struct SyncReport {
   /// hold up our own.
   std::vector<std::string> held;
   std::optional<Error> error;                         // set unless verified
-  std::chrono::nanoseconds duration{};                // all attempts, lock wait included
+  std::chrono::nanoseconds duration{};                // rendering, all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   InvalidCounts invalid;  // filter: what the rules have counted since they were made, as observed
   std::size_t rules = 0;  // of ours, in the backend's own terms
-  UdpChange udp;          // nat: what the commit changed for flows of UDP
+  bool mismatch = false;  // what was kept was not what the goal means; it was made again
+  bool check_ended = false;  // SyncOptions::check: nothing is left to look at
+  UdpChange udp;             // nat: what the commit changed for flows of UDP
   /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
   /// read.
   std::optional<bool> kube_jumps;
@@ -62,6 +64,8 @@ struct SyncOptions {
   /// Tables of iptables that are left as they are when somebody has just flushed them whole: what
   /// usually follows is `-X`, which fails on chains that are in use.
   std::set<TableId> spare_flushed = {};
+  /// Hold some of what the backend keeps change by change against what follows from the goal.
+  bool check = false;
 };
 
 /// What sync() would write now, as text for a tool of the administrator.
@@ -93,9 +97,6 @@ class Backend {
 
   /// Time spent waiting for the lock since it was made; nothing: it takes none.
   [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> lock_waited() const { return {}; }
-
-  /// Drops what was kept only to be faster next time.
-  virtual void trim() {}
 };
 
 /// Something changed, or may have, in the tables.

@@ -11,43 +11,23 @@
 #include <vector>
 
 #include "hooks/intent/drop_invalid.h"
+#include "hooks/intent/external_addresses.h"
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 #include "hooks/values/table.h"
 
 namespace nmanager {
 
-/// One external address that shall be reached through a cluster address (problem 2 in the README).
-/// Both addresses are of one family.
-struct ExternalAddress {
-  Address external;
-  Address cluster;
-  std::string owner;  // "namespace/name": the rules' comment
-  struct Ports {
-    Protocol protocol = Protocol::kTcp;
-    std::vector<std::uint16_t> ports;  // sorted, unique, not empty
-    auto operator<=>(const Ports&) const = default;
-  };
-  std::vector<Ports> ports;  // sorted by protocol, not empty
-  /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
-  std::vector<Prefix> allowed_sources;
-
-  auto operator<=>(const ExternalAddress&) const = default;
-};
-
-enum class MatchBy : std::uint8_t { kPort, kAddress };
-
 struct ExternalClusterSettings {
   std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
   MatchBy match = MatchBy::kPort;
   int masquerade_bit = 14;  // 0..31
+  bool operator==(const ExternalClusterSettings&) const = default;
 };
 
 /// External addresses are translated to cluster addresses and marked for masquerade.
 struct ExternalCluster {
-  /// Of one family, sorted by external address, then owner. No address, protocol and port twice;
-  /// by MatchBy::kAddress no address twice.
-  std::vector<ExternalAddress> addresses;
+  ExternalAddresses addresses;  // of one family; by MatchBy::kAddress one owner each
   ExternalClusterSettings settings;
 };
 
@@ -69,6 +49,11 @@ struct TableSpec {
 
 /// The hooks that have to lead to rules of `spec`, sorted.
 [[nodiscard]] std::vector<Hook> hooks_of(const TableSpec& spec);
+
+/// Its family of external addresses; null: it has none. There is at most one.
+[[nodiscard]] const ExternalCluster* external_of(const TableSpec& spec);
+/// The same, but null as well when there is another family beside it.
+[[nodiscard]] const ExternalCluster* only_external_of(const TableSpec& spec);
 
 /// `addresses` may come in any order; those of the other family are ignored. Equal sets give equal
 /// values. Of two entries that claim the same external address, protocol and port, the one whose

@@ -57,21 +57,10 @@ struct Key {
   [[nodiscard]] std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
 };
 
-/// The first or the last address of a prefix.
-Address end_of(const Prefix& prefix, bool last) {
-  if (!last) return prefix.address();
-  std::array<std::uint8_t, 16> bytes{};
-  const auto first = prefix.address().bytes();
-  const Address mask = prefix.mask();
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    bytes[i] = static_cast<std::uint8_t>(first[i] | ~mask.bytes()[i]);
-  }
-  return {prefix.family(), std::span(bytes).first(first.size())};
-}
-
 Key key_of(const SetId& id, const Element& element, bool last) {
   Key key;
-  if (id.kind == SetKind::kRestricted) key.add(end_of(element.source, last).bytes());
+  if (id.kind == SetKind::kRestricted)
+    key.add((last ? element.source.last() : element.source.address()).bytes());
   key.add(element.external.bytes());
   if (id.by == MatchBy::kAddress) return key;
   const auto protocol = static_cast<std::uint8_t>(element.protocol);
@@ -98,7 +87,7 @@ std::span<const std::uint8_t> value_of(const netlink::Attributes& element, int a
 std::optional<Prefix> prefix_between(const Address& first, const Address& last) {
   for (int length = 0; length <= address_bits(first.family()); ++length) {
     const Prefix prefix(first, length);
-    if (prefix.address() == first && end_of(prefix, true) == last) return prefix;
+    if (prefix.address() == first && prefix.last() == last) return prefix;
   }
   return std::nullopt;
 }

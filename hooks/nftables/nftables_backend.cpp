@@ -16,6 +16,7 @@
 #include "hooks/netlink/objects.h"
 #include "hooks/netlink/refusal.h"
 #include "hooks/netlink/watch.h"
+#include "hooks/nftables/comparison.h"
 #include "hooks/nftables/table_cache.h"
 #include "hooks/nftables/text.h"
 #include "hooks/nftables/write.h"
@@ -26,12 +27,12 @@ namespace {
 
 const std::string kWhere = "table inet nmanager";
 
-/// A part as wanted, and how its rules look when the kernel dumps them.
+/// A part as wanted, without elements, and how its rules look when the kernel dumps them.
 struct Rendered {
   std::shared_ptr<const TableSpec> of;
-  std::shared_ptr<const Ruleset> ruleset;
+  std::shared_ptr<const Ruleset> frame;
   std::map<std::string, NativeRule> printed;
-  std::size_t size = 0;
+  std::size_t elements = 0;
 };
 
 InvalidCounts invalid_counts(const Observed& observed, TableId part) {
@@ -68,10 +69,11 @@ class Nftables final : public Backend {
   }
 
   [[nodiscard]] PlanText plan_text(std::span<const Goal> goals) override {
-    const Wanted wanted = render(goals);
-    const auto observed = read(wanted);
-    if (!observed) return {"", {observed.error().message}};
-    const std::string text = to_text(make_plan(wanted, observed->content));
+    const Wanted frames = render(goals);
+    const auto reading = read(frames);
+    if (!reading) return {"", {reading.error().message}};
+    const Comparison compared = compare(goals, frames, reading->content, standing_, Extent::kWhole);
+    const std::string text = to_text(make_plan(compared.wanted, compared.observed));
     return {text.empty() ? text : "# for nft -f\n" + text, {}};
   }
 
@@ -89,8 +91,6 @@ class Nftables final : public Backend {
                    : netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
-  void trim() override { rendered_.clear(); }
-
  private:
   Result<bool> kube_table(Family family) {
     return netlink::chain_exists(cache_->netlink(), family, "kube-proxy", "services");
@@ -99,50 +99,60 @@ class Nftables final : public Backend {
   using Reading = netlink::Reading<Observed>;
 
   Wanted render(std::span<const Goal> goals);
+  static void render_rules(Rendered& kept, const Goal& goal);
   std::vector<SyncReport> sync_together(std::span<const Goal> goals, const SyncOptions& options);
-  Attempt once(const Wanted& wanted, const SyncOptions& options, Plan& plan, SyncReport& outcome,
-               Observed& observed);
-  Result<Reading> read(const Wanted& wanted);
-  Result<Observed> observe(const Wanted& wanted);
+  Attempt once(std::span<const Goal> goals, const SyncOptions& options, const Wanted& frames,
+               Plan& plan, SyncReport& outcome, Comparison& compared);
+  Result<Reading> read(const Wanted& frames);
+  Result<Observed> observe(const Wanted& frames);
   [[nodiscard]] ObservedRule known_rule(const DumpedRule& rule, const Wanted& wanted) const;
   [[nodiscard]] bool only_held(const Plan& plan) const;
   Result<std::vector<Step>> evict(std::vector<Step> evictions, netlink::Generation& generation);
   void note_held(const std::vector<Step>& held, SyncReport& outcome);
   Status commit(const std::vector<Step>& steps, netlink::Generation& generation);
-  void learn(const Plan& plan, const Wanted& wanted);
+  void learn(const Plan& plan, std::span<const Goal> goals);
 
   std::shared_ptr<TableCache> cache_;
   std::map<TableId, Rendered> rendered_;
+  Standing standing_;  // as of the last read
   // What was not to be evicted when the table was last read so often.
   std::set<std::string> held_;
   std::uint64_t held_as_of_ = 0;
 };
 
+void Nftables::render_rules(Rendered& kept, const Goal& goal) {
+  kept.frame = std::make_shared<const Ruleset>(render_frame(goal.id, *goal.spec));
+  kept.printed.clear();
+  for (const auto& chain : kept.frame->chains) {
+    for (const NativeRule& rule : chain.second) {
+      kept.printed[print_expressions(*encode(rule))] = rule;
+    }
+  }
+}
+
+/// Frames only; see compare().
 Wanted Nftables::render(std::span<const Goal> goals) {
-  Wanted wanted;
+  Wanted frames;
   for (const Goal& goal : goals) {
     Rendered& kept = rendered_[goal.id];
     if (kept.of != goal.spec) {
-      auto ruleset = std::make_shared<const Ruleset>(nftables::render(goal.id, *goal.spec));
-      kept = {goal.spec, ruleset, {}, size_of(*ruleset)};
-      for (const auto& chain : ruleset->chains) {
-        for (const NativeRule& rule : chain.second)
-          kept.printed[print_expressions(*encode(rule))] = rule;
-      }
+      kept.elements = elements_after(kept.elements, kept.of.get(), *goal.spec);
+      if (!kept.of || !same_frame(*kept.of, *goal.spec)) render_rules(kept, goal);
+      kept.of = goal.spec;
     }
-    wanted[goal.id] = kept.ruleset;
+    frames[goal.id] = kept.frame;
   }
-  return wanted;
+  return frames;
 }
 
 std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
                                                 const SyncOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  const Wanted wanted = render(goals);
+  const Wanted frames = render(goals);
   Plan plan;
   SyncReport outcome;
-  Observed observed;
-  attempt(options, outcome, [&] { return once(wanted, options, plan, outcome, observed); });
+  Comparison compared;
+  attempt(options, outcome, [&] { return once(goals, options, frames, plan, outcome, compared); });
   outcome.duration = std::chrono::steady_clock::now() - start;
   std::vector<SyncReport> reports;
   for (const Goal& goal : goals) {
@@ -152,8 +162,10 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
     report.committed = outcome.committed && findings != plan.findings.end();
     if (report.committed) report.findings = findings->second;
     if (!report.committed) report.plan_text.clear();
-    report.invalid = invalid_counts(observed, goal.id);
-    if (report.committed) report.udp = udp_change(goal.id, wanted, observed, plan);
+    report.invalid = invalid_counts(compared.observed, goal.id);
+    if (report.committed) {
+      report.udp = udp_change(goal.id, compared.wanted, compared.observed, plan);
+    }
     if (goal.id.table == Table::kFilter) {
       const auto kube = netlink::kube_drops_invalid(cache_->netlink(), goal.id.family);
       if (kube) report.kube_drops_invalid = *kube;
@@ -162,22 +174,30 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
       const auto jumps = netlink::has_kube_jumps(cache_->netlink(), goal.id);
       if (jumps) report.kube_jumps = *jumps;
     }
-    report.rules = rendered_[goal.id].size;
+    const Rendered& rendered = rendered_[goal.id];
+    report.check_ended = options.check;  // what is kept of elements is only their number
+    report.rules = size_of(*rendered.frame) + rendered.elements;
     reports.push_back(std::move(report));
   }
   return reports;
 }
 
-Attempt Nftables::once(const Wanted& wanted, const SyncOptions& options, Plan& plan,
-                       SyncReport& outcome, Observed& observed) {
-  auto reading = read(wanted);
+Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
+                       const Wanted& frames, Plan& plan, SyncReport& outcome,
+                       Comparison& compared) {
+  auto reading = read(frames);
   if (!reading) return unreadable(outcome, reading.error());
-  observed = std::move(reading->content);
-  Plan next = make_plan(wanted, observed);
+  Comparison fresh = compare(goals, frames, reading->content, standing_, Extent::kDifferences);
+  Plan next = make_plan(fresh.wanted, fresh.observed);
+  compared.observed = fresh.observed;
   if (next.empty() || only_held(next)) {
-    learn({}, wanted);
+    learn({}, goals);
     return verified(outcome);
   }
+  // What the change means for flows of UDP depends on all elements when more than these changes.
+  compared = only_elements(next)
+                 ? std::move(fresh)
+                 : compare(goals, frames, reading->content, standing_, Extent::kWhole);
   plan = std::move(next);
   if (options.keep_plan_text) outcome.plan_text = to_text(plan);
   outcome.committed = true;
@@ -191,29 +211,31 @@ Attempt Nftables::once(const Wanted& wanted, const SyncOptions& options, Plan& p
   if (!plan.steps.empty()) held = evict(std::move(*held), generation);
   if (!held) return refused(outcome, held.error());
   note_held(*held, outcome);
-  learn(plan, wanted);
+  learn(plan, goals);
   return verified(outcome);
 }
 
-Result<Nftables::Reading> Nftables::read(const Wanted& wanted) {
+Result<Nftables::Reading> Nftables::read(const Wanted& frames) {
   auto reading = cache_->read_consistently(kWhere, [&](netlink::Generation now) {
     cache_->doubt_since_proven(now);
-    return observe(wanted);
+    return observe(frames);
   });
   if (reading) cache_->proven(reading->generation);
   return reading;
 }
 
-Result<Observed> Nftables::observe(const Wanted& wanted) {
+/// Elements that stand as some spec has them are left out; see standing_.
+Result<Observed> Nftables::observe(const Wanted& frames) {
+  standing_.clear();
   const bool counters = std::ranges::any_of(
-      wanted, [](const auto& part) { return part.first.table == Table::kFilter; });
+      frames, [](const auto& part) { return part.first.table == Table::kFilter; });
   if (auto fresh = cache_->refresh(counters); !fresh) return fresh.error();
   const Structure& structure = cache_->structure();
   Observed observed;
   observed.exists = structure.exists;
   if (!structure.exists) return observed;
   if (!structure.comment.starts_with(kOwner)) {
-    const bool wants_nothing = std::ranges::all_of(wanted, [](const auto& part) {
+    const bool wants_nothing = std::ranges::all_of(frames, [](const auto& part) {
       return part.second->chains.empty() && part.second->sets.empty();
     });
     if (wants_nothing) return Observed{};  // nor is anything of ours there
@@ -227,7 +249,7 @@ Result<Observed> Nftables::observe(const Wanted& wanted) {
     ObservedChain& chain = observed.chains[name];
     chain.base = dumped.base;
     chain.drops = dumped.drops;
-    for (const DumpedRule& rule : dumped.rules) chain.rules.push_back(known_rule(rule, wanted));
+    for (const DumpedRule& rule : dumped.rules) chain.rules.push_back(known_rule(rule, frames));
   }
   observed.others = structure.others;
   for (const auto& [name, dumped] : structure.sets) {
@@ -235,11 +257,15 @@ Result<Observed> Nftables::observe(const Wanted& wanted) {
     set.as_made = dumped.as_made;
     set.is_map = dumped.is_map;
     const auto id = set_of(name);
-    if (!id || !dumped.as_made || !wanted.contains(part_of(*id))) continue;
+    if (!id || !dumped.as_made || !frames.contains(part_of(*id))) continue;
     auto elements = cache_->elements(*id);
     if (!elements) return elements.error();
-    set.elements = elements->elements;
     set.strange = elements->strange;
+    if (elements->as_in) {
+      standing_[*id] = elements->as_in;
+    } else {
+      set.elements = elements->elements;
+    }
   }
   return observed;
 }
@@ -328,11 +354,11 @@ Status Nftables::commit(const std::vector<Step>& steps, netlink::Generation& gen
 }
 
 /// After a commit, or after nothing had to be done.
-void Nftables::learn(const Plan& plan, const Wanted& wanted) {
+void Nftables::learn(const Plan& plan, std::span<const Goal> goals) {
   if (!plan.empty()) cache_->doubt_structure();
   if (plan.table == TableFate::kDeleted || plan.table == TableFate::kReplaced) cache_->forget();
-  for (const auto& entry : wanted) {
-    for (const auto& [id, elements] : entry.second->sets) cache_->know(id, elements);
+  for (const Goal& goal : goals) {
+    for (const auto& set : rendered_.at(goal.id).frame->sets) cache_->know(set.first, goal.spec);
   }
 }
 

@@ -43,6 +43,42 @@ NativeRule jump_from_base(TableId part, const ChainName& to) {
   return rule;
 }
 
+/// Calls `add` for each element of one set that `address` needs.
+template <class Add>
+void each_element(SetKind kind, const ExternalAddress& address, MatchBy by, Add&& add) {
+  const std::vector<Prefix> sources = outermost(address.allowed_sources, address.external.family());
+  if (!address.allowed_sources.empty() && sources.empty()) return;  // nobody may come this way
+  const bool everybody = sources.empty() || sources.front().length() == 0;
+  Element element;
+  element.external = address.external;
+  const auto add_port = [&] {
+    if (kind == SetKind::kCluster || (kind == SetKind::kExternal && everybody)) add(element);
+    if (kind != SetKind::kRestricted || everybody) return;
+    for (const Prefix& source : sources) {
+      element.source = source;
+      add(element);
+    }
+  };
+  if (kind == SetKind::kCluster) {
+    element.to = address.cluster;
+    element.owner = address.owner;
+  }
+  if (by == MatchBy::kAddress) return add_port();
+  for (const ExternalAddress::Ports& ports : address.ports) {
+    element.protocol = ports.protocol;
+    for (const std::uint16_t port : ports.ports) {
+      element.port = port;
+      add_port();
+    }
+  }
+}
+
+/// The ExternalCluster that has the set; else nullptr.
+const ExternalCluster* cluster_of(const SetId& id, const TableSpec& spec) {
+  const ExternalCluster* external = external_of(spec);
+  return external != nullptr && external->settings.match == id.by ? external : nullptr;
+}
+
 class Renderer {
  public:
   explicit Renderer(TableId part) : part_(part) {}
@@ -74,12 +110,8 @@ class Renderer {
 
   void operator()(const ExternalCluster& external) {
     const ExternalClusterSettings& settings = external.settings;
-    for (const ExternalAddress& address : external.addresses) add_address(address, settings.match);
     for (const SetKind kind : kKinds) {
-      Elements& elements = elements_[kind];
-      std::ranges::sort(elements);
-      ruleset_.sets[{part_.family, kind, settings.match}] =
-          std::make_shared<const Elements>(std::move(elements));
+      ruleset_.sets[{part_.family, kind, settings.match}] = std::make_shared<const Elements>();
     }
     if (settings.pod_cidr) {
       NativeRule pods;
@@ -108,44 +140,7 @@ class Renderer {
     }
   }
 
-  void add_address(const ExternalAddress& address, MatchBy by) {
-    const std::vector<Prefix> sources =
-        outermost(address.allowed_sources, address.external.family());
-    if (!address.allowed_sources.empty() && sources.empty()) return;  // nobody may come this way
-    Element element;
-    element.external = address.external;
-    if (by == MatchBy::kAddress) {
-      add_element(element, address, sources);
-      return;
-    }
-    for (const ExternalAddress::Ports& ports : address.ports) {
-      element.protocol = ports.protocol;
-      for (const std::uint16_t port : ports.ports) {
-        element.port = port;
-        add_element(element, address, sources);
-      }
-    }
-  }
-
-  void add_element(Element element, const ExternalAddress& address,
-                   const std::vector<Prefix>& sources) {
-    const bool everybody = sources.empty() || sources.front().length() == 0;
-    if (everybody) {
-      elements_[SetKind::kExternal].push_back(element);
-    } else {
-      for (const Prefix& source : sources) {
-        element.source = source;
-        elements_[SetKind::kRestricted].push_back(element);
-      }
-      element.source = {};
-    }
-    element.to = address.cluster;
-    element.owner = address.owner;
-    elements_[SetKind::kCluster].push_back(std::move(element));
-  }
-
   TableId part_;
-  std::map<SetKind, Elements> elements_;
   Ruleset ruleset_;
 };
 
@@ -191,10 +186,54 @@ std::optional<InvalidCounter> counter_of(std::string_view chain, const NativeRul
   return nmanager::counter_of(chain, std::holds_alternative<Drop>(rule.verdict), rule.tcp_flags);
 }
 
-Ruleset render(TableId part, const TableSpec& spec) {
+Ruleset render_frame(TableId part, const TableSpec& spec) {
   Renderer renderer(part);
   for (const RuleFamily& family : spec.families) std::visit(std::ref(renderer), family);
   return renderer.take();
+}
+
+Ruleset render(TableId part, const TableSpec& spec) {
+  Ruleset ruleset = render_frame(part, spec);
+  for (auto& [id, elements] : ruleset.sets) {
+    elements = std::make_shared<const Elements>(elements_of(id, spec));
+  }
+  return ruleset;
+}
+
+Elements elements_of(const SetId& id, const TableSpec& spec) {
+  Elements elements;
+  const ExternalCluster* external = cluster_of(id, spec);
+  if (external == nullptr) return elements;
+  for (const auto& [address, entries] : external->addresses.map()) {
+    for (const ExternalAddress& entry : *entries) {
+      each_element(id.kind, entry, id.by, [&](const Element& one) { elements.push_back(one); });
+    }
+  }
+  std::ranges::sort(elements);
+  return elements;
+}
+
+Elements elements_of(const SetId& id, const TableSpec& spec, std::span<const Address> addresses) {
+  Elements elements;
+  const ExternalCluster* external = cluster_of(id, spec);
+  if (external == nullptr) return elements;
+  for (const Address& address : addresses) {
+    for (const ExternalAddress& entry : external->addresses.at(address)) {
+      each_element(id.kind, entry, id.by, [&](const Element& one) { elements.push_back(one); });
+    }
+  }
+  std::ranges::sort(elements);
+  return elements;
+}
+
+std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match) {
+  std::size_t count = 0;
+  for (const ExternalAddress& entry : entries) {
+    for (const SetKind kind : kKinds) {
+      each_element(kind, entry, match, [&](const Element&) { ++count; });
+    }
+  }
+  return count;
 }
 
 std::size_t size_of(const Ruleset& ruleset) {

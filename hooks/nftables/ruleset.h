@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -108,6 +109,16 @@ struct Ruleset {
 
 /// What `spec` means for that part.
 [[nodiscard]] Ruleset render(TableId part, const TableSpec& spec);
+/// The same, with sets that hold nothing.
+[[nodiscard]] Ruleset render_frame(TableId part, const TableSpec& spec);
+
+/// What the set holds for all external addresses, or for these (sorted); nothing when `spec` is no
+/// ExternalCluster that has such a set.
+[[nodiscard]] Elements elements_of(const SetId& id, const TableSpec& spec);
+[[nodiscard]] Elements elements_of(const SetId& id, const TableSpec& spec,
+                                   std::span<const Address> addresses);
+/// How many elements of all sets stand for one external address.
+[[nodiscard]] std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match);
 
 /// Rules and elements.
 [[nodiscard]] std::size_t size_of(const Ruleset& ruleset);

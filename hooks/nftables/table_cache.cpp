@@ -91,7 +91,7 @@ Result<KnownElements> TableCache::elements(const SetId& id) {
   swept_at_ = Clock::now();
   sweep_cost_ += swept_at_ - start;
   KnownElements fresh{std::make_shared<const Elements>(std::move(dumped->elements)),
-                      dumped->strange};
+                      dumped->strange, nullptr};
   known_[id] = fresh;
   return fresh;
 }

@@ -14,8 +14,9 @@
 namespace nmanager::nftables {
 
 struct KnownElements {
-  SharedElements elements;
+  SharedElements elements;  // as read; null: those of `as_in`
   bool strange = false;
+  std::shared_ptr<const TableSpec> as_in;
 };
 
 /// The table as of one generation.
@@ -36,7 +37,9 @@ class TableCache final : public netlink::Session {
   /// Everything was read as of that generation.
   void proven(netlink::Generation generation) { proven_ = generation; }
   void doubt_structure() { structure_doubtful_ = true; }
-  void know(const SetId& id, SharedElements elements) { known_[id] = {std::move(elements), false}; }
+  void know(const SetId& id, std::shared_ptr<const TableSpec> spec) {
+    known_[id] = {nullptr, false, std::move(spec)};
+  }
   void doubt(const SetId& id) { known_.erase(id); }
   void forget() override;
 

@@ -244,6 +244,16 @@ bool Prefix::contains(const Prefix& other) const {
   return other.length_ >= length_ && contains(other.address_);
 }
 
+Address Prefix::last() const {
+  std::array<std::uint8_t, 16> bytes{};
+  const auto first = address_.bytes();
+  const Address ones = mask();
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(first[i] | ~ones.bytes()[i]);
+  }
+  return {family(), std::span(bytes).first(first.size())};
+}
+
 Address Prefix::mask() const {
   std::array<std::uint8_t, 16> ones;
   ones.fill(0xff);

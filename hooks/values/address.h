@@ -75,6 +75,8 @@ class Prefix {
   [[nodiscard]] int length() const { return length_; }
   [[nodiscard]] bool contains(const Address& address) const;
   [[nodiscard]] bool contains(const Prefix& other) const;
+  /// The highest address in it; address() is the lowest.
+  [[nodiscard]] Address last() const;
   /// Netmask bytes in network order, 4 or 16.
   [[nodiscard]] Address mask() const;
 

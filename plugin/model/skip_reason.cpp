@@ -34,6 +34,8 @@ std::string_view to_string(SkipReason reason) {
       return "malformed";
     case SkipReason::kConflict:
       return "conflict";
+    case SkipReason::kTooLarge:
+      return "too_large";
     case SkipReason::kApiServer:
       return "api_server";
   }
@@ -76,6 +78,8 @@ std::string_view in_words(SkipReason reason) {
       return "a field that decides is malformed";
     case SkipReason::kConflict:
       return "another Service has the address, protocol and port already";
+    case SkipReason::kTooLarge:
+      return "its addresses times source ranges times ports are more than one Service may have";
     case SkipReason::kApiServer:
       return "the address and port of the API server, which a rule would cut this node off from";
   }

@@ -24,6 +24,7 @@ enum class SkipReason : std::uint8_t {
   kSourceRanges,  // loadBalancerSourceRanges leave nobody inside who may use it
   kMalformed,     // a field that decides could not be read
   kConflict,      // another Service has this address, protocol and port already
+  kTooLarge,      // more rules than one Service may cost a node
   kApiServer,     // the API server's own address and port: a rule would cut the node off from it
 };
 inline constexpr std::array kSkipReasons{SkipReason::kExternalName,
@@ -40,6 +41,7 @@ inline constexpr std::array kSkipReasons{SkipReason::kExternalName,
                                          SkipReason::kSourceRanges,
                                          SkipReason::kMalformed,
                                          SkipReason::kConflict,
+                                         SkipReason::kTooLarge,
                                          SkipReason::kApiServer};
 [[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...
 [[nodiscard]] std::optional<SkipReason> skip_reason(std::string_view name);

@@ -134,6 +134,7 @@ struct Snapshot {
   std::map<std::string, std::size_t> skipped;  // reason -> how many addresses or Services
   std::vector<std::string> skipped_examples;   // "namespace/name address: reason in words"
   std::uint64_t undecodable = 0;
+  std::uint64_t mismatches = 0;      // times that what is kept change by change was not the whole
   std::uint64_t lost_log_lines = 0;  // dropped since the start, since nobody read standard error
   std::vector<Cure> cures;           // one for each problem, in order
   std::vector<Check> checks;         // readiness, in order

@@ -18,6 +18,7 @@ namespace nmanager::reconciler {
 struct SyncTables {
   std::vector<Goal> goals;
   std::set<TableId> spare_flushed = {};  // see SyncOptions
+  bool check = false;                    // see SyncOptions
 };
 /// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not
 /// `known_stamp` and `may_read_content`.

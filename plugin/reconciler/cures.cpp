@@ -124,7 +124,7 @@ Cure external_cure(const State& state) {
     cure.why = "the first list of Services is not complete";
   } else {
     cure = with_rules(std::move(cure), state, Table::kNat);
-    cure.did = std::to_string(state.qualified.services_with_rules) + " of " +
+    cure.did = std::to_string(state.store.services_with_rules()) + " of " +
                std::to_string(state.store.size()) + " Services have rules";
     const Settings& settings = state.settings;
     if (cure.why.empty() && !settings.pod_cidr_ipv4.value && !settings.pod_cidr_ipv6.value) {

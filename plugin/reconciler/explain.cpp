@@ -140,10 +140,9 @@ Everybody qualify_everybody(const State& state) {
     std::ranges::move(one.addresses, std::back_inserter(asked));
   }
   for (const Family family : kFamilies) {
-    ExternalClusterSettings external;
-    external.match = settings.match;
-    std::ranges::move(external_cluster(family, asked, external).addresses,
-                      std::back_inserter(all.given));
+    for (const auto& one : state.store.addresses(family).map()) {
+      std::ranges::copy(*one.second, std::back_inserter(all.given));
+    }
   }
   add_conflicts(asked, all);
   return all;

@@ -95,6 +95,8 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
   table.status.rules = report.rules;
   if (report.committed) {
     table.status.commit_duration.observe(report.duration);
+    const auto waited = report.lock_wait.value_or(std::chrono::nanoseconds(0));
+    table.pace.committed(now.mono, report.duration - waited);
     if (!report.udp.empty()) {
       actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
     }
@@ -193,6 +195,14 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
   if (!report.plan_text.empty()) {
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
+  }
+  if (report.check_ended || !report.verified) table.check_due = false;
+  if (report.mismatch) {
+    ++state.mismatches;
+    actions.emplace_back(LogLine{LogLine::Level::kError,
+                                 to_string(table.id) +
+                                     ": what was kept of its rules was not what Services mean, and "
+                                     "was made again"});
   }
   KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
   if (table.id.table == Table::kNat) {

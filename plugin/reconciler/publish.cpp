@@ -220,10 +220,11 @@ Snapshot make_snapshot(const State& state, Now now) {
   if (!snapshot.services_wanted) snapshot.why_no_services = why_no_services(state);
   snapshot.services_listed = state.store.listed();
   snapshot.services = state.store.size();
-  snapshot.services_with_rules = state.qualified.services_with_rules;
-  snapshot.skipped = state.qualified.skipped;
-  snapshot.skipped_examples = state.qualified.examples;
+  snapshot.services_with_rules = state.store.services_with_rules();
+  snapshot.skipped = state.store.skipped();
+  snapshot.skipped_examples = state.store.examples();
   snapshot.undecodable = state.undecodable;
+  snapshot.mismatches = state.mismatches;
   snapshot.checks = checks_of(state, now);
   snapshot.warnings = warnings_of(state);
   snapshot.cures = cures_of(state);

@@ -13,7 +13,8 @@
 #include "plugin/model/event.h"
 #include "plugin/model/snapshot.h"
 #include "plugin/reconciler/backoff.h"
-#include "plugin/services/store.h"
+#include "plugin/reconciler/pace.h"
+#include "plugin/services/catalog.h"
 
 namespace nmanager::reconciler {
 
@@ -27,9 +28,7 @@ enum class Want : std::uint8_t {
 struct TableState {
   TableId id;
   Want want = Want::kLeave;
-  // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
-  // larger than everything else the process holds.
-  std::shared_ptr<const TableSpec> spec;
+  std::shared_ptr<const TableSpec> spec;         // shares what is large with State::store
   std::uint64_t spec_digest = 0;                 // of the spec that was last made
   bool spec_stale = true;                        // the inputs have changed since it was made
   std::optional<std::uint64_t> verified_digest;  // of the spec that was last verified
@@ -40,11 +39,15 @@ struct TableState {
   std::uint64_t decided = 0;
   bool undecided = false;
 
-  bool due = false;                     // has to be looked at
+  bool due = false;           // has to be looked at, at once
+  bool services_due = false;  // Services have changed what it shall hold; see `pace`
+  Pace pace;
   std::optional<TimePoint> changed_at;  // first unverified change by others
   std::string changed_by;               // who, when known
   TimePoint not_before{};               // back-off after a failure
   TimePoint looked_at{};                // when the last look was asked for
+  bool check_due = false;               // see SelfCheck
+  bool untrimmed = false;               // memory was not given back to the system since that
   std::optional<TimePoint> verified_at;
   std::optional<TimePoint> flushed_at;  // seen to be flushed whole, and not repaired yet
   Backoff failures{Millis(100), Millis(30'000)};
@@ -81,10 +84,17 @@ struct KubeState {
   KubeStatus status;
 };
 
+/// What is kept change by change, held against what all Services mean: after each list and each
+/// full look, a part at a time.
+struct SelfCheck {
+  std::optional<std::size_t> next_part;  // of the Services; nothing: done
+  TimePoint next{};                      // the next part is not looked at before
+};
+
 struct State {
   Settings settings;
   WallTime started_at;
-  services::ServiceStore store;
+  services::Catalog store;
   std::string other_nmanager;  // the one that keeps this node's rules; empty: this one does
   std::vector<std::string> undecodable_keys;  // of the list that is being made
   std::set<std::string> undecodable_logged;
@@ -102,9 +112,10 @@ struct State {
   std::array<TableState, 4> tables;  // in the order of kTables
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
-  services::Qualified qualified;  // counts of the last time rules were made; no addresses
-  std::set<Warning> warned;       // warnings that stand and are logged
-  TimePoint next_full_look{};     // the safety net behind the change watch
+  SelfCheck self_check;
+  std::uint64_t mismatches = 0;  // times that it was not equal
+  std::set<Warning> warned;      // warnings that stand and are logged
+  TimePoint next_full_look{};    // the safety net behind the change watch
 };
 
 }  // namespace nmanager::reconciler

@@ -1,6 +1,7 @@
 #include "plugin/reconciler/step.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "plugin/reconciler/drops.h"
@@ -24,12 +25,16 @@ void log(Actions& actions, LogLine::Level level, std::string text) {
   actions.emplace_back(LogLine{level, std::move(text)});
 }
 
-void services_changed(State& state) {
+void begin_check(State& state) {
+  if (!state.store.listed()) return;
+  state.self_check.next_part = 0;
   for (TableState& table : state.tables) {
-    if (table.id.table != Table::kNat) continue;
-    table.spec_stale = true;
-    table.due = true;
+    table.check_due = table.id.table == Table::kNat && table.want == Want::kRules;
   }
+}
+
+bool checks(const State& state) {
+  return state.self_check.next_part || std::ranges::any_of(state.tables, &TableState::check_due);
 }
 
 /// One handler for each event; step() puts together what they leave behind.
@@ -104,11 +109,7 @@ class Intake {
 
   void operator()(const CanaryKnown& canary) { state_.canary = canary.stands; }
 
-  void operator()(ApiServersKnown known) {
-    if (known.endpoints == state_.api_servers) return;
-    state_.api_servers = std::move(known.endpoints);
-    services_changed(state_);
-  }
+  void operator()(ApiServersKnown known) { state_.api_servers = std::move(known.endpoints); }
 
   void operator()(const NodeClaimed& claimed) {
     if (claimed.other == state_.other_nmanager) return;
@@ -134,9 +135,8 @@ class Intake {
   void take(ServicesListed listed) {
     const bool first = !state_.store.listed();
     const std::size_t count = listed.services.size();
-    if (state_.store.replace(std::move(listed.services), state_.undecodable_keys)) {
-      services_changed(state_);
-    }
+    state_.store.replace(std::move(listed.services), state_.undecodable_keys);
+    if (!first) begin_check(state_);
     if (first) {
       log(actions_, LogLine::Level::kInfo,
           "listed " + std::to_string(count) + " Services" +
@@ -146,12 +146,10 @@ class Intake {
 
   void take(ServiceChanged changed) {
     state_.undecodable_logged.erase(changed.service.key);
-    if (state_.store.upsert(std::move(changed.service))) services_changed(state_);
+    state_.store.upsert(std::move(changed.service));
   }
 
-  void take(const ServiceDeleted& deleted) {
-    if (state_.store.remove(deleted.key)) services_changed(state_);
-  }
+  void take(const ServiceDeleted& deleted) { state_.store.remove(deleted.key); }
 
   void take(const ServiceUndecodable& bad) {
     constexpr std::size_t kMostLogged = 1000;
@@ -210,16 +208,16 @@ class Intake {
   Actions& actions_;
 };
 
-/// The earliest time for the next sync of a table that is due. Repairs of what a rival undoes are
-/// spaced out; what we want changed by ourselves is not contested, and does not wait for him.
-TimePoint sync_not_before(const TableState& table) {
+/// When the table may be looked at; nothing: there is no reason to. Repairs of what a rival undoes
+/// are spaced out; what we want changed by ourselves is not contested, and does not wait for him.
+std::optional<TimePoint> look_at(const TableState& table, TimePoint now) {
+  if (table.want == Want::kLeave || !(table.due || table.services_due)) return std::nullopt;
+  TimePoint when = table.not_before;
   const bool as_wanted = !table.spec_stale && table.spec_digest == table.verified_digest;
-  const auto spaced = as_wanted ? table.contest.not_before() : std::nullopt;
-  return spaced ? std::max(*spaced, table.not_before) : table.not_before;
-}
-
-bool sync_is_due(const TableState& table, TimePoint now) {
-  return table.due && table.want != Want::kLeave && now >= sync_not_before(table);
+  if (as_wanted) when = std::max(when, table.contest.not_before().value_or(now));
+  // Changes of Services wait for one another; what others did is repaired at once.
+  if (!table.due) when = std::max(when, table.pace.not_before().value_or(now));
+  return when;
 }
 
 /// Not again when its window is over.
@@ -231,6 +229,7 @@ bool spares_flush(const TableState& table, TimePoint now) {
 void look_again(State& state, TimePoint now) {
   const bool full = now >= state.next_full_look;
   if (full) state.next_full_look = now + kFullLookInterval;
+  if (full) begin_check(state);
   for (TableState& table : state.tables) {
     const bool old =
         table.id.table == Table::kFilter && now - table.looked_at >= kFilterLookInterval;
@@ -238,25 +237,49 @@ void look_again(State& state, TimePoint now) {
   }
 }
 
-void drop_unused(State& state, TimePoint now, Actions& actions) {
-  bool dropped = false;
+/// What large changes needed is given back to the system once it is quiet.
+void trim(State& state, TimePoint now, Actions& actions) {
+  bool due = false;
   for (TableState& table : state.tables) {
-    if (!table.spec || now - table.looked_at < kKeepSpec) continue;
-    table.spec.reset();
-    dropped = true;
+    if (!table.untrimmed || now - table.looked_at < kTrimAfter) continue;
+    table.untrimmed = false;
+    due = true;
   }
-  if (dropped) actions.emplace_back(TrimMemory{});
+  if (due) actions.emplace_back(TrimMemory{});
 }
 
-void collect(State& state, TimePoint now, bool may_sync, Actions& actions) {
+/// The next part of it, when its time has come. True: of the tables as well.
+bool check(State& state, TimePoint now, Actions& actions) {
+  if (!checks(state) || now < state.self_check.next) return false;
+  state.self_check.next = now + kCheckPause;
+  for (TableState& table : state.tables) table.due = table.due || table.check_due;
+  auto& part = state.self_check.next_part;
+  if (!part) return true;
+  const std::size_t parts = 1 + state.store.size() / kCheckedServices;
+  const auto found = state.store.check(std::min(*part, parts - 1), parts);
+  ++*part;
+  if (*part >= parts || found) part.reset();
+  if (!found) return true;
+  ++state.mismatches;
+  log(actions, LogLine::Level::kError,
+      "what was kept of Services was not what they mean, and is made again: " + *found);
+  return true;
+}
+
+/// `may_sync`: see step(). `check`: of what is kept, as well.
+void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& actions) {
   if (state.backend.name.empty() || !state.other_nmanager.empty()) return;
   SyncTables due;
+  due.check = check;
   for (TableState& table : state.tables) {
     table.contest.look(now);
     table.status.contested = table.contest.contested();
-    if (!may_sync || !sync_is_due(table, now)) continue;
+    if (!may_sync) continue;
+    if (const auto when = look_at(table, now); !when || now < *when) continue;
     table.due = false;
+    table.services_due = false;
     table.looked_at = now;
+    table.untrimmed = table.id.table == Table::kNat;
     due.goals.push_back({table.id, spec_of(state, table)});
     if (spares_flush(table, now)) due.spare_flushed.insert(table.id);
   }
@@ -274,8 +297,9 @@ void collect(State& state, TimePoint now, bool may_sync, Actions& actions) {
 void drop_services(State& state, Actions& actions) {
   if (services_wanted(state) || (!state.store.listed() && state.store.size() == 0)) return;
   state.store = {};
+  state.self_check = {};
+  for (TableState& table : state.tables) table.check_due = false;
   state.api = {};
-  state.qualified = {};
   state.undecodable_keys.clear();
   state.undecodable_logged.clear();
   actions.emplace_back(TrimMemory{});
@@ -317,11 +341,13 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool 
   look_again(state, now.mono);
   drop_services(state, actions);
   update_wants(state);
+  const bool checking = check(state, now.mono, actions);
+  update_services(state);
   log_warnings(state, actions);
   note_lasting(state, now.mono);
   tell_health(state, now.mono, actions);
-  collect(state, now.mono, may_sync, actions);
-  drop_unused(state, now.mono, actions);
+  collect(state, now.mono, may_sync, checking, actions);
+  trim(state, now.mono, actions);
   return actions;
 }
 
@@ -330,15 +356,16 @@ TimePoint wake_at(const State& state, TimePoint now) {
   if (state.backend.name.empty()) return wake;  // nothing can be done before it is known
   const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
   for (const TableState& table : state.tables) {
-    if (table.spec) no_later(table.looked_at + kKeepSpec);
+    if (table.untrimmed) no_later(table.looked_at + kTrimAfter);
     if (const auto calm_at = table.contest.calm_at()) no_later(*calm_at);
     if (table.want == Want::kLeave) continue;
-    if (table.due) {
-      no_later(sync_not_before(table));
+    if (const auto when = look_at(table, now)) {
+      no_later(*when);
     } else if (table.id.table == Table::kFilter) {
       no_later(table.looked_at + kFilterLookInterval);
     }
   }
+  if (checks(state)) no_later(state.self_check.next);
   for (const KubeState& kube : state.kube) {
     if (kube.content_due) no_later(kube.content_not_before);
   }

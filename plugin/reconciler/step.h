@@ -10,12 +10,16 @@
 
 namespace nmanager::reconciler {
 
-/// How long what a table of thousands of rules is made from is kept after its last use.
-inline constexpr Millis kKeepSpec{10'000};
+/// So long after the last look at a nat table, memory is given back to the system.
+inline constexpr Millis kTrimAfter{10'000};
 /// The safety net behind the change watch: every table is read again at least so often.
 inline constexpr Millis kFullLookInterval{300'000};
 /// The filter tables are small; their DROP counters are read so often.
 inline constexpr Millis kFilterLookInterval{15'000};
+
+/// The check of what is kept change by change: so many Services at once, and a pause.
+inline constexpr std::size_t kCheckedServices = 2048;
+inline constexpr Millis kCheckPause{50};
 
 [[nodiscard]] State initial_state(Settings settings, Now now);
 

@@ -53,17 +53,22 @@ const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
   return family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
 }
 
-ExternalCluster make_nat(State& state, Family family) {
+ExternalCluster make_nat(const State& state, Family family) {
   const Settings& settings = state.settings;
-  state.qualified = services::qualify_all(state.store, qualify_settings(state));
   ExternalClusterSettings external;
   external.pod_cidr = pod_cidr(settings, family);
   external.match = settings.external_match.value;
   external.masquerade_bit = settings.masquerade_bit.value;
-  return external_cluster(family, std::exchange(state.qualified.addresses, {}), external);
+  return {state.store.addresses(family), external};
 }
 
-TableSpec make_spec(State& state, const TableState& table) {
+/// The spec has the addresses that follow from the Services.
+bool has_addresses(const State& state, const TableState& table) {
+  const ExternalCluster* external = table.spec ? external_of(*table.spec) : nullptr;
+  return external != nullptr && external->addresses == state.store.addresses(table.id.family);
+}
+
+TableSpec make_spec(const State& state, const TableState& table) {
   if (table.id.table == Table::kFilter) return filter_spec(state, table.id.family);
   if (table.want != Want::kRules) return {};
   return {make_nat(state, table.id.family)};
@@ -92,11 +97,23 @@ void update_wants(State& state) {
     table.want = want;
     table.spec_stale = true;
     table.due = want != Want::kLeave;
+    table.check_due = false;
     table.not_before = {};
     table.status.wanted = want == Want::kRules;
     table.status.in_sync = false;
     table.status.error.reset();
     table.status.note.clear();
+  }
+}
+
+void update_services(State& state) {
+  state.store.configure(qualify_settings(state));
+  state.store.settle();
+  for (TableState& table : state.tables) {
+    if (table.id.table != Table::kNat || table.want != Want::kRules) continue;
+    if (table.spec_stale || has_addresses(state, table)) continue;
+    table.spec_stale = true;
+    table.services_due = true;
   }
 }
 

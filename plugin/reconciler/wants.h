@@ -13,7 +13,10 @@ namespace nmanager::reconciler {
 /// A table whose want changes is due and its spec is stale.
 void update_wants(State& state);
 
-/// What `table` shall do, made anew if stale; updates state.qualified when nat is made.
+/// Takes in what has become of Services; a nat table whose addresses change by it is due.
+void update_services(State& state);
+
+/// What `table` shall do.
 [[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);
 
 /// Which Services get rules.

@@ -53,9 +53,11 @@ void look_at_services(reconciler::State& state, const World& world, Evidence& ev
   std::vector<Event> events;
   events.emplace_back(ApiEvent(std::move(*services)));
   (void)step(state, std::move(events), world.process.now());
-  for (const ExternalAddress& entry :
-       services::qualify_all(state.store, qualify_settings(state)).addresses) {
-    evidence.at_risk.push_back(at_risk(entry));
+  const services::QualifySettings settings = qualify_settings(state);
+  for (const auto& one : state.store.services()) {
+    for (const ExternalAddress& entry : qualify(one.second, settings).addresses) {
+      evidence.at_risk.push_back(at_risk(entry));
+    }
   }
 }
 

@@ -136,7 +136,6 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     world_.kube_proxy.ask_soon();
   } else {
-    if (backends_.backend() != nullptr) backends_.backend()->trim();
     world_.process.trim_memory();
   }
 }
@@ -149,6 +148,7 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   SyncOptions options;
   options.keep_plan_text = world_.output.logs_debug();
   options.spare_flushed = action.spare_flushed;
+  options.check = action.check;
   auto reports = backend->sync(action.goals, options);
   for (std::size_t i = 0; i < reports.size(); ++i) {
     // One wait for a lock or a rival a turn: others than these want to be heard as well.

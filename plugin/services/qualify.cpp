@@ -1,6 +1,9 @@
 #include "plugin/services/qualify.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -13,10 +16,25 @@ bool usable(const Address& address) {
          !address.is_multicast();
 }
 
-const Address* cluster_ip_of(const Service& service, Family family) {
-  const auto found = std::ranges::find_if(service.cluster_ips,
-                                          [&](const Address& ip) { return ip.family() == family; });
-  return found == service.cluster_ips.end() ? nullptr : &*found;
+/// What of a Service holds for all of its addresses of one family.
+struct FamilyFacts {
+  const Address* cluster_ip = nullptr;
+  std::vector<Prefix> ranges;  // loadBalancerSourceRanges
+};
+
+FamilyFacts facts_of(const Service& service, Family family) {
+  FamilyFacts facts;
+  const auto found = std::ranges::find(service.cluster_ips, family, &Address::family);
+  if (found != service.cluster_ips.end()) facts.cluster_ip = &*found;
+  std::ranges::copy_if(service.source_ranges, std::back_inserter(facts.ranges),
+                       [&](const Prefix& range) { return range.family() == family; });
+  return facts;
+}
+
+/// Upper bound of the port matches that the Service's rules have, in any backend.
+std::size_t port_matches(const Service& service) {
+  const std::size_t addresses = service.external_ips.size() + service.ingress.size();
+  return addresses * std::max<std::size_t>(service.source_ranges.size(), 1) * service.ports.size();
 }
 
 std::vector<ExternalAddress::Ports> ports_of(const Service& service) {
@@ -52,34 +70,39 @@ std::optional<SkipReason> skip_all(const Service& service, const QualifySettings
   if (service.ports.empty()) {
     return is_malformed(service, "spec.ports") ? SkipReason::kMalformed : SkipReason::kNoPorts;
   }
+  if (port_matches(service) > kMostPortMatches) return SkipReason::kTooLarge;
   return std::nullopt;
 }
 
 class AddressQualifier {
  public:
   AddressQualifier(const Service& service, const QualifySettings& settings, Qualification& result)
-      : service_(service), settings_(settings), result_(result), ports_(ports_of(service)) {}
+      : service_(service),
+        settings_(settings),
+        result_(result),
+        ports_(ports_of(service)),
+        facts_{facts_of(service, Family::kIpv4), facts_of(service, Family::kIpv6)},
+        cluster_ip_malformed_(is_malformed(service, "spec.clusterIP")),
+        restricted_(!service.source_ranges.empty() ||
+                    is_malformed(service, "spec.loadBalancerSourceRanges")) {}
 
   void add(const Address& ip, bool source_ranges_apply) {
     if (!usable(ip)) return skip(SkipReason::kUnusableAddress, ip);
-    const Address* cluster = cluster_ip_of(service_, ip.family());
-    if (cluster == nullptr) {
-      return skip(is_malformed(service_, "spec.clusterIP") ? SkipReason::kMalformed
-                                                           : SkipReason::kNoClusterIpOfFamily,
+    const FamilyFacts& facts = facts_[static_cast<std::size_t>(ip.family())];
+    if (facts.cluster_ip == nullptr) {
+      return skip(cluster_ip_malformed_ ? SkipReason::kMalformed : SkipReason::kNoClusterIpOfFamily,
                   ip);
     }
-    std::vector<Prefix> sources;
-    if (source_ranges_apply) {
-      sources = ranges_of(ip.family());
-      const bool restricted =
-          !service_.source_ranges.empty() || is_malformed(service_, kSourceRangesField);
-      if (restricted && sources.empty()) return skip(SkipReason::kSourceRanges, ip);
-    }
-    if (ip == *cluster) return skip(SkipReason::kUnusableAddress, ip);
+    // kube-proxy drops the restriction for a family without a range. That must not open access
+    // here: without a range of the family, no source is allowed.
+    const bool restricted = source_ranges_apply && restricted_;
+    if (restricted && facts.ranges.empty()) return skip(SkipReason::kSourceRanges, ip);
+    if (ip == *facts.cluster_ip) return skip(SkipReason::kUnusableAddress, ip);
     auto ports = ports_;
     if (take_api_server_out(ip, ports)) skip(SkipReason::kApiServer, ip);
     if (ports.empty()) return;
-    result_.addresses.push_back({ip, *cluster, service_.key, std::move(ports), std::move(sources)});
+    result_.addresses.push_back({ip, *facts.cluster_ip, service_.key, std::move(ports),
+                                 restricted ? facts.ranges : std::vector<Prefix>()});
   }
 
   void skip(SkipReason reason, const Address& ip) {
@@ -87,8 +110,6 @@ class AddressQualifier {
   }
 
  private:
-  static constexpr std::string_view kSourceRangesField = "spec.loadBalancerSourceRanges";
-
   /// Removes the API server's port, or all ports when matching by address. True if any was removed.
   bool take_api_server_out(const Address& ip, std::vector<ExternalAddress::Ports>& ports) const {
     bool found = false;
@@ -105,20 +126,13 @@ class AddressQualifier {
     return found;
   }
 
-  /// kube-proxy drops the restriction for a family without a range. That must not open access here:
-  /// without a range of the family, no source is allowed.
-  std::vector<Prefix> ranges_of(Family family) const {
-    std::vector<Prefix> ranges;
-    for (const Prefix& range : service_.source_ranges) {
-      if (range.family() == family) ranges.push_back(range);
-    }
-    return ranges;
-  }
-
   const Service& service_;
   const QualifySettings& settings_;
   Qualification& result_;
   std::vector<ExternalAddress::Ports> ports_;
+  std::array<FamilyFacts, kFamilies.size()> facts_;
+  bool cluster_ip_malformed_;
+  bool restricted_;
 };
 
 }  // namespace

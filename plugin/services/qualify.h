@@ -21,6 +21,10 @@ struct Skip {
   bool operator==(const Skip&) const = default;
 };
 
+/// One Service may have at most so many of addresses x loadBalancerSourceRanges x ports: whoever
+/// may make Services could stall every node else. Above it, it gets no rules at all.
+inline constexpr std::size_t kMostPortMatches = 8192;
+
 struct QualifySettings {
   bool any_external_policy = false;  // EXTERNAL_CLUSTER_POLICY=all
   MatchBy match = MatchBy::kPort;
@@ -28,6 +32,7 @@ struct QualifySettings {
   /// never translated, because such a rule could cut the node off from the API server that is
   /// needed to remove it.
   std::vector<Endpoint> api_servers;
+  bool operator==(const QualifySettings&) const = default;
 };
 
 struct Qualification {

@@ -8,36 +8,64 @@
 
 namespace nmanager::services {
 
-bool ServiceStore::replace(std::vector<Service> services, const std::vector<std::string>& keep) {
-  std::map<std::string, Service> next;
-  for (Service& service : services) {
-    std::string key = service.key;
-    next.insert_or_assign(std::move(key), std::move(service));
-  }
-  for (const std::string& key : keep) {
-    if (next.contains(key)) continue;
-    if (auto held = services_.extract(key)) next.insert(std::move(held));
-  }
-  const bool changed = !listed_ || next != services_;
-  services_ = std::move(next);
+bool ServiceStore::replace(std::vector<Service> services, const std::vector<std::string>& keep,
+                           const OnChange& on_change) {
+  std::ranges::stable_sort(services, {}, &Service::key);
+  const std::set<std::string> kept(keep.begin(), keep.end());
+  bool changed = !listed_;
   listed_ = true;
+  auto place = services_.begin();
+  const auto tell = [&](const Service* before, const Service* after) {
+    changed = true;
+    if (on_change) on_change(before, after);
+  };
+  const auto drop_until = [&](const std::string* key) {
+    while (place != services_.end() && (key == nullptr || place->first < *key)) {
+      if (kept.contains(place->first)) {
+        ++place;
+        continue;
+      }
+      tell(&place->second, nullptr);
+      place = services_.erase(place);
+    }
+  };
+  for (std::size_t i = 0; i < services.size(); ++i) {
+    Service& service = services[i];
+    if (i + 1 < services.size() && services[i + 1].key == service.key) continue;  // the last counts
+    drop_until(&service.key);
+    if (place == services_.end() || place->first != service.key) {
+      tell(nullptr, &service);
+      std::string key = service.key;
+      services_.emplace_hint(place, std::move(key), std::move(service));
+      continue;
+    }
+    if (place->second != service) {
+      tell(&place->second, &service);
+      place->second = std::move(service);
+    }
+    ++place;
+  }
+  drop_until(nullptr);
   return changed;
 }
 
-bool ServiceStore::upsert(Service service) {
-  auto [place, added] = services_.try_emplace(service.key, service);
-  if (!added && place->second == service) return false;
-  place->second = std::move(service);
+bool ServiceStore::upsert(Service service, const OnChange& on_change) {
+  const auto place = services_.find(service.key);
+  if (place != services_.end() && place->second == service) return false;
+  if (on_change) on_change(place == services_.end() ? nullptr : &place->second, &service);
+  std::string key = service.key;
+  services_.insert_or_assign(std::move(key), std::move(service));
   return true;
 }
 
-bool ServiceStore::remove(const std::string& key) {
-  return services_.erase(key) > 0;
+bool ServiceStore::remove(const std::string& key, const OnChange& on_change) {
+  const auto place = services_.find(key);
+  if (place == services_.end()) return false;
+  if (on_change) on_change(&place->second, nullptr);
+  services_.erase(place);
+  return true;
 }
 
-namespace {
-
-/// Reasons that mean "this Service needs the fix but does not get it".
 bool worth_showing(SkipReason reason) {
   switch (reason) {
     case SkipReason::kInternalPolicyLocal:
@@ -46,6 +74,7 @@ bool worth_showing(SkipReason reason) {
     case SkipReason::kSourceRanges:
     case SkipReason::kMalformed:
     case SkipReason::kConflict:
+    case SkipReason::kTooLarge:
     case SkipReason::kApiServer:
       return true;
     default:
@@ -53,15 +82,21 @@ bool worth_showing(SkipReason reason) {
   }
 }
 
+std::string line_of(const std::string& key, const Skip& skip) {
+  return key + (skip.address.empty() ? "" : " " + skip.address) + ": " +
+         std::string(in_words(skip.reason));
+}
+
+namespace {
+
 class Collector {
  public:
   explicit Collector(Qualified& all) : all_(all) {}
 
   void skip(const Service& service, const Skip& skip) {
     ++all_.skipped[std::string(to_string(skip.reason))];
-    if (!worth_showing(skip.reason) || all_.examples.size() >= kMaxExamples) return;
-    all_.examples.push_back(service.key + (skip.address.empty() ? "" : " " + skip.address) + ": " +
-                            std::string(in_words(skip.reason)));
+    if (!worth_showing(skip.reason) || all_.examples.size() >= kMostExamples) return;
+    all_.examples.push_back(line_of(service.key, skip));
   }
 
   /// True if another Service already has a port of `entry`; the rules give it to the first one.
@@ -79,12 +114,26 @@ class Collector {
   }
 
  private:
-  static constexpr std::size_t kMaxExamples = 20;
   Qualified& all_;
   std::set<std::tuple<Address, Protocol, std::uint16_t>> taken_;
 };
 
 }  // namespace
+
+std::set<std::string> losers_of(const std::vector<ExternalAddress>& claims, MatchBy match) {
+  std::set<std::string> losers;
+  std::set<std::pair<Protocol, std::uint16_t>> taken;
+  for (const ExternalAddress& claim : claims) {
+    bool all = match == MatchBy::kPort || &claim == claims.data();
+    for (const ExternalAddress::Ports& ports : claim.ports) {
+      for (const std::uint16_t port : ports.ports) {
+        all = taken.emplace(ports.protocol, port).second && all;
+      }
+    }
+    if (!all) losers.insert(claim.owner);
+  }
+  return losers;
+}
 
 Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings) {
   Qualified all;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,13 +13,17 @@
 
 namespace nmanager::services {
 
+/// Called for each Service that came (`before` is null), changed, or went (`after` is null).
+using OnChange = std::function<void(const Service* before, const Service* after)>;
+
 class ServiceStore {
  public:
   /// Replaces all Services; those in `keep`, whose objects could not be decoded, stay as they are.
   /// False: no relevant change.
-  bool replace(std::vector<Service> services, const std::vector<std::string>& keep);
-  bool upsert(Service service);         // false: no change
-  bool remove(const std::string& key);  // false: not found
+  bool replace(std::vector<Service> services, const std::vector<std::string>& keep,
+               const OnChange& on_change = {});
+  bool upsert(Service service, const OnChange& on_change = {});         // false: no change
+  bool remove(const std::string& key, const OnChange& on_change = {});  // false: not found
 
   [[nodiscard]] bool listed() const { return listed_; }
   [[nodiscard]] std::size_t size() const { return services_.size(); }
@@ -35,6 +41,16 @@ struct Qualified {
   std::size_t services_with_rules = 0;
   std::vector<std::string> examples;  // a few "namespace/name [address]: reason in words"
 };
+
+inline constexpr std::size_t kMostExamples = 20;
+
+/// Reasons that mean "this Service needs the fix but does not get it".
+[[nodiscard]] bool worth_showing(SkipReason reason);
+/// One of Qualified::examples.
+[[nodiscard]] std::string line_of(const std::string& key, const Skip& skip);
+/// Who does not get all of one external address that it claims, of those who do (sorted by owner).
+[[nodiscard]] std::set<std::string> losers_of(const std::vector<ExternalAddress>& claims,
+                                              MatchBy match);
 
 [[nodiscard]] Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings);
 

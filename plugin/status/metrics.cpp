@@ -262,6 +262,11 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   counter("nmanager_services_undecodable_total", "Service objects that could not be decoded.")
       .add(static_cast<double>(snapshot.undecodable))
       .into(all);
+  counter(
+      "nmanager_incremental_mismatches_total",
+      "Times that what is kept change by change was not what all Services mean; a fault of ours.")
+      .add(static_cast<double>(snapshot.mismatches))
+      .into(all);
 }
 
 void add_api(const Snapshot& snapshot, std::vector<MetricFamily>& all) {

@@ -391,7 +391,7 @@ STATUS = [
     (r"Services: not needed .*", services_not_needed),
     (r"Services: the first list is not complete", services_missing),
     (r"  skipped, (external_name|headless|no_external_address|pending|hostname_only|ip_mode_proxy|external_policy_cluster|"
-     r"internal_policy_local|no_cluster_ip_of_family|unusable_address|no_ports|source_ranges|malformed|conflict|api_server): \d+", fine),
+     r"internal_policy_local|no_cluster_ip_of_family|unusable_address|no_ports|source_ranges|malformed|conflict|too_large|api_server): \d+", fine),
     (r"    [^ ]+/[^ ]+( [^ ]+)?: .*", fine),
     (r"  could not be decoded: \d+", fine),
     (r"API server: https://127\.0\.0\.1:\d+, connected \(lists \d+, watches \d+, events \d+\)", fine),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "test/bench/tables.h"
 
@@ -17,7 +18,13 @@ void bench_unneeded(const std::string& backend, const std::string& mode);
 void bench_connect(Variant variant);
 void bench_forward(Variant variant);
 
+/// One changed Service of so many.
+void bench_service(Variant variant, int services);
+void bench_service_native(int services);
+
 // The native table.
+/// What the kernel takes for the commit of one changed Service of so many.
+[[nodiscard]] std::vector<double> native_commits(int services);
 void bench_fill_native();
 void bench_change_native();
 void bench_connect_native();

@@ -47,11 +47,19 @@ int main(int argc, char** argv) {
     if (wanted("idle")) measure([&] { bench_idle(variant); });
     if (wanted("connect")) measure([&] { bench_connect(variant); });
     if (wanted("forward")) measure([&] { bench_forward(variant); });
+    for (const int services : {100, 1000, 10'000, 40'000}) {
+      const bool large = services > (variant == Variant::kLegacy ? 10'000 : 40'000);
+      if (!wanted("service") || large || (small && services > 1000)) continue;
+      measure([&] { bench_service(variant, services); });
+    }
   }
   if (wanted("fill")) measure(bench_fill_native);
   if (wanted("change")) measure(bench_change_native);
   if (wanted("connect")) measure(bench_connect_native);
   if (wanted("forward")) measure(bench_forward_native);
+  for (const int services : {100, 1000, 10'000, 40'000}) {
+    if (wanted("service")) measure([&] { bench_service_native(services); });
+  }
   if (wanted("listen")) measure(bench_listen);
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });

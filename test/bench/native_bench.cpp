@@ -49,9 +49,10 @@ std::vector<Step> change(const nftables::Elements& from, const nftables::Element
   return {{Verb::kDelete, less}, {Verb::kAdd, more}};
 }
 
-/// Changes the cluster address of one Service and restores it; returns the time in the kernel for
-/// each change.
-std::vector<double> change_in_kernel(int services) {
+}  // namespace
+
+/// Changes the cluster address of one Service and restores it.
+std::vector<double> native_commits(int services) {
   const NftablesBackend native = open_native();
   sync(*native.backend, goal_of(our_services(services)));
   const auto before = cluster_elements(our_services(services));
@@ -75,8 +76,6 @@ std::vector<double> change_in_kernel(int services) {
   return times;
 }
 
-}  // namespace
-
 void bench_fill_native() {
   const test::NetNamespace space;
   if (!space.usable()) return;
@@ -96,9 +95,9 @@ void bench_fill_native() {
 void bench_change_native() {
   const test::NetNamespace space;
   if (!space.usable()) return;
-  const std::vector<double> few = change_in_kernel(10);
+  const std::vector<double> few = native_commits(10);
   test::must("nft flush ruleset");
-  const std::vector<double> many = change_in_kernel(kMany);
+  const std::vector<double> many = native_commits(kMany);
   print_ratio("change nftables 1 of 10,000", median(many), "1 of 10", median(few), 1.5);
   print_bound("change nftables 1 of 10,000", median(many), 1000, "us");
   const NftablesBackend native = open_native();

@@ -253,13 +253,12 @@ void bench_connect_native() {
         hits ? "nftables hit" : "nftables miss",
         [&](bool big) {
           ExternalCluster services = our_services(big ? 10'000 : 10);
-          ExternalAddress hit = services.addresses.front();
+          ExternalAddress hit = services.addresses.map().begin()->second->front();
           hit.external = *Address::parse("198.51.100.1");
           hit.cluster = *Address::parse("203.0.113.2");
           hit.ports = {{Protocol::kTcp, {8080}}};
-          services.addresses.push_back(hit);
-          const Goal goal{kNat4, std::make_shared<const TableSpec>(external_cluster(
-                                     Family::kIpv4, services.addresses, services.settings))};
+          services.addresses.set(hit.external, {hit});
+          const Goal goal{kNat4, std::make_shared<const TableSpec>(std::move(services))};
           const auto report = native->backend->sync(std::span(&goal, 1), {}).front();
           if (!report.verified) throw std::runtime_error(report.error->message);
         },

@@ -44,6 +44,9 @@ class FakeKernel : public chains::ChainBackend {
   explicit FakeKernel(Semantics semantics);
 
   [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] std::chrono::nanoseconds now() const override {
+    return clock ? clock() : std::chrono::nanoseconds(0);
+  }
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(TableId id) override;
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override;
   [[nodiscard]] Result<KubeChecksum> kube_checksum(Family family) override;
@@ -63,6 +66,8 @@ class FakeKernel : public chains::ChainBackend {
   /// Everything that is not ours, including counters, without our jumps.
   [[nodiscard]] std::string foreign_text(TableId id) const;
   [[nodiscard]] std::string text(TableId id) const;
+
+  std::function<std::chrono::nanoseconds()> clock;  // nothing: time stands still
 
   // Faults.
   std::function<void()> before_commit;    // called between our read and our write

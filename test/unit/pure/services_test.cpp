@@ -43,6 +43,32 @@ std::string result_of(const Service& service, const QualifySettings& settings = 
 
 }  // namespace
 
+TEST_CASE("a Service that would cost a node more than its share has no rules at all") {
+  Service service = good();
+  service.ports = {{Protocol::kTcp, 80}};
+  service.ingress = {{ip("20.0.0.1"), true}, {ip("20.0.0.2"), true}};
+  const auto with_ranges = [&](std::size_t count) {
+    service.source_ranges.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string text = std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) +
+                               "." + std::to_string(i % 256) + ".0/24";
+      service.source_ranges.push_back(*Prefix::parse(text));
+    }
+    return qualify(service, {});
+  };
+  CHECK(with_ranges(kMostPortMatches / 2).addresses.size() == 2);
+  const Qualification over = with_ranges(kMostPortMatches / 2 + 1);
+  CHECK(over.addresses.empty());
+  REQUIRE(over.skipped.size() == 1);
+  CHECK(over.skipped.front() == Skip{SkipReason::kTooLarge, ""});
+  ServiceStore store;
+  store.upsert(service);
+  const Qualified all = qualify_all(store, {});
+  CHECK(all.skipped == std::map<std::string, std::size_t>{{"too_large", 1}});
+  REQUIRE(all.examples.size() == 1);
+  CHECK(all.examples.front().starts_with("ns/svc: "));
+}
+
 TEST_CASE("which Services qualify, and why the others do not") {
   struct Case {
     const char* name;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "hooks/chains/udp_change.h"
+#include "hooks/chains/wish.h"
 
 #include <doctest/doctest.h>
 
@@ -41,7 +42,8 @@ UdpChange sync_to(FakeKernel& kernel, const DesiredTable& desired) {
   REQUIRE(begun.ok());
   const ObservedTable& observed = (*begun)->observed();
   const TablePlan plan = make_plan(kNat, desired, observed);
-  UdpChange change = udp_change(desired, observed, plan);
+  UdpChange change =
+      udp_change(desired, observed, plan, [&] { return WholeWish(desired).udp_rules(); });
   if (!plan.empty()) REQUIRE((*begun)->commit(plan).ok());
   return change;
 }

@@ -79,7 +79,7 @@ class Rig {
   void start() {
     backend_comes();
     post(ModeKnown{ProxyMode::kIpvs, "test", ""});
-    post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
+    post_service(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
   }
 
   /// kube-proxy writes its chains; a while later their content has been read for certain.
@@ -98,6 +98,12 @@ class Rig {
       kernel.append(nat, "KUBE-SERVICES", "-m comment --comment " + std::to_string(++syncs));
     }
     post(TableChange{});
+  }
+
+  /// A change of a Service, and the time that it may wait for a commit before it.
+  void post_service(ApiEvent event) {
+    post(std::move(event));
+    pass(Pace::kLeast);
   }
 
   [[nodiscard]] const State& state() const { return driver_.loop->state(); }
@@ -154,12 +160,12 @@ TEST_CASE("a change of a Service changes its rules, an equal one writes nothing"
   Rig rig;
   rig.start();
   const int commits = rig.kernel.commits();
-  rig.post(ApiEvent(ServiceChanged{service("a", "20.0.0.1")}));
+  rig.post_service(ApiEvent(ServiceChanged{service("a", "20.0.0.1")}));
   CHECK(rig.kernel.commits() == commits);
-  rig.post(ApiEvent(ServiceChanged{service("a", "20.0.0.2")}));
+  rig.post_service(ApiEvent(ServiceChanged{service("a", "20.0.0.2")}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.1/32") == std::string::npos);
   CHECK(rig.kernel.text(kNat4).find("20.0.0.2/32") != std::string::npos);
-  rig.post(ApiEvent(ServiceDeleted{"default/a"}));
+  rig.post_service(ApiEvent(ServiceDeleted{"default/a"}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.2/32") == std::string::npos);
   CHECK(rig.status(kNat4).syncs == 3);
   CHECK(rig.status(kNat4).repairs == 0);
@@ -180,20 +186,66 @@ TEST_CASE("a burst of changes makes one commit") {
   CHECK(rig.snapshot().services_with_rules == 51);
 }
 
+TEST_CASE("a single change goes in at once, a stream of changes shares commits") {
+  Rig rig;
+  rig.start();
+  rig.pass(1s);
+  const int commits = rig.kernel.commits();
+  const auto holds = [&](const std::string& ip) {
+    return rig.kernel.text(kNat4).find("-d " + ip + "/32") != std::string::npos;
+  };
+  constexpr int kChanges = 500;
+  for (int i = 0; i < kChanges; ++i) {
+    const std::string ip = "20.0." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1);
+    rig.post(ApiEvent(ServiceChanged{service("b", ip.c_str())}));
+    if (i == 0) CHECK(holds(ip));
+    rig.pass(2ms);
+  }
+  rig.pass(Pace::kLeast);
+  CHECK(holds("20.0.1.250"));
+  const auto shared = rig.kernel.commits() - commits;
+  CHECK(shared <= 1 + kChanges * 2ms / Pace::kLeast);
+  CHECK(shared >= kChanges * 2ms / (2 * Pace::kLeast));
+}
+
+TEST_CASE("slow commits leave nine tenths of the time, and repairs wait for none of it") {
+  Rig rig;
+  rig.start();
+  rig.pass(1s);
+  rig.kernel.before_commit = [&] { rig.elapsed += 20ms; };
+  const auto begin = rig.elapsed;
+  const int commits = rig.kernel.commits();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string ip = "20.0." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1);
+    rig.post(ApiEvent(ServiceChanged{service("b", ip.c_str())}));
+    rig.pass(5ms);
+  }
+  const auto passed = rig.elapsed - begin;
+  CHECK((rig.kernel.commits() - commits - 2) * 20ms <= passed / 10);
+  CHECK((rig.kernel.commits() - commits + 2) * 250ms >= passed);  // no change waits for longer
+  rig.post(ApiEvent(ServiceChanged{service("b", "20.0.9.9")}));
+  rig.post(ApiEvent(ServiceChanged{service("b", "20.0.9.10")}));
+  CHECK(rig.kernel.text(kNat4).find("20.0.9.10/32") == std::string::npos);
+  rig.kernel.flush(kNat4, "PREROUTING");
+  rig.post(TableChange{Family::kIpv4, "", 0, true});
+  CHECK(rig.kernel.table(kNat4).at("PREROUTING").rules.size() == 1);
+  CHECK(rig.kernel.text(kNat4).find("20.0.9.10/32") != std::string::npos);  // goes along
+}
+
 TEST_CASE("a list drops what is not in it, but not what could not be decoded") {
   Rig rig;
   rig.start();
-  rig.post(ApiEvent(ServiceChanged{service("b", "20.0.0.2")}));
+  rig.post_service(ApiEvent(ServiceChanged{service("b", "20.0.0.2")}));
   rig.post(ApiEvent(api_state(ApiState::Phase::kListing)));
   rig.post(ApiEvent(ServiceUndecodable{"default/a", "metadata is a number"}));
-  rig.post(ApiEvent(ServicesListed{{}, "2"}));
+  rig.post_service(ApiEvent(ServicesListed{{}, "2"}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.1/32") != std::string::npos);
   CHECK(rig.kernel.text(kNat4).find("20.0.0.2/32") == std::string::npos);
   CHECK(rig.snapshot().undecodable == 1);
   CHECK(rig.logged("default/a is skipped"));
   rig.post(ApiEvent(api_state(ApiState::Phase::kWatching)));
   rig.post(ApiEvent(api_state(ApiState::Phase::kListing)));
-  rig.post(ApiEvent(ServicesListed{{}, "3"}));
+  rig.post_service(ApiEvent(ServicesListed{{}, "3"}));
   CHECK(rig.kernel.text(kNat4).find("20.0.0.1/32") == std::string::npos);
 }
 
@@ -208,7 +260,7 @@ TEST_CASE("the mode decides about the external-cluster rules, and only about the
     CHECK_FALSE(rig.ours(kNat4));
     rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
     CHECK_FALSE(rig.ours(kNat4));  // Services are listed again first
-    rig.post(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
+    rig.post_service(ApiEvent(ServicesListed{{service("a", "20.0.0.1")}, "1"}));
     CHECK(rig.ours(kNat4));
   }
   rig.post(ModeKnown{std::nullopt, "", "connection refused"});
@@ -409,9 +461,6 @@ TEST_CASE("idle: few looks, and large values are given back") {
   // Two filter tables each 15 s, all four each 300 s.
   CHECK(rig.table_reads - reads <= 2 * 41 + 4 * 3);
   CHECK(rig.trims >= 1);
-  CHECK(std::ranges::none_of(rig.state().tables, [](const TableState& table) {
-    return table.id.table == Table::kNat && table.spec;
-  }));
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
   rig.post(TableChange{});
   CHECK(rig.status(kNat4).repairs == 1);

@@ -1,0 +1,78 @@
+// The chains of an ExternalCluster kept as digests, and brought from one value of it to the next at
+// the cost of what the two differ in. The whole, external_cluster_chains(), is what it has to
+// equal. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "hooks/chains/desired.h"
+#include "hooks/chains/digests.h"
+#include "hooks/chains/external_rules.h"
+#include "hooks/chains/tree_walk.h"
+#include "hooks/intent/udp_change.h"
+
+namespace nmanager::chains {
+
+class ExternalChains {
+ public:
+  explicit ExternalChains(Family family) : family_(family) {}
+
+  void update(const ExternalCluster& next);
+
+  enum class Check : std::uint8_t { kMore, kEnded, kMended };
+  /// Makes the chains on the ways to the next `count` addresses again, from the first one to the
+  /// last: kEnded. When one is not as it is kept, all of it is made from nothing: kMended.
+  [[nodiscard]] Check check(std::size_t count);
+
+  [[nodiscard]] const ChainDigests& digests() const { return digests_; }
+  [[nodiscard]] std::size_t rules() const { return rules_; }
+
+  /// The rules of those of `names` that shall stand, and perhaps of others; every jump.
+  [[nodiscard]] DesiredTable chains(std::span<const ChainName> names) const;
+  [[nodiscard]] DesiredTable whole() const;
+  /// What they all do to UDP.
+  [[nodiscard]] UdpRules udp_rules() const;
+
+ private:
+  struct Side {
+    Half half;
+    ChainName root;
+    RuleCounts counts;
+  };
+
+  void start_over(const ExternalClusterSettings& settings);
+  void update(Side& side, std::span<const Address> changed);
+  void take_whole();
+  /// False: something is not as it is kept.
+  [[nodiscard]] bool is_right(const Side& side, std::span<const Address> some, bool first);
+  /// False: two prefixes have one name.
+  [[nodiscard]] bool is_own_name(const TreeName& name, const Prefix& range) const;
+  [[nodiscard]] std::vector<Rule> rules_of_chain(const Side& side, const TreeView& view,
+                                                 const TreeChain& chain) const;
+  [[nodiscard]] std::optional<std::vector<Rule>> rules_by_name(const ChainName& name) const;
+  [[nodiscard]] TreeView view_of(const Side& side) const;
+
+  Family family_;
+  std::optional<ExternalCluster> of_;
+  std::vector<Side> sides_;
+  ChainDigests digests_;
+  std::size_t rules_ = 0;
+  std::map<ChainName, Prefix> hashed_;  // whose names are hashes
+  /// Two of these met. What stands then depends on more than the ways to what changed, so the whole
+  /// is made each time, for as long as they do.
+  bool crowded_ = false;
+
+  struct Round {                  // of checks
+    std::optional<Address> last;  // the last address that was looked at; nothing: none yet
+    bool undisturbed = true;      // nothing was changed since it began
+    std::size_t chains = 0;       // that were found
+  };
+  Round round_;
+};
+
+}  // namespace nmanager::chains

@@ -1,0 +1,88 @@
+#include "hooks/intent/external_addresses.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "hooks/intent/digest.h"
+
+namespace nmanager {
+
+namespace {
+
+/// The part of one external address in a digest.
+std::uint64_t digest_of(const std::vector<ExternalAddress>& entries) {
+  Digest digest;
+  for (const ExternalAddress& entry : entries) {
+    digest.add(entry.external);
+    digest.add(entry.cluster);
+    digest.add(entry.owner);
+    digest.add(static_cast<std::uint64_t>(entry.ports.size()));
+    for (const ExternalAddress::Ports& ports : entry.ports) {
+      digest.add(static_cast<std::uint64_t>(ports.protocol));
+      digest.add(ports.ports);
+    }
+    digest.add(entry.allowed_sources);
+  }
+  return digest.value();
+}
+
+bool same(const ExternalAddresses::Owners* a, const ExternalAddresses::Owners* b) {
+  return a != nullptr && b != nullptr && **a == **b;
+}
+
+}  // namespace
+
+std::vector<ExternalAddress> settle_claims(std::vector<ExternalAddress> claims, MatchBy match) {
+  std::ranges::sort(claims, [](const ExternalAddress& a, const ExternalAddress& b) {
+    return std::tie(a.owner, a) < std::tie(b.owner, b);
+  });
+  std::set<std::pair<Protocol, std::uint16_t>> taken;
+  std::vector<ExternalAddress> result;
+  for (ExternalAddress& claim : claims) {
+    if (!result.empty() && match == MatchBy::kAddress) break;
+    for (ExternalAddress::Ports& ports : claim.ports) {
+      std::erase_if(ports.ports, [&](std::uint16_t port) {
+        return !taken.emplace(ports.protocol, port).second;
+      });
+    }
+    std::erase_if(claim.ports, [](const auto& ports) { return ports.ports.empty(); });
+    if (!claim.ports.empty()) result.push_back(std::move(claim));
+  }
+  return result;
+}
+
+std::span<const ExternalAddress> ExternalAddresses::at(const Address& external) const {
+  const Owners* found = map_.find(external);
+  return found == nullptr ? std::span<const ExternalAddress>() : **found;
+}
+
+void ExternalAddresses::set(const Address& external, std::vector<ExternalAddress> entries) {
+  if (const Owners* stood = map_.find(external)) {
+    if (**stood == entries) return;
+    digest_ -= digest_of(**stood);
+  }
+  if (entries.empty()) {
+    map_.erase(external);
+    return;
+  }
+  digest_ += digest_of(entries);
+  map_.set(external, std::make_shared<const std::vector<ExternalAddress>>(std::move(entries)));
+}
+
+bool ExternalAddresses::operator==(const ExternalAddresses& other) const {
+  return digest_ == other.digest_ && size() == other.size() && differences(*this, other).empty();
+}
+
+std::vector<Address> differences(const ExternalAddresses& a, const ExternalAddresses& b) {
+  std::vector<Address> result;
+  using Owners = ExternalAddresses::Owners;
+  ExternalAddresses::Map::for_each_difference(
+      a.map(), b.map(), [&](const Address& address, const Owners* left, const Owners* right) {
+        if (!same(left, right)) result.push_back(address);
+      });
+  return result;
+}
+
+}  // namespace nmanager

@@ -1,0 +1,73 @@
+// External addresses that shall be reached through cluster addresses, as a value that is cheap to
+// copy, to change in one place and to compare with what it was made from. Pure.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "hooks/values/address.h"
+#include "hooks/values/address_map.h"
+#include "hooks/values/rule.h"
+
+namespace nmanager {
+
+/// One external address that shall be reached through a cluster address (problem 2 in the README).
+/// Both addresses are of one family.
+struct ExternalAddress {
+  Address external;
+  Address cluster;
+  std::string owner;  // "namespace/name": the rules' comment
+  struct Ports {
+    Protocol protocol = Protocol::kTcp;
+    std::vector<std::uint16_t> ports;  // sorted, unique, not empty
+    auto operator<=>(const Ports&) const = default;
+  };
+  std::vector<Ports> ports;  // sorted by protocol, not empty
+  /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
+  std::vector<Prefix> allowed_sources;
+
+  auto operator<=>(const ExternalAddress&) const = default;
+};
+
+enum class MatchBy : std::uint8_t { kPort, kAddress };
+
+/// Of those who claim one external address, who has it: of two that claim the same protocol and
+/// port the one whose owner sorts first, with MatchBy::kAddress the first of all. `claims` are all
+/// of one address, in any order; so may the result, which is sorted.
+[[nodiscard]] std::vector<ExternalAddress> settle_claims(std::vector<ExternalAddress> claims,
+                                                         MatchBy match);
+
+/// Sorted by external address, then owner. No address, protocol and port twice.
+class ExternalAddresses {
+ public:
+  /// All that stands for one address; never empty in the map.
+  using Owners = std::shared_ptr<const std::vector<ExternalAddress>>;
+  using Map = AddressMap<Owners>;
+
+  [[nodiscard]] std::size_t size() const { return map_.size(); }  // addresses
+  [[nodiscard]] bool empty() const { return map_.empty(); }
+  [[nodiscard]] const Map& map() const { return map_; }
+  /// Empty: there is none.
+  [[nodiscard]] std::span<const ExternalAddress> at(const Address& external) const;
+  /// Replaces what stands for `external`; all of `entries` are for it, sorted by owner.
+  void set(const Address& external, std::vector<ExternalAddress> entries);
+
+  /// Equal values have equal digests.
+  [[nodiscard]] std::uint64_t digest() const { return digest_; }
+  bool operator==(const ExternalAddresses& other) const;
+
+ private:
+  Map map_;
+  std::uint64_t digest_ = 0;  // the sum over addresses: what one adds, it can take away
+};
+
+/// The addresses for which the two differ, sorted. Costs what was changed since they were one.
+[[nodiscard]] std::vector<Address> differences(const ExternalAddresses& a,
+                                               const ExternalAddresses& b);
+
+}  // namespace nmanager

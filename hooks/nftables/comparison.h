@@ -1,0 +1,41 @@
+// What a plan is made from, with no more elements than those that may have to change. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+
+#include "hooks/intent/backend.h"
+#include "hooks/nftables/plan.h"
+
+namespace nmanager::nftables {
+
+/// Sets that are known to hold just what a spec, which has such a set, wants of them.
+using Standing = std::map<SetId, std::shared_ptr<const TableSpec>>;
+
+enum class Extent : std::uint8_t { kDifferences, kWhole };
+
+struct Comparison {
+  Wanted wanted;
+  Observed observed;
+};
+
+/// `frames` are the goals' rulesets without elements, and `observed` lacks those of `standing`. Of
+/// these the result has the elements of all addresses, or only of those for which the two specs
+/// differ, on both sides: the plan is the same.
+[[nodiscard]] Comparison compare(std::span<const Goal> goals, const Wanted& frames,
+                                 const Observed& observed, const Standing& standing, Extent extent);
+
+/// Equal specs but for external addresses: the same rules. False for those of several families.
+[[nodiscard]] bool same_frame(const TableSpec& a, const TableSpec& b);
+
+/// Nothing but elements of sets that stand.
+[[nodiscard]] bool only_elements(const Plan& plan);
+
+/// The number of elements of `after`; those of `before` (may be null) are `count`.
+[[nodiscard]] std::size_t elements_after(std::size_t count, const TableSpec* before,
+                                         const TableSpec& after);
+
+}  // namespace nmanager::nftables

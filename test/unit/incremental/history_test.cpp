@@ -1,0 +1,331 @@
+// Random histories of Services and settings, through what is kept change by change and through the
+// whole computation: intent, chains, digests, plans and elements are the same after each step.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <random>
+#include <string>
+
+#include "hooks/chains/chain_table.h"
+#include "hooks/chains/external_chains.h"
+#include "hooks/chains/plan.h"
+#include "hooks/chains/udp_change.h"
+#include "hooks/chains/wish.h"
+#include "hooks/nftables/comparison.h"
+#include "hooks/nftables/text.h"
+#include "plugin/services/catalog.h"
+
+using namespace nmanager;
+using namespace nmanager::chains;
+using namespace nmanager::services;
+
+namespace {
+
+constexpr int kHistories = 2000;
+constexpr int kSteps = 8;
+
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : engine_(seed) {}
+  std::size_t below(std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(engine_);
+  }
+  bool one_in(std::size_t n) { return below(n) == 0; }
+  template <class T>
+  const T& of(const std::vector<T>& list) {
+    return list[below(list.size())];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+Address v4(std::size_t a, std::size_t b, std::size_t c, std::size_t d) {
+  const std::array<std::uint8_t, 4> bytes{
+      static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(b), static_cast<std::uint8_t>(c),
+      static_cast<std::uint8_t>(d)};
+  return {Family::kIpv4, bytes};
+}
+
+/// Dense and thin, of both families; few, so that Services meet.
+Address some_address(Dice& dice) {
+  const std::string n = std::to_string(dice.below(64));
+  switch (dice.below(6)) {
+    case 0:
+      return v4(198, 18, 0, dice.below(32));
+    case 1:
+      return v4(198, 18, dice.below(256), dice.below(4));
+    case 2:
+      return v4(20 + dice.below(200), dice.below(4), 0, 1);
+    case 3:
+      return *Address::parse("2001:db8::" + n);  // names of chains are hashes there
+    case 4:
+      return *Address::parse("2001:db8:" + n + "::1");
+    default:
+      return *Address::parse("fd" + std::to_string(10 + dice.below(90)) + "::1");
+  }
+}
+
+Prefix some_range(Dice& dice) {
+  switch (dice.below(5)) {
+    case 0:
+      return *Prefix::parse("10.0.0.0/8");
+    case 1:
+      return Prefix(v4(10, 244, dice.below(4), 0), 24);
+    case 2:
+      return *Prefix::parse("0.0.0.0/0");
+    case 3:
+      return *Prefix::parse("fd00::/16");
+    default:
+      return Prefix(v4(203, 0, 113, dice.below(256)), static_cast<int>(dice.below(33)));
+  }
+}
+
+Service some_service(Dice& dice, std::size_t names) {
+  Service service;
+  service.key = "ns/service-" + std::to_string(dice.below(names));
+  service.type = dice.one_in(8) ? ServiceType::kClusterIp : ServiceType::kLoadBalancer;
+  service.external_policy_local = !dice.one_in(8);
+  service.internal_policy_local = dice.one_in(16);
+  service.headless = dice.one_in(32);
+  service.cluster_ips = {v4(10, 96, 0, 1 + dice.below(200))};
+  if (!dice.one_in(4)) {
+    service.cluster_ips.push_back(*Address::parse("fd96::" + std::to_string(dice.below(200))));
+  }
+  for (std::size_t i = dice.below(4); i > 0; --i) {
+    service.ingress.push_back({some_address(dice), !dice.one_in(16)});
+  }
+  while (dice.one_in(4)) service.external_ips.push_back(some_address(dice));
+  while (dice.one_in(4)) service.source_ranges.push_back(some_range(dice));
+  const std::vector<Protocol> protocols{Protocol::kTcp, Protocol::kUdp, Protocol::kSctp};
+  for (std::size_t i = dice.one_in(16) ? 40 : dice.below(4); i > 0; --i) {
+    const auto port = static_cast<std::uint16_t>(dice.one_in(3) ? 80 : 1 + dice.below(200));
+    service.ports.push_back({dice.of(protocols), port});
+  }
+  std::ranges::sort(service.ports);
+  const auto rest = std::ranges::unique(service.ports);
+  service.ports.erase(rest.begin(), rest.end());
+  if (dice.one_in(32)) service.malformed.emplace_back("spec.loadBalancerSourceRanges[0]");
+  return service;
+}
+
+QualifySettings some_settings(Dice& dice) {
+  QualifySettings settings;
+  settings.any_external_policy = dice.one_in(3);
+  settings.match = dice.one_in(3) ? MatchBy::kAddress : MatchBy::kPort;
+  while (dice.one_in(3)) settings.api_servers.push_back({some_address(dice), 80});
+  return settings;
+}
+
+ExternalClusterSettings some_rules(Dice& dice, Family family, MatchBy match) {
+  ExternalClusterSettings settings;
+  settings.match = match;
+  settings.masquerade_bit = dice.one_in(4) ? 15 : 14;
+  if (dice.one_in(4)) return settings;
+  settings.pod_cidr = Prefix::parse(family == Family::kIpv4 ? "10.244.0.0/16" : "fd00:10::/56");
+  if (dice.one_in(6)) settings.pod_cidr = Prefix(settings.pod_cidr->address(), 0);
+  return settings;
+}
+
+/// The table as a kernel has it: just what is desired, each rule with its place as its reference.
+ObservedTable stands(const DesiredTable& desired) {
+  ObservedTable observed;
+  for (const auto& [name, rules] : desired.chains) {
+    ObservedChain& chain = observed.chains[name];
+    for (const Rule& rule : rules) chain.push_back({rule, chain.size(), 0});
+  }
+  for (const Hook hook : hooks_of(Table::kNat)) {
+    observed.hooks[hook];
+    if (std::ranges::find(desired.jumps, hook) == desired.jumps.end()) continue;
+    observed.hooks[hook].push_back({HookRule::Kind::kOwnJump, 0});
+  }
+  return observed;
+}
+
+/// As a backend shows it that knows the digests of what stands.
+ObservedTable differences_of(const ObservedTable& observed, const ChainDigests& stand,
+                             const ChainDigests& expected) {
+  ObservedTable result;
+  result.hooks = observed.hooks;
+  result.only_differences = true;
+  for (const auto& [name, digest] : stand.chains) {
+    const auto wanted = expected.chains.find(name);
+    if (wanted != expected.chains.end() && wanted->second == digest) continue;
+    result.chains[name] = observed.chains.at(name);
+  }
+  for (const auto& wanted : expected.chains) {
+    if (!stand.chains.contains(wanted.first)) result.missing.insert(wanted.first);
+  }
+  return result;
+}
+
+/// One family, both ways.
+class Tables {
+ public:
+  explicit Tables(Family family) : id_{family, Table::kNat}, chains_(family) {}
+
+  void take(const ExternalAddresses& kept, const std::vector<ExternalAddress>& all,
+            const ExternalClusterSettings& settings) {
+    const ExternalCluster whole = external_cluster(id_.family, all, settings);
+    REQUIRE(kept == whole.addresses);
+    REQUIRE(kept.digest() == whole.addresses.digest());
+    const auto spec = std::make_shared<const TableSpec>(ExternalCluster{kept, settings});
+    REQUIRE(digest_of(*spec) == digest_of(TableSpec(whole)));
+    compare_chains(*external_of(*spec), external_cluster_chains(whole));
+    compare_elements(spec, whole);
+  }
+
+ private:
+  void compare_chains(const ExternalCluster& spec, const DesiredTable& desired) {
+    const ChainDigests before = chains_.digests();
+    chains_.update(spec);
+    const ChainDigests digests = digests_of(desired);
+    REQUIRE(chains_.digests().chains == digests.chains);
+    REQUIRE(chains_.digests().sum == digests.sum);
+    REQUIRE(chains_.rules() == rule_count(desired));
+    REQUIRE(chains_.check(5) != ExternalChains::Check::kMended);
+    if (chains_.digests().changed) told_all_changes(before, digests);
+    std::vector<ChainName> names;
+    for (const auto& chain : desired.chains) names.push_back(chain.first);
+    REQUIRE(chains_.chains(names) == desired);
+    WholeWish whole(desired);
+    ExternalWish wish(chains_);
+    REQUIRE(wish.udp_rules() == whole.udp_rules());
+
+    const ObservedTable all = stands(table_);
+    const ObservedTable some = differences_of(all, digests_of(table_), digests);
+    const DesiredTable part = wish.for_plan(some);
+    const TablePlan plan = make_plan(id_, desired, all);
+    const TablePlan kept = make_plan(id_, part, some);
+    REQUIRE(to_restore_text(kept) == to_restore_text(plan));
+    REQUIRE(kept.findings == plan.findings);
+    const UdpChange udp = udp_change(desired, all, plan, [&] { return whole.udp_rules(); });
+    const UdpChange kept_udp = udp_change(part, some, kept, [&] { return wish.udp_rules(); });
+    REQUIRE(kept_udp.before == udp.before);
+    REQUIRE(kept_udp.after == udp.after);
+    table_ = desired;
+  }
+
+  void told_all_changes(const ChainDigests& before, const ChainDigests& after) {
+    REQUIRE(chains_.digests().before == before.sum);
+    std::set<ChainName> differing;
+    for (const auto& entry : before.chains) {
+      const auto now = after.chains.find(entry.first);
+      if (now == after.chains.end() || now->second != entry.second) differing.insert(entry.first);
+    }
+    for (const auto& entry : after.chains) {
+      if (!before.chains.contains(entry.first)) differing.insert(entry.first);
+    }
+    const auto& told = *chains_.digests().changed;
+    REQUIRE(differing == std::set<ChainName>(told.begin(), told.end()));
+  }
+
+  void compare_elements(const std::shared_ptr<const TableSpec>& spec, const TableSpec& whole) {
+    using namespace nftables;
+    const Ruleset ruleset = render(id_, whole);
+    std::size_t count = 0;
+    for (const auto& set : ruleset.sets) count += set.second->size();
+    elements_ = elements_after(elements_, standing_.get(), *spec);
+    REQUIRE(elements_ == count);
+    if (standing_ && same_frame(*standing_, *spec)) compare_plans(spec, ruleset);
+    standing_ = spec;
+  }
+
+  void compare_plans(const std::shared_ptr<const TableSpec>& spec,
+                     const nftables::Ruleset& ruleset) {
+    using namespace nftables;
+    Observed observed;
+    observed.exists = true;
+    Standing standing;
+    const Ruleset old = render(id_, *standing_);
+    for (const auto& [name, rules] : old.chains) {
+      auto& chain = observed.chains[name.str()];
+      chain.base = base_of(name.str());
+      for (const NativeRule& rule : rules) {
+        chain.rules.push_back({rule, rule.part, chain.rules.size(), 0});
+      }
+    }
+    for (const auto& set : old.sets) {
+      standing[set.first] = standing_;
+      observed.sets[name_of(set.first)].is_map = set.first.kind == SetKind::kCluster;
+    }
+    Observed full = observed;
+    for (const auto& set : old.sets) full.sets[name_of(set.first)].elements = set.second;
+    const std::vector<Goal> goals{{id_, spec}};
+    const Wanted frames{{id_, std::make_shared<const Ruleset>(render_frame(id_, *spec))}};
+    const Wanted wanted{{id_, std::make_shared<const Ruleset>(ruleset)}};
+    const auto kept = compare(goals, frames, observed, standing, Extent::kDifferences);
+    const auto all = compare(goals, frames, observed, standing, Extent::kWhole);
+    const Plan plan = make_plan(wanted, full);
+    REQUIRE(to_text(make_plan(kept.wanted, kept.observed)) == to_text(plan));
+    REQUIRE(to_text(make_plan(all.wanted, all.observed)) == to_text(plan));
+    const UdpChange udp = udp_change(id_, wanted, full, plan);
+    const UdpChange kept_udp = udp_change(id_, kept.wanted, kept.observed, plan);
+    REQUIRE(only_elements(plan));
+    REQUIRE(kept_udp.before == udp.before);
+    REQUIRE(kept_udp.after == udp.after);
+  }
+
+  TableId id_;
+  ExternalChains chains_;
+  DesiredTable table_;
+  std::shared_ptr<const TableSpec> standing_;
+  std::size_t elements_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("kept change by change is the same as made at once") {
+  std::size_t contested = 0;
+  std::size_t most_chains = 0;
+  for (unsigned seed = 0; seed < kHistories; ++seed) {
+    CAPTURE(seed);
+    Dice dice(seed);
+    const std::size_t names = 1 + dice.below(dice.one_in(4) ? 120 : 12);
+    ServiceStore store;
+    Catalog catalog;
+    Tables ipv4(Family::kIpv4);
+    Tables ipv6(Family::kIpv6);
+    QualifySettings settings;
+    ExternalClusterSettings rules4 = some_rules(dice, Family::kIpv4, settings.match);
+    ExternalClusterSettings rules6 = some_rules(dice, Family::kIpv6, settings.match);
+    for (int step = 0; step < kSteps; ++step) {
+      CAPTURE(step);
+      if (step == 0 || dice.one_in(8)) {
+        std::vector<Service> list;
+        for (std::size_t i = 0; i < names; ++i) list.push_back(some_service(dice, names));
+        const std::vector<std::string> keep{"ns/service-0"};
+        CHECK(store.replace(list, keep) == catalog.replace(list, keep));
+      }
+      for (std::size_t i = dice.below(4); i > 0; --i) {
+        const Service one = some_service(dice, names);
+        if (dice.one_in(3)) {
+          CHECK(store.remove(one.key) == catalog.remove(one.key));
+        } else {
+          CHECK(store.upsert(one) == catalog.upsert(one));
+        }
+      }
+      if (dice.one_in(8)) {
+        settings = some_settings(dice);
+        rules4 = some_rules(dice, Family::kIpv4, settings.match);
+        rules6 = some_rules(dice, Family::kIpv6, settings.match);
+      }
+      catalog.configure(settings);
+      catalog.settle();
+      const Qualified all = qualify_all(store, settings);
+      REQUIRE(catalog.skipped() == all.skipped);
+      REQUIRE(catalog.examples() == all.examples);
+      REQUIRE(catalog.services_with_rules() == all.services_with_rules);
+      ipv4.take(catalog.addresses(Family::kIpv4), all.addresses, rules4);
+      ipv6.take(catalog.addresses(Family::kIpv6), all.addresses, rules6);
+      for (std::size_t part = 0; part < 3; ++part)
+        REQUIRE_FALSE(catalog.check(part, 3).has_value());
+      if (all.skipped.contains("conflict")) ++contested;
+      most_chains = std::max(most_chains, catalog.addresses(Family::kIpv6).size());
+    }
+  }
+  // Else the histories would not have met what they are about.
+  CHECK(contested > kHistories / 4);
+  CHECK(most_chains > kFlatAddresses);
+}
