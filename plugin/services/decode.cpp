@@ -13,8 +13,7 @@ namespace {
 
 using json::Value;
 
-constexpr std::size_t kMaxItems =
-    10'000;  // of one list inside one Service; the API allows far fewer
+constexpr std::size_t kMaxItems = 10'000;  // of one list in one Service; the API allows fewer
 
 std::string indexed(std::string_view field, std::size_t index) {
   return std::string(field) + '[' + std::to_string(index) + ']';
@@ -33,8 +32,7 @@ class ServiceReader {
     if (spec) read_spec(*spec);
     if (status) read_status(*status);
     std::ranges::sort(service_.ports);
-    auto& ports = service_.ports;
-    ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+    service_.ports.erase(std::ranges::unique(service_.ports).begin(), service_.ports.end());
     return std::move(service_);
   }
 

@@ -84,8 +84,7 @@ TEST_CASE("a streaming list, then its watch; without it one out of the cache; pa
 }
 
 TEST_CASE("who may not list, or cannot be reached, is not asked in another form") {
-  for (const Kind kind :
-       {Kind::kUnauthorized, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
+  for (const Kind kind : {Kind::kUnauthorized, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
     Schedule schedule(1);
     for (int i = 0; i < 10; ++i) {
       CHECK(schedule.after(What::kStreamList, ending_of(kind)).what == What::kStreamList);
