@@ -37,7 +37,7 @@ DropDecision decide_forward_by_mode(const State& state, Family family) {
     case ProxyMode::kNftables:
       return {InvalidAction::kDrop, "kube-proxy's nftables mode drops none"};
     case ProxyMode::kIpvs:
-      return {std::nullopt, "not needed in IPVS mode"};
+      return {std::nullopt, "IPVS translates answers from its own table"};
     default:
       if (lacks_kube_rule(state, family)) {
         return {std::nullopt, "kube-proxy runs in iptables mode, but KUBE-FORWARD drops none"};
