@@ -31,8 +31,9 @@ class ServiceReader {
     const auto status = member("status", object_);
     if (spec) read_spec(*spec);
     if (status) read_status(*status);
-    std::ranges::sort(service_.ports);
-    service_.ports.erase(std::ranges::unique(service_.ports).begin(), service_.ports.end());
+    auto& ports = service_.ports;
+    std::ranges::sort(ports);
+    ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
     return std::move(service_);
   }
 
@@ -361,8 +362,7 @@ Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view text) {
   const json::Document document(text);
   if (document.problem()) return bad_input("list of Nodes: " + *document.problem());
   const Value root = document.root();
-  if (json::text(root, "kind") != "NodeList")
-    return bad_input("list of Nodes: kind is not NodeList");
+  if (json::text(root, "kind") != "NodeList") return bad_input("kind is not NodeList");
   const auto items = json::find(root, "items");
   const auto nodes = items ? json::array(*items) : std::nullopt;
   Value node;
