@@ -184,9 +184,7 @@ TEST_CASE("with the rule in place problem 3 is not there") {
   add_node_port(node);
   const Sidecar sidecar(node, {"--proxy-mode", "nftables"});
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
-  Watching watching(
-      "--proxy-mode nftables --pod-cidr-ipv4 10.244.0.0/16 --pod-cidr-ipv6 fd44::/48 --backend " +
-      backend());
+  Watching watching("--proxy-mode nftables --pod-cidr-ipv6 fd44::/48 --backend " + backend());
   CHECK(connection_to_node_port(network, "203.0.113.1", "10.244.0.2", 30080) == 0);
   const std::string said = watching.end();
   CHECK_MESSAGE(
