@@ -98,7 +98,7 @@ TEST_CASE("pages, then a watch from where the list ended") {
 
 TEST_CASE("an event may come in pieces of any size") {
   start_library_once();
-  for (const std::size_t chunk : {1, 7, 100, 1000}) {
+  for (const std::size_t chunk : {1UL, 7UL, 100UL, 1000UL}) {
     CAPTURE(chunk);
     ApiServer server({.chunk = chunk});
     Follower follower;

@@ -155,7 +155,7 @@ TEST_CASE("a legacy table that cannot be read is reported with the missing capab
     if (!sandbox.usable()) return;
     must("iptables-legacy -t nat -N KUBE-SERVICES");
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&] {
+    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
       VariantLook look;
       const VariantEvidence evidence = look.gather();
       CHECK_FALSE(evidence.legacy.services.has_value());

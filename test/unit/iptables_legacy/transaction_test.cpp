@@ -495,7 +495,7 @@ TEST_CASE("an existing table without permission is denied, naming the capability
     LegacyOptions options = sandbox.options();
     options.create_tables = false;
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&] {
+    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
       const auto backend = make_legacy_backend(options);
       for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
         REQUIRE(report.error.has_value());
