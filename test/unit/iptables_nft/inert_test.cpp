@@ -33,7 +33,7 @@ TEST_CASE("a dormant table, and a chain that is attached to no hook or another o
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     const NftBackend made = backend();
-    Backend* const nft = made.backend.get();
+    auto* const nft = made.backend.get();
     REQUIRE(error_of(*nft, id) == "");
     must("nft 'add table " + nft_name(id) + " { flags dormant; }'");
     CHECK(error_of(*nft, id).find("dormant") != std::string::npos);
@@ -60,7 +60,7 @@ TEST_CASE("a table flushed whole is left alone where that is asked, nothing less
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     const NftBackend made = backend();
-    Backend* const nft = made.backend.get();
+    auto* const nft = made.backend.get();
     SyncOptions spare;
     spare.spare_flushed = {id};
     const ChainDigests digests = digests_of(desired(id));
@@ -89,7 +89,7 @@ TEST_CASE("KUBE-MARK-MASQ gone, empty and filled, and KUBE-SERVICES gone: each i
     if (!sandbox.usable()) return;
     const TableId nat{family, Table::kNat};
     const NftBackend made = backend();
-    Backend* const nft = made.backend.get();
+    auto* const nft = made.backend.get();
     std::set<KubeStamp> stamps;
     const auto stamp = [&] { return *nft->kube_stamp(family); };
     must(iptables(nat) + " -N KUBE-MARK-MASQ");
