@@ -137,15 +137,20 @@ TEST_CASE("added and removed traces in legacy tables are found by the next check
   VariantLook look;
   must("iptables-legacy -t nat -N OTHER");
   CHECK(look.gather().legacy == VariantTraces{false, false});
-  // At most 1 % of a core: the pause of a small table is short.
-  usleep(20'000);
+  // At most 1 % of a core: a look that took long is followed by a longer pause.
+  const auto becomes = [&](const VariantTraces& wanted) {
+    for (int tries = 0; tries < 6'000; ++tries) {
+      VariantTraces seen = look.gather().legacy;
+      seen.stamp = 0;
+      if (seen == wanted) return true;
+      usleep(10'000);
+    }
+    return false;
+  };
   must("iptables-legacy -t nat -N KUBE-SERVICES");
-  VariantTraces seen = look.gather().legacy;
-  seen.stamp = 0;
-  CHECK(seen == VariantTraces{false, true});
-  usleep(20'000);
+  CHECK(becomes({false, true}));
   must("iptables-legacy -t nat -X KUBE-SERVICES");
-  CHECK(look.gather().legacy == VariantTraces{false, false});
+  CHECK(becomes({false, false}));
 }
 
 TEST_CASE("a legacy table that cannot be read is reported with the missing capability") {
