@@ -375,7 +375,7 @@ WARNINGS = [
     (TABLE + r": .* keeps undoing our chains; repairs are spaced out", contested),
     (r"the setting proxy-mode says \S+, but kube-proxy itself says \S+", fine),
     (r"nothing is taken from kube-proxy's configuration: .*", file_trouble),
-    (r"kube-proxy's configuration cannot be read any more, what it said before stands: .*", file_trouble),
+    (r"kube-proxy's configuration cannot be read any more, what it said before stays in force: .*", file_trouble),
     (r"\S*(config|kubeconfig)\.conf: .*", file_trouble),
     (r"kube-proxy's kubeconfig .*", file_trouble),
     (r"access to the API server: .*", file_trouble),
