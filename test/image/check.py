@@ -116,6 +116,8 @@ def check_labels(image, base_name, version):
 # A node: network namespace, tables of one variant, the volumes of the pod.
 
 class Node:
+    device = False  # kube-ipvs0 was made
+
     def __init__(self, variant, api_server):
         self.variant = variant
         self.name = f"nmanager-image-{uuid.uuid4().hex[:8]}"
@@ -169,7 +171,10 @@ class Node:
         return [re.sub(r" \[\d+:\d+\]$", "", line) for line in text.splitlines() if not line.startswith("#")]
 
     def kube_proxy_syncs(self):
-        """Writes kube-proxy's chains, with its jumps above ours."""
+        """Makes what kube-proxy in IPVS mode makes: its device (a veth where there is no dummy), its chains, its jumps above ours."""
+        if not self.device:
+            self.device = True
+            self.run("sh", "-c", "ip link add kube-ipvs0 type dummy 2>/dev/null || ip link add kube-ipvs0 type veth peer name beside")
         self.run(f"iptables-{self.variant}-restore", "--noflush", input=KUBE_PROXY)
 
     def get(self, path, port):
