@@ -16,6 +16,7 @@ import uuid
 import yaml
 
 from container import Container, runtime_config
+from report import check, counts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATCH = ROOT / "patches/kubeproxydaemonset+strategic.yaml"
@@ -23,14 +24,6 @@ CLEANUP = ROOT / "deploy/cleanup/daemonset.yaml"
 KUBEADM = ROOT / "test/fixtures/kubeadm/kube-proxy-1.36.yaml"
 LIST = ROOT / "test/fixtures/api/list.json"
 LIMIT = 60 * 1000 * 1000  # bytes added to the base
-counts = {"passed": 0, "failed": 0}
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what)
-    return bool(condition)
 
 
 # The image as files.
@@ -116,8 +109,6 @@ def check_labels(image, base_name, version):
 # A node: network namespace, tables of one variant, the volumes of the pod.
 
 class Node:
-    device = False  # kube-ipvs0 was made
-
     def __init__(self, variant, api_server):
         self.variant = variant
         self.name = f"nmanager-image-{uuid.uuid4().hex[:8]}"
@@ -172,9 +163,8 @@ class Node:
 
     def kube_proxy_syncs(self):
         """Makes what kube-proxy in IPVS mode makes: its device (a veth where there is no dummy), its chains, its jumps above ours."""
-        if not self.device:
-            self.device = True
-            self.run("sh", "-c", "ip link add kube-ipvs0 type dummy 2>/dev/null || ip link add kube-ipvs0 type veth peer name beside")
+        self.run("sh", "-c", "ip link show kube-ipvs0 >/dev/null 2>&1 || ip link add kube-ipvs0 type dummy 2>/dev/null || "
+                             "ip link add kube-ipvs0 type veth peer name beside")
         self.run(f"iptables-{self.variant}-restore", "--noflush", input=KUBE_PROXY)
 
     def get(self, path, port):

@@ -9,12 +9,6 @@
 namespace nmanager::test {
 namespace {
 
-const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::string diagnose(const std::string& flags) {
   return std::string(NMANAGER_BINARY) + " diagnose --pod-cidr-ipv4 10.244.0.0/16 " + flags;
 }

@@ -7,7 +7,6 @@
 namespace nmanager::test {
 namespace {
 
-const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
 const std::string kForged = kScripts + "forged_segment.py ";
 
 constexpr int kLived = 0;

@@ -20,12 +20,6 @@ using On = Fault::On;
 using Kind = Fault::Kind;
 using Then = Fault::Then;
 
-ApiAccess access_to(const ApiServer& server) {
-  ApiAccess access;
-  access.server = server.url();
-  return access;
-}
-
 std::vector<std::string> keys_of(const ServiceLog& log) {
   std::vector<std::string> keys;
   std::string after;

@@ -81,12 +81,12 @@ TEST_CASE("in an empty namespace nothing is found and nothing is created") {
   CHECK(nft_is_empty());
 }
 
-struct Case {
+struct TraceCase {
   const char* command;  // VARIANT is replaced
   VariantTraces expected;
 };
 
-const Case kCases[] = {
+const TraceCase kTraceCases[] = {
     {"iptables-VARIANT -t mangle -N KUBE-IPTABLES-HINT", {true, false}},
     {"iptables-VARIANT -t mangle -N KUBE-KUBELET-CANARY", {true, false}},
     {"ip6tables-VARIANT -t mangle -N KUBE-PROXY-CANARY", {true, false}},
@@ -110,7 +110,7 @@ std::string with_variant(std::string command, const std::string& variant) {
 
 TEST_CASE("traces of kubelet and kube-proxy are found in either variant and family") {
   for (const std::string variant : {"nft", "legacy"}) {
-    for (const Case& test : kCases) {
+    for (const TraceCase& test : kTraceCases) {
       const Sandbox sandbox;
       if (!sandbox.usable()) return;
       const std::string command = with_variant(test.command, variant);
