@@ -112,9 +112,6 @@ say "The same with nmanager"
 start_keeper
 forged "$outside" "$pod" 203.0.113.2 7002 203.0.113.2 7002
 forged "$pod" "$outside" 10.244.0.2 8080 203.0.113.1 30080
-if ! "$nmanager" help | grep -q -- --rule-drop-invalid-forward-enable; then
-  echo "(this version has no rule for problem 3)"
-fi
 kill "$keeper"
 wait "$keeper" 2>/dev/null || true
 in_ns "$nmanager" cleanup

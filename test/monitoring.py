@@ -19,16 +19,20 @@ KUBE_PROXY = ROOT / "test/fixtures/kube-proxy/ipvs-1.36"
 RUNBOOKS = "https://nmanager.example/docs/runbooks.md"
 counts = {"passed": 0, "failed": 0}
 
-# kube-proxy as far as it is asked: its recorded answers.
+# kube-proxy as far as it is asked: its recorded answers; its last sync is the time of the file `synced`, once there is one.
 NEIGHBOUR = """
-import http.server, pathlib, sys
+import http.server, pathlib, re, sys
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         file = pathlib.Path(sys.argv[1]) / (self.path.strip("/") + ".txt")
         self.send_response(200 if file.exists() else 404)
         self.end_headers()
         if file.exists():
-            self.wfile.write(file.read_bytes())
+            text, synced = file.read_text(), pathlib.Path(sys.argv[2])
+            if synced.exists():
+                text = re.sub(r"(?m)^(kubeproxy_sync_proxy_rules_last_timestamp_seconds.*) \\S+$",
+                              lambda m: f"{m[1]} {synced.stat().st_mtime}", text)
+            self.wfile.write(text.encode())
     def log_message(self, *_):
         pass
 http.server.HTTPServer(("127.0.0.1", 10249), Answers).serve_forever()
@@ -63,7 +67,7 @@ class Node:
         kubeconfig = self.folder / "kubeconfig"
         self.children = [self.start(f"{build}/nmanager-test-apiserver --list {ROOT}/test/fixtures/api/list.json "
                                     f"--kubeconfig-out {kubeconfig}"),
-                         self.start([sys.executable, "-c", NEIGHBOUR, str(KUBE_PROXY)])]
+                         self.start([sys.executable, "-c", NEIGHBOUR, str(KUBE_PROXY), str(self.folder / "synced")])]
         while not kubeconfig.exists() or not kubeconfig.read_text().endswith("\n"):
             time.sleep(0.02)
         self.program = self.start(f"{build}/nmanager run --backend iptables-legacy --kubeconfig {kubeconfig} "
@@ -110,6 +114,9 @@ def exercise(node):
     node.run(restore, KUBE_RULES.format("-A KUBE-SERVICES -d 192.0.2.99 -j RETURN\n").replace("-I PREROUTING -j KUBE-SERVICES\n", ""))
     node.wait_until(at_least("nmanager_kube_resyncs_total", 1), "a resync is counted")
     node.wait_until(lambda text: value(text, "nmanager_kube_resync_verified_lag_seconds") is not None, "and verified")
+    (node.folder / "synced").touch()
+    lag = "nmanager_kube_proxy_sync_verified_lag_seconds"
+    node.wait_until(lambda text: value(text, lag) is not None, "a sync by kube-proxy's own word as well")
     return node.metrics()
 
 

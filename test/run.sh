@@ -24,7 +24,7 @@ done
 
 logs=build/test-logs
 mkdir -p "$logs"
-rm -f "$logs"/*.log "$logs"/*.rc
+rm -f "$logs"/*.log "$logs"/*.rc "$logs"/*.end
 failed=0
 passed_cases=0 failed_cases=0 skipped_cases=0
 
@@ -44,25 +44,45 @@ count() {
   skipped_cases=$((skipped_cases + s))
 }
 
-run_preset() {
+# Configures and builds a preset.
+build() {
+  cmake --preset "$1" >"$logs/$1-configure.txt" 2>&1 && cmake --build --preset "$1" >"$logs/$1-build.txt" 2>&1
+}
+
+# The tests of a preset that is built. Scenarios mostly wait, each in namespaces of its own; the longest begin first (COST).
+test_preset() {
   local preset=$1 log="$logs/$1.log"
-  step "$preset: build"
-  cmake --preset "$preset" >"$logs/$preset-configure.txt" 2>&1 &&
-    cmake --build --preset "$preset" >"$logs/$preset-build.txt" 2>&1 || {
-    tail -n 60 "$logs/$preset-configure.txt" "$logs/$preset-build.txt"
-    failed=1
-    failed_cases=$((failed_cases + 1))
-    return
-  }
   step "$preset: test"
   export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export LSAN_OPTIONS="suppressions=$PWD/test/lsan.supp:print_suppressions=0"
   export TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/test/tsan.supp"
-  # Scenarios mostly wait, each in namespaces of its own; the longest begin first (COST).
   (cd "build/$preset" && ctest -V -j 4 --timeout 900 "${only[@]}") >"$log" 2>&1 || failed=1
   grep -aE '^ *[0-9]+/[0-9]+ Test|^[0-9]+% tests passed|SKIP' "$log"
   grep -aE 'ERROR:|FATAL|FAILED|WARNING: ThreadSanitizer|runtime error' "$log" | head -n 40
   count "$log"
+}
+
+# Every preset is built and tested; while one is tested, the next is built with what the tests leave of the processors.
+run_presets() {
+  local i preset built building
+  build "${presets[0]}" & building=$!
+  for i in "${!presets[@]}"; do
+    preset=${presets[i]}
+    step "$preset: build"
+    built=true
+    wait "$building" || built=false
+    if ((i + 1 < ${#presets[@]})); then
+      (renice -n 19 "$BASHPID" >/dev/null; build "${presets[i + 1]}") & building=$!
+    fi
+    if $built; then
+      echo "done at $SECONDS s"
+      test_preset "$preset"
+    else
+      tail -n 60 "$logs/$preset-configure.txt" "$logs/$preset-build.txt"
+      failed=1
+      failed_cases=$((failed_cases + 1))
+    fi
+  done
 }
 
 check_rooms() { test/rooms.py; }
@@ -88,6 +108,7 @@ lane() {
     name=$(echo "$part" | tr '/' '-')
     "$part" >"$logs/$name.log" 2>&1
     echo $? >"$logs/$name.rc"
+    echo "$SECONDS" >"$logs/$name.end"
   done
 }
 
@@ -103,7 +124,7 @@ run_rest() {
   wait
   for part in "${second[@]}" "${first[@]}" "${third[@]}"; do
     name=$(echo "$part" | tr '/' '-')
-    step "$part"
+    step "$part: done at $(<"$logs/$name.end") s"
     tail -n 40 "$logs/$name.log"
     [[ $(<"$logs/$name.rc") == 0 ]] || failed=1
     count "$logs/$name.log"
@@ -112,7 +133,7 @@ run_rest() {
 
 step "packages"
 test/deps.sh --tests || exit 1
-for preset in "${presets[@]}"; do run_preset "$preset"; done
+run_presets
 if ! $quick && ((${#only[@]} == 0)); then run_rest; fi
 
 step "result (logs in $logs)"

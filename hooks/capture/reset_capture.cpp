@@ -12,16 +12,13 @@
 #include <string>
 
 #include "hooks/capture/segment_filter.h"
+#include "hooks/capture/tcp_header.h"
 
 namespace nmanager::capture {
 
 namespace {
 
-constexpr std::uint8_t kRstFlag = 0x04;
-constexpr std::size_t kIpv4Header = 20;
-constexpr std::size_t kIpv6Header = 40;
 constexpr std::size_t kPortsAndFlags = 14;  // of TCP: up to and with the flags
-constexpr std::size_t kFlagsAt = 13;
 
 std::uint16_t port_at(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -57,7 +54,7 @@ std::optional<Segment> parse_segment(Family family, std::span<const std::uint8_t
   const Tuple tuple{Address(family, packet.subspan(source, address)), port_at(packet, header),
                     Address(family, packet.subspan(source + address, address)),
                     port_at(packet, header + 2)};
-  return Segment{tuple, outgoing, (packet[header + kFlagsAt] & kRstFlag) != 0};
+  return Segment{tuple, outgoing, (packet[header + kTcpFlagsAt] & kRstFlag) != 0};
 }
 
 Result<ResetCapture> ResetCapture::open(std::span<const Prefix> pods) {

@@ -10,14 +10,13 @@
 #include <optional>
 #include <utility>
 
+#include "hooks/capture/tcp_header.h"
+
 namespace nmanager::capture {
 
 namespace {
 
 constexpr std::uint32_t kWhole = 0xffff;
-constexpr std::uint32_t kRstFlag = 0x04;
-constexpr std::uint32_t kFlagsAt = 13;
-constexpr std::uint32_t kIpv6Header = 40;
 /// Pods of a node are in one block of each family, seldom two: jumps of BPF reach 255 instructions.
 constexpr std::size_t kMostBlocks = 4;
 
@@ -161,7 +160,7 @@ std::vector<sock_filter> segment_filter(std::span<const Prefix> pods) {
     } else {
       program.put(BPF_LDX | BPF_W | BPF_IMM, kIpv6Header);
     }
-    program.put(BPF_LD | BPF_B | BPF_IND, kFlagsAt);
+    program.put(BPF_LD | BPF_B | BPF_IND, kTcpFlagsAt);
     program.jump(BPF_JSET, kRstFlag, is_reset, is_none);
     program.set(is_reset);
     program.jump_always(pass);

@@ -61,7 +61,7 @@ struct ObservedTable {
                                                 // a base chain that does not exist is an empty list
   /// Why the kernel obeys no rule of this table, or of one of `hooks`; one line. Empty: it does.
   std::string inert = {};
-  std::optional<bool> kube_drops_invalid;       // SyncReport has the same
+  std::optional<bool> kube_drops_invalid;  // SyncReport has the same
 
   /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as
   /// expected, and `missing` names the expected ones that do not exist. Every other expected chain

@@ -149,19 +149,17 @@ void put_filter(netlink::Message& message, const std::set<Address>& external) {
   message.end(filter);
 }
 
-constexpr int message_type(int type) {
-  return NFNL_SUBSYS_CTNETLINK << 8 | type;
-}
-
 Status dump(netlink::Netlink& netlink, Search& search) {
-  netlink::Message request(message_type(IPCTNL_MSG_CT_GET), netlink_family(search.family), 0);
+  netlink::Message request(netlink::conntrack_message(IPCTNL_MSG_CT_GET),
+                           netlink_family(search.family), 0);
   put_filter(request, search.external);
   return netlink.dump(request, [&](const nlmsghdr& message) { take(message, search); });
 }
 
 /// False: it was not deleted, because the flow has already ended.
 bool forget(netlink::Netlink& netlink, Family family, const nf_conntrack* entry) {
-  netlink::Message request(message_type(IPCTNL_MSG_CT_DELETE), netlink_family(family), NLM_F_ACK);
+  netlink::Message request(netlink::conntrack_message(IPCTNL_MSG_CT_DELETE), netlink_family(family),
+                           NLM_F_ACK);
   if (nfct_nlmsg_build(request.header(), entry) < 0) return false;
   return netlink.ask(request, [](const nlmsghdr&) {}).ok();
 }

@@ -15,10 +15,6 @@ namespace nmanager::conntrack {
 
 namespace {
 
-constexpr int message_type(int type) {
-  return NFNL_SUBSYS_CTNETLINK << 8 | type;
-}
-
 std::array<std::uint8_t, 2> network_order(std::uint16_t port) {
   return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
 }
@@ -66,7 +62,8 @@ std::optional<Tuple> tuple_of(const nlmsghdr& message, int attribute, Family fam
 Result<Flow> Look::find(const Tuple& tuple) {
   const Family family = tuple.source.family();
   // The kernel looks the tuple up in either direction (ctnetlink_get_conntrack).
-  netlink::Message request(message_type(IPCTNL_MSG_CT_GET), netlink::nf_family(family), 0);
+  netlink::Message request(netlink::conntrack_message(IPCTNL_MSG_CT_GET),
+                           netlink::nf_family(family), 0);
   put_tuple(request, tuple);
   std::optional<Flow> flow;
   const Status asked = netlink_.ask(request, [&](const nlmsghdr& message) {
@@ -80,7 +77,7 @@ Result<Flow> Look::find(const Tuple& tuple) {
 }
 
 Result<Statistics> Look::statistics() {
-  netlink::Message request(message_type(IPCTNL_MSG_CT_GET_STATS_CPU), AF_UNSPEC, 0);
+  netlink::Message request(netlink::conntrack_message(IPCTNL_MSG_CT_GET_STATS_CPU), AF_UNSPEC, 0);
   Statistics all;
   const Status read = netlink_.dump(request, [&](const nlmsghdr& message) {
     const netlink::Attributes of_cpu(message);

@@ -77,4 +77,9 @@ std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,
   return std::nullopt;
 }
 
+std::uint64_t packets_of(const InvalidCounts& counts, const InvalidCounter& counter) {
+  const auto found = counts.find(counter);
+  return found == counts.end() ? 0 : found->second;
+}
+
 }  // namespace nmanager

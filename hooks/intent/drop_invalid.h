@@ -73,6 +73,7 @@ struct InvalidCounter {
   auto operator<=>(const InvalidCounter&) const = default;
 };
 using InvalidCounts = std::map<InvalidCounter, std::uint64_t>;  // packets
+[[nodiscard]] std::uint64_t packets_of(const InvalidCounts& counts, const InvalidCounter& counter);
 
 /// What a counting rule of that chain counts; nothing: it is no drop chain.
 [[nodiscard]] std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,

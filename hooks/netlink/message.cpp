@@ -16,6 +16,10 @@ std::uint8_t nf_family(Family family) {
   return family == Family::kIpv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 }
 
+int conntrack_message(int message) {
+  return NFNL_SUBSYS_CTNETLINK << 8 | message;
+}
+
 Message::Message(int type, std::uint8_t family, int flags) {
   nlmsghdr* const nlh = mnl_nlmsg_put_header(room_.data());
   if (type < 0x100) type |= NFNL_SUBSYS_NFTABLES << 8;

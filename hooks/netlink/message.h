@@ -18,6 +18,9 @@ namespace nmanager::netlink {
 /// NFPROTO_IPV4 or NFPROTO_IPV6, the nf_tables families that iptables-nft uses.
 [[nodiscard]] std::uint8_t nf_family(Family family);
 
+/// The type for Message of an IPCTNL_MSG_CT_*.
+[[nodiscard]] int conntrack_message(int message);
+
 [[nodiscard]] std::span<const std::uint8_t> payload_of(const nlattr& attribute);
 
 /// A message of at most kRoom bytes: header, nfgenmsg, attributes. The size is not checked:

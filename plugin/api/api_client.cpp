@@ -2,52 +2,37 @@
 
 #include <malloc.h>
 
-#include <condition_variable>
-#include <thread>
 #include <utility>
 
+#include "plugin/api/background.h"
 #include "plugin/api/session.h"
 
 namespace nmanager::api {
 
 namespace {
 
-/// What the client's thread owns; it may outlive the client for the moment that its end takes.
-class Worker {
+class Worker final : public BackgroundWork {
  public:
   Worker(const ApiAccess& access, const ApiClientOptions& options, ApiSink sink)
-      : session_(access, options),
+      : BackgroundWork(std::move(sink)),
+        session_(access, options),
         node_session_(access, options),
         pace_(options.pace),
-        schedule_(std::random_device{}()),
-        sink_(std::move(sink)) {
+        schedule_(std::random_device{}()) {
     state_.server = server_in_words(access, session_.proxy());
     state_.warnings = warnings_of(access);
-  }
-
-  void run() {
-    follow_schedule();
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    changed_.notify_all();
-  }
-
-  /// Any thread. Nothing is posted after this; waits for the thread's end up to `patience`.
-  void stop(std::chrono::milliseconds patience) {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    session_.stop();
-    node_session_.stop();
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return ended_; });
   }
 
  private:
   using What = NextStep::What;
 
-  void follow_schedule() {
+  void interrupt() override {
+    session_.stop();
+    node_session_.stop();
+  }
+
+  /// Follows the schedule.
+  void work() override {
     NextStep next = schedule_.first();
     while (next.what != What::kStop) {
       if (!session_.sleep(
@@ -135,11 +120,6 @@ class Worker {
     post(state_);
   }
 
-  void post(ApiEvent event) {
-    const std::lock_guard lock(mutex_);
-    if (!stopped_) sink_(std::move(event));
-  }
-
   ApiSession session_;
   ApiSession node_session_;  // the first one's answer may be open
   const double pace_;
@@ -147,40 +127,14 @@ class Worker {
   Schedule schedule_;
   ApiState state_;
   std::string resource_version_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // All protected by mutex_.
-  ApiSink sink_;
-  bool stopped_ = false;
-  bool ended_ = false;
-};
-
-class ApiClient final : public ServiceSource {
- public:
-  ApiClient(ApiAccess access, ApiClientOptions options)
-      : access_(std::move(access)), options_(std::move(options)) {}
-
-  ~ApiClient() override {
-    constexpr std::chrono::milliseconds kPatience{90};
-    if (worker_) worker_->stop(kPatience);
-  }
-
-  void start(ApiSink sink) override {
-    worker_ = std::make_shared<Worker>(access_, options_, std::move(sink));
-    std::thread([worker = worker_] { worker->run(); }).detach();
-  }
-
- private:
-  ApiAccess access_;
-  ApiClientOptions options_;
-  std::shared_ptr<Worker> worker_;
 };
 
 }  // namespace
 
 std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClientOptions options) {
-  return std::make_unique<ApiClient>(access, std::move(options));
+  return make_background_source([access, options = std::move(options)](ApiSink sink) {
+    return std::make_shared<Worker>(access, options, std::move(sink));
+  });
 }
 
 Result<ServicesListed> list_once(const ApiAccess& access, ApiClientOptions options) {

@@ -1,11 +1,10 @@
 // The client that asks for one Node object and nothing else.
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <random>
 #include <utility>
 
 #include "plugin/api/api_client.h"
+#include "plugin/api/background.h"
 #include "plugin/api/session.h"
 
 namespace nmanager::api {
@@ -18,41 +17,24 @@ constexpr milliseconds kFirstPause{500};
 constexpr milliseconds kLongestPause{60'000};
 constexpr int kTriesUntilTold = 6;  // half a minute
 
-/// What the client's thread owns; it may outlive the client for the moment that its end takes.
-class NodeWorker {
+class NodeWorker final : public BackgroundWork {
  public:
   NodeWorker(const ApiAccess& access, const ApiClientOptions& options, ApiSink sink)
-      : session_(access, options),
+      : BackgroundWork(std::move(sink)),
+        session_(access, options),
         pace_(options.pace),
-        random_(std::random_device{}()),
-        sink_(std::move(sink)) {}
-
-  void run() {
-    ask();
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    changed_.notify_all();
-  }
-
-  /// Any thread, as Worker::stop() of the client for Services.
-  void stop(milliseconds patience) {
-    {
-      const std::lock_guard lock(mutex_);
-      stopped_ = true;
-    }
-    session_.stop();
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [&] { return ended_; });
-  }
+        random_(std::random_device{}()) {}
 
  private:
-  void ask() {
+  void interrupt() override { session_.stop(); }
+
+  void work() override {
     milliseconds pause = kFirstPause;
     for (int tries = 1;; ++tries) {
       auto node = session_.node();
-      if (node && !node->cidrs.empty()) return post(std::move(*node));
+      if (node && !node->cidrs.empty()) return post(ApiEvent(std::move(*node)));
       const bool refused = session_.node_is_refused();
-      if (refused || node || tries == kTriesUntilTold) post({});
+      if (refused || node || tries == kTriesUntilTold) post(ApiEvent(NodePodCidrs{}));
       if (refused || !session_.sleep(jittered(pause))) return;
       pause = std::min(pause * 2, kLongestPause);
     }
@@ -64,48 +46,17 @@ class NodeWorker {
     return std::chrono::duration_cast<milliseconds>(pause * pace_ * spread(random_));
   }
 
-  void post(NodePodCidrs node) {
-    const std::lock_guard lock(mutex_);
-    if (!stopped_) sink_(std::move(node));
-  }
-
   ApiSession session_;
   const double pace_;
   std::mt19937_64 random_;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  // All protected by mutex_.
-  ApiSink sink_;
-  bool stopped_ = false;
-  bool ended_ = false;
-};
-
-class NodeClient final : public ServiceSource {
- public:
-  NodeClient(ApiAccess access, ApiClientOptions options)
-      : access_(std::move(access)), options_(std::move(options)) {}
-
-  ~NodeClient() override {
-    constexpr milliseconds kPatience{90};
-    if (worker_) worker_->stop(kPatience);
-  }
-
-  void start(ApiSink sink) override {
-    worker_ = std::make_shared<NodeWorker>(access_, options_, std::move(sink));
-    std::thread([worker = worker_] { worker->run(); }).detach();
-  }
-
- private:
-  ApiAccess access_;
-  ApiClientOptions options_;
-  std::shared_ptr<NodeWorker> worker_;
 };
 
 }  // namespace
 
 std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access, ApiClientOptions options) {
-  return std::make_unique<NodeClient>(access, std::move(options));
+  return make_background_source([access, options = std::move(options)](ApiSink sink) {
+    return std::make_shared<NodeWorker>(access, options, std::move(sink));
+  });
 }
 
 std::optional<NodePodCidrs> node_once(const ApiAccess& access, ApiClientOptions options) {

@@ -30,4 +30,12 @@ std::string_view to_string(BackendChoice choice) {
   return "?";
 }
 
+const Setting<std::optional<Prefix>>& pod_cidr(const Settings& settings, Family family) {
+  return family == Family::kIpv4 ? settings.pod_cidr_ipv4 : settings.pod_cidr_ipv6;
+}
+
+bool knows_pod_cidr(const Settings& settings) {
+  return settings.pod_cidr_ipv4.value || settings.pod_cidr_ipv6.value;
+}
+
 }  // namespace nmanager

@@ -89,4 +89,9 @@ struct Settings {
   std::vector<std::string> remarks;          // nothing is wrong: for the log alone
 };
 
+[[nodiscard]] const Setting<std::optional<Prefix>>& pod_cidr(const Settings& settings,
+                                                             Family family);
+/// Of at least one family.
+[[nodiscard]] bool knows_pod_cidr(const Settings& settings);
+
 }  // namespace nmanager

@@ -38,9 +38,9 @@ ModeDecision keep(const ModeDecision& previous, std::string why) {
   ModeDecision decision = previous;
   decision.certain = false;
   decision.in_doubt = true;
-  decision.note = "kube-proxy's mode could not be told: " + std::move(why) + "; " +
-                  (previous.mode ? "what was known before (" + name(*previous.mode) + ") stands"
-                                 : "nothing is concluded from that");
+  decision.note = "kube-proxy's mode cannot be determined: " + std::move(why) + "; " +
+                  (previous.mode ? "the last known mode (" + name(*previous.mode) + ") is kept"
+                                 : "no mode is assumed");
   return decision;
 }
 

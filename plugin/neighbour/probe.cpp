@@ -41,7 +41,7 @@ void ask_metrics(const Endpoint& endpoint, const HttpLimits& limits, const std::
   }
   report.metrics = parse_proxy_metrics(*body);
   if (!report.metrics.is_kube_proxy) {
-    report.error = "http://" + to_string(endpoint) + "/metrics holds no metrics of a kube-proxy";
+    report.error = "http://" + to_string(endpoint) + "/metrics has no metrics of kube-proxy";
     return;
   }
   report.metrics_read = true;

@@ -15,11 +15,12 @@ void Contest::repaired(TimePoint now) {
   look(now);
   repairs_.push_back(now);
   last_repair_ = now;
-  if (contested()) {
-    delay_ = std::min(delay_ * 2, kMaxDelay);
-  } else if (repairs_.size() > kBurst) {
-    delay_ = kFirstDelay;
+  if (!contested()) {
+    if (repairs_.size() <= kBurst) return;
+    began_ = repairs_.front();
   }
+  delay_ = std::clamp(std::chrono::duration_cast<Millis>(now - began_) / kLastedPerDelay,
+                      kFirstDelay, kMaxDelay);
 }
 
 void Contest::look(TimePoint now) {

@@ -27,14 +27,16 @@ class Backoff {
 
 /// Tells an agent that keeps undoing us from one that does so now and then (kube-proxy's start
 /// makes four displacements within a second). Above kBurst repairs within kWindow the table is
-/// contested: repairs are spaced out, ever further, up to kMaxDelay; it is calm again after two
-/// such delays without a repair.
+/// contested: the next repair waits for a quarter of the time that the quarrel has lasted, at least
+/// kFirstDelay and at most kMaxDelay. So a short quarrel is over soon after its end, whoever began
+/// it (case T25). The table is calm again after two such delays without a repair.
 class Contest {
  public:
   static constexpr std::size_t kBurst = 20;
   static constexpr Millis kWindow{10'000};
   static constexpr Millis kFirstDelay{100};
   static constexpr Millis kMaxDelay{10'000};
+  static constexpr int kLastedPerDelay = 4;
 
   void repaired(TimePoint now);
   /// To be called whenever time may have passed: ends the contest after a quiet while.
@@ -47,8 +49,9 @@ class Contest {
 
  private:
   std::deque<TimePoint> repairs_;
-  Millis delay_{0};
+  TimePoint began_{};  // the first repair of this quarrel
   TimePoint last_repair_{};
+  Millis delay_{0};
 };
 
 }  // namespace nmanager::reconciler

@@ -70,9 +70,7 @@ CureState off_state(const State& state, Switch setting, Hook hook) {
   if (hook == Hook::kInput || !state.mode.mode || *state.mode.mode == ProxyMode::kNftables) {
     return CureState::kOff;
   }
-  const bool kube_rule_missing =
-      std::ranges::any_of(kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
-  return kube_rule_missing ? CureState::kOff : CureState::kNotNeeded;
+  return lacks_kube_rule(state) ? CureState::kOff : CureState::kNotNeeded;
 }
 
 /// `decide`: for one family.
@@ -126,8 +124,7 @@ Cure external_cure(const State& state) {
     cure = with_rules(std::move(cure), state, Table::kNat);
     cure.did = std::to_string(state.store.services_with_rules()) + " of " +
                std::to_string(state.store.size()) + " Services have rules";
-    const Settings& settings = state.settings;
-    if (cure.why.empty() && !settings.pod_cidr_ipv4.value && !settings.pod_cidr_ipv6.value) {
+    if (cure.why.empty() && !knows_pod_cidr(state.settings)) {
       cure.why = "for this node's own traffic only: no pod CIDR is known";
     }
   }

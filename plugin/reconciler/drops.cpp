@@ -37,7 +37,7 @@ DropDecision decide_forward_by_mode(const State& state, Family family) {
     case ProxyMode::kNftables:
       return {InvalidAction::kDrop, "kube-proxy's nftables mode drops none"};
     case ProxyMode::kIpvs:
-      return {std::nullopt, "not needed in IPVS mode"};
+      return {std::nullopt, "IPVS translates answers from its own table"};
     default:
       if (lacks_kube_rule(state, family)) {
         return {std::nullopt, "kube-proxy runs in iptables mode, but KUBE-FORWARD drops none"};
@@ -66,11 +66,13 @@ bool lacks_kube_rule(const State& state, Family family) {
          kube_of(state, family).drops_invalid == std::optional(false);
 }
 
+bool lacks_kube_rule(const State& state) {
+  return std::ranges::any_of(kFamilies,
+                             [&](Family family) { return lacks_kube_rule(state, family); });
+}
+
 std::optional<Prefix> pods_of(const State& state, Family family) {
-  const Settings& settings = state.settings;
-  const auto& told =
-      family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
-  if (told) return told;
+  if (const auto& told = pod_cidr(state.settings, family).value) return told;
   if (!state.node_pod_cidrs) return std::nullopt;
   const auto node = std::ranges::find(*state.node_pod_cidrs, family, &Prefix::family);
   if (node == state.node_pod_cidrs->end() || node->length() == 0) return std::nullopt;
@@ -135,9 +137,8 @@ std::vector<DropStatus> drop_status(const State& state) {
 }
 
 bool node_wanted(const State& state) {
-  const Settings& settings = state.settings;
-  return state.other_nmanager.empty() && !settings.pod_cidr_ipv4.value &&
-         !settings.pod_cidr_ipv6.value && forward_needs_pods(state);
+  return state.other_nmanager.empty() && !knows_pod_cidr(state.settings) &&
+         forward_needs_pods(state);
 }
 
 std::vector<Warning> drop_warnings(const State& state) {
@@ -150,10 +151,8 @@ std::vector<Warning> drop_warnings(const State& state) {
          "clusterCIDR in kube-proxy's configuration; nor has this node a podCIDR that can be "
          "read), so INVALID packets of pods are not dropped in FORWARD"});
   }
-  const bool uncured =
-      std::ranges::any_of(kFamilies, [&](Family family) { return lacks_kube_rule(state, family); });
   const Switch forward = state.settings.drop_invalid_forward.value;
-  if (uncured && forward == Switch::kAuto && !state.conntrack.be_liberal) {
+  if (lacks_kube_rule(state) && forward == Switch::kAuto && !state.conntrack.be_liberal) {
     warnings.push_back(
         {WarningCode::kKubeRuleMissing,
          "kube-proxy's rule that drops INVALID packets is missing from KUBE-FORWARD: "

@@ -37,6 +37,7 @@ struct DropDecision {
 
 /// kube-proxy's own rule is not in KUBE-FORWARD, where its iptables mode puts it.
 [[nodiscard]] bool lacks_kube_rule(const State& state, Family family);
+[[nodiscard]] bool lacks_kube_rule(const State& state);  // in any family
 
 /// What an operator should know about them.
 [[nodiscard]] std::vector<Warning> drop_warnings(const State& state);

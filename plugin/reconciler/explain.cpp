@@ -38,8 +38,7 @@ std::string allowed_text(const std::vector<Prefix>& sources) {
 }
 
 std::string for_whom(const Settings& settings, Family family) {
-  const auto& cidr =
-      family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
+  const auto& cidr = pod_cidr(settings, family).value;
   return cidr ? "pods in " + to_string(*cidr) + " and this node"
               : "this node only, no pod CIDR is known";
 }

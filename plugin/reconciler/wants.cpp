@@ -49,14 +49,10 @@ Want want_nat(const State& state) {
   return state.store.listed() ? Want::kRules : Want::kLeave;
 }
 
-const std::optional<Prefix>& pod_cidr(const Settings& settings, Family family) {
-  return family == Family::kIpv4 ? settings.pod_cidr_ipv4.value : settings.pod_cidr_ipv6.value;
-}
-
 ExternalCluster make_nat(const State& state, Family family) {
   const Settings& settings = state.settings;
   ExternalClusterSettings external;
-  external.pod_cidr = pod_cidr(settings, family);
+  external.pod_cidr = pod_cidr(settings, family).value;
   external.match = settings.external_match.value;
   external.masquerade_bit = settings.masquerade_bit.value;
   return {state.store.addresses(family), external};

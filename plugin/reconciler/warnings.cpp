@@ -11,10 +11,6 @@ namespace nmanager::reconciler {
 
 namespace {
 
-const Setting<std::optional<Prefix>>& pod_cidr(const Settings& settings, Family family) {
-  return family == Family::kIpv4 ? settings.pod_cidr_ipv4 : settings.pod_cidr_ipv6;
-}
-
 std::string variable(Family family) {
   return family == Family::kIpv4 ? "POD_CIDR_IPV4" : "POD_CIDR_IPV6";
 }
@@ -84,7 +80,7 @@ std::vector<Warning> pod_warnings(const State& state) {
   std::vector<Warning> warnings;
   if (!external_cluster_on(state)) return warnings;
   const Settings& settings = state.settings;
-  if (!settings.pod_cidr_ipv4.value && !settings.pod_cidr_ipv6.value) {
+  if (!knows_pod_cidr(settings)) {
     warnings.push_back(
         {WarningCode::kPodCidrMissing,
          "HALF OF PROBLEM 2 IS NOT CURED: no pod CIDR is known (POD_CIDR_IPV4, POD_CIDR_IPV6, or "

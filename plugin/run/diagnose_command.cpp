@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plugin/diagnose/verdict.h"
+#include "plugin/reconciler/drops.h"
 #include "plugin/reconciler/step.h"
 #include "plugin/reconciler/wants.h"
 #include "plugin/run/backends.h"
@@ -75,13 +76,35 @@ std::optional<bool> in_place(reconciler::State& state, Backend& backend, Table k
   return plan.problems.empty() ? std::optional(true) : std::nullopt;
 }
 
+/// Which of the drops are in place, alone or both; nothing is set where that could not be read.
+void look_at_drops(reconciler::State& state, Backend& backend, Evidence& evidence) {
+  struct Drops {
+    bool input;
+    bool forward;
+  };
+  for (const Drops drops : {Drops{true, true}, Drops{true, false}, Drops{false, true}}) {
+    state.settings.drop_invalid_input.value = drops.input ? Switch::kOn : Switch::kOff;
+    state.settings.drop_invalid_forward.value = drops.forward ? Switch::kOn : Switch::kOff;
+    for (reconciler::TableState& table : state.tables) table.spec_stale = true;
+    const bool possible = std::ranges::any_of(kFamilies, [&](Family family) {
+      return decide_forward(state, family).action == InvalidAction::kDrop;
+    });
+    if (drops.forward && !possible) continue;
+    const auto found = in_place(state, backend, Table::kFilter);
+    if (!found) return;
+    evidence.input_drop = *found && drops.input;
+    evidence.forward_drop = *found && drops.forward;
+    if (*found) return;
+  }
+}
+
 void look_at_rules(reconciler::State& state, const World& world, Evidence& evidence) {
   Backends backends(state.settings, world.kernel, TableCreation::kNever);
   (void)backends.look(world.process.now().mono, state.mode.mode, {});
   Backend* const backend = backends.backend();
   if (backend == nullptr) return;
-  evidence.input_drop = in_place(state, *backend, Table::kFilter);
   evidence.external_cluster = in_place(state, *backend, Table::kNat);
+  look_at_drops(state, *backend, evidence);
 }
 
 void probe(Evidence& evidence) {

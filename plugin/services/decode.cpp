@@ -13,8 +13,7 @@ namespace {
 
 using json::Value;
 
-constexpr std::size_t kMaxItems =
-    10'000;  // of one list inside one Service; the API allows far fewer
+constexpr std::size_t kMaxItems = 10'000;  // of one list in one Service; the API allows fewer
 
 std::string indexed(std::string_view field, std::size_t index) {
   return std::string(field) + '[' + std::to_string(index) + ']';
@@ -32,8 +31,8 @@ class ServiceReader {
     const auto status = member("status", object_);
     if (spec) read_spec(*spec);
     if (status) read_status(*status);
-    std::ranges::sort(service_.ports);
     auto& ports = service_.ports;
+    std::ranges::sort(ports);
     ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
     return std::move(service_);
   }
@@ -363,8 +362,7 @@ Result<std::vector<Prefix>> decode_node_pod_cidrs(std::string_view text) {
   const json::Document document(text);
   if (document.problem()) return bad_input("list of Nodes: " + *document.problem());
   const Value root = document.root();
-  if (json::text(root, "kind") != "NodeList")
-    return bad_input("list of Nodes: kind is not NodeList");
+  if (json::text(root, "kind") != "NodeList") return bad_input("kind is not NodeList");
   const auto items = json::find(root, "items");
   const auto nodes = items ? json::array(*items) : std::nullopt;
   Value node;

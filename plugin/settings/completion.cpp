@@ -10,7 +10,7 @@ namespace nmanager::settings {
 namespace {
 
 /// A flag with what may follow it.
-struct Word {
+struct FlagWord {
   std::string flag;  // "--listen"
   std::string help;
   std::string values;  // as the tables have them; empty: it takes none
@@ -39,9 +39,9 @@ std::string without(std::string text, std::string_view characters) {
   return text;
 }
 
-std::vector<Word> setting_words() {
-  std::vector<Word> words{{"--help", "Print the help.", ""},
-                          {"--version", "Print the version.", ""}};
+std::vector<FlagWord> setting_words() {
+  std::vector<FlagWord> words{{"--help", "Print the help.", ""},
+                              {"--version", "Print the version.", ""}};
   words.reserve(words.size() + setting_definitions().size());
   for (const SettingDefinition& definition : setting_definitions()) {
     words.push_back(
@@ -50,8 +50,8 @@ std::vector<Word> setting_words() {
   return words;
 }
 
-std::vector<Word> words_of(const CommandDefinition& command) {
-  std::vector<Word> words;
+std::vector<FlagWord> words_of(const CommandDefinition& command) {
+  std::vector<FlagWord> words;
   words.reserve(command.flags.size());
   for (const CommandFlag& flag : command.flags) {
     words.push_back(
@@ -72,16 +72,16 @@ std::string operands_of(const CommandDefinition& command) {
   return command.command == Command::kHelp ? names_of_commands() : joined(choices(command.operand));
 }
 
-std::string flags_of(const std::vector<Word>& words) {
+std::string flags_of(const std::vector<FlagWord>& words) {
   std::vector<std::string> flags;
   flags.reserve(words.size());
-  for (const Word& word : words) flags.push_back(word.flag);
+  for (const FlagWord& word : words) flags.push_back(word.flag);
   return joined(flags);
 }
 
-std::string bash_values(const std::vector<Word>& words) {
+std::string bash_values(const std::vector<FlagWord>& words) {
   std::string text;
-  for (const Word& word : words) {
+  for (const FlagWord& word : words) {
     const std::string values = joined(choices(word.values));
     const std::string action = word.values == "FILE"
                                    ? "COMPREPLY=($(compgen -f -- \"$cur\"))"
@@ -92,13 +92,13 @@ std::string bash_values(const std::vector<Word>& words) {
 }
 
 std::string bash() {
-  std::vector<Word> all = setting_words();
+  std::vector<FlagWord> all = setting_words();
   std::string cases;
   for (const CommandDefinition& command : command_definitions()) {
-    const std::vector<Word> own = words_of(command);
-    for (const Word& word : own) {
+    const std::vector<FlagWord> own = words_of(command);
+    for (const FlagWord& word : own) {
       const bool known =
-          std::ranges::any_of(all, [&](const Word& one) { return one.flag == word.flag; });
+          std::ranges::any_of(all, [&](const FlagWord& one) { return one.flag == word.flag; });
       if (!known) all.push_back(word);
     }
     cases += "    " + std::string(command.name) + ") words='" + operands_of(command) + " " +
@@ -118,7 +118,7 @@ std::string bash() {
 }
 
 /// One argument of _arguments (zshcompsys(1)).
-std::string zsh_argument(const Word& word) {
+std::string zsh_argument(const FlagWord& word) {
   std::string text = "'" + word.flag + "[" + without(word.help, "'[]:`\\") + "]";
   const std::string values = joined(choices(word.values));
   if (!values.empty()) {
@@ -131,9 +131,9 @@ std::string zsh_argument(const Word& word) {
   return text + "'";
 }
 
-std::string zsh_arguments(const std::vector<Word>& words) {
+std::string zsh_arguments(const std::vector<FlagWord>& words) {
   std::string text;
-  for (const Word& word : words) text += " \\\n      " + zsh_argument(word);
+  for (const FlagWord& word : words) text += " \\\n      " + zsh_argument(word);
   return text;
 }
 
@@ -155,7 +155,7 @@ std::string zsh() {
          cases + "    *) _arguments $settings ;;\n  esac\n}\n_nmanager \"$@\"\n";
 }
 
-std::string fish_line(const std::string& condition, const Word& word) {
+std::string fish_line(const std::string& condition, const FlagWord& word) {
   std::string text = "complete -c nmanager -n '" + condition + "' -l " + word.flag.substr(2);
   const std::string values = joined(choices(word.values));
   if (!values.empty()) {
@@ -180,9 +180,9 @@ std::string fish() {
     if (!operands.empty()) {
       text += "complete -c nmanager -n '" + seen + "' -a '" + operands + "'\n";
     }
-    for (const Word& word : words_of(command)) text += fish_line(seen, word);
+    for (const FlagWord& word : words_of(command)) text += fish_line(seen, word);
   }
-  for (const Word& word : setting_words()) text += fish_line("true", word);
+  for (const FlagWord& word : setting_words()) text += fish_line("true", word);
   return text;
 }
 

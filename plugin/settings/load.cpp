@@ -55,7 +55,7 @@ bool is_command_flag(std::string_view word) {
 }
 
 bool is_known_flag(std::string_view word) {
-  if (!word.starts_with("-")) return false;
+  if (word.size() < 2 || !word.starts_with("-")) return false;  // "-" is standard input
   const auto& definitions = setting_definitions();
   return is_command_flag(word) ||
          (word.starts_with("--") && std::ranges::any_of(definitions, [&](const auto& definition) {

@@ -97,11 +97,6 @@ std::map<std::string, std::size_t> with_all_reasons(std::map<std::string, std::s
   return counts;
 }
 
-double packets_of(const TableStatus& table, const InvalidCounter& counter) {
-  const auto found = table.invalid.find(counter);
-  return found == table.invalid.end() ? 0 : static_cast<double>(found->second);
-}
-
 void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   auto syncs =
       counter("nmanager_table_syncs_total", "Commits made because the desired rules had changed.");
@@ -149,8 +144,10 @@ void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
                             {"reset", !told       ? "unknown"
                                       : may_reset ? "possible"
                                                   : "no"}};
-        dropped.add(packets_of(table, {hook, true, may_reset}), labels);
-        counted.add(packets_of(table, {hook, false, may_reset}), labels);
+        dropped.add(static_cast<double>(packets_of(table.invalid, {hook, true, may_reset})),
+                    labels);
+        counted.add(static_cast<double>(packets_of(table.invalid, {hook, false, may_reset})),
+                    labels);
       }
     }
   }

@@ -160,8 +160,7 @@ std::uint64_t packets_of(const Snapshot& snapshot, const DropStatus& drop,
   const TableId id{drop.family, Table::kFilter};
   const auto table = std::ranges::find(snapshot.tables, id, &TableStatus::id);
   if (table == snapshot.tables.end()) return 0;
-  const auto found = table->invalid.find(counter);
-  return found == table->invalid.end() ? 0 : found->second;
+  return nmanager::packets_of(table->invalid, counter);
 }
 
 std::string drops_part(const Snapshot& snapshot) {

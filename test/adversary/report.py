@@ -266,7 +266,7 @@ def api_not_asked(_match, runner):
 
 def nothing_dropped(match, _runner):
     """No packet that conntrack calls INVALID is ever sent here."""
-    return None if match["four"] == match["six"] == "0" else "nothing was sent"
+    return "nothing was sent" if re.search(r", [1-9]\d* (dropped|counted)", match["counts"]) else None
 
 
 def rival_known(match, runner):
@@ -324,15 +324,58 @@ def pod_cidr_missing(_match, runner):
     return None if not settings.pod_cidr(4) and not settings.pod_cidr(6) else "there is one"
 
 
+def forward_uncured(_match, runner):
+    settings = runner.world.settings
+    if not runner.world.notes.get("files-sound", True) or proxy_was_disturbed(runner):
+        return None
+    return None if not settings.pod_cidr(4) and not settings.pod_cidr(6) else "there is a pod CIDR"
+
+
+def cure_of_drop(match, setting, kept):
+    """`kept`: it is wanted as far as can be seen; None: cannot be judged."""
+    state = match["state"]
+    if setting == "false":
+        return None if state == "OFF" else "it is turned off"
+    if kept is None or state == "NOT DECIDED YET":
+        return None
+    return None if (state in ("ON", "FAILING")) == kept else f"wanted: {kept}"
+
+
+def cure_told(match, runner):
+    """The line of one cure, against the setting and kube-proxy's mode."""
+    settings, problem = runner.world.settings, match["problem"]
+    mode = runner.mode() if settings.proxy_mode == "auto" else settings.proxy_mode
+    unsure = runner.world.notes.get("mode-in-doubt") or not runner.world.notes.get("files-sound", True)
+    if "keeps the rules of this node" in match[0]:
+        return None
+    if match["state"] == "FAILING":
+        return step_ended_otherwise(match, runner)
+    if problem == "1":
+        return cure_of_drop(match, settings.drop_invalid, True)
+    if problem == "2":
+        if settings.external == "false":
+            return None if match["state"] == "OFF" else "it is turned off"
+        if unsure or match["state"] == "NOT DECIDED YET":
+            return None
+        return None if (match["state"] == "ON") == (mode == "ipvs") else f"kube-proxy runs in {mode} mode"
+    pods = bool(settings.pod_cidr(4) or settings.pod_cidr(6))
+    wanted = pods and (settings.drop_forward == "true" or mode == "nftables")
+    return cure_of_drop(match, settings.drop_forward, None if unsure else wanted)
+
+
 WARNINGS = [
     (r"both variants of iptables are populated: .*", both_variants),
     (r"RULE_EXTERNAL_CLUSTER_ENABLE=true is not obeyed: .*", not_obeyed),
     (r"kube-proxy's mode is not known.*", mode_unknown),
-    (r"no pod CIDR is set .*", pod_cidr_missing),
+    (r"HALF OF PROBLEM 2 IS NOT CURED: no pod CIDR is known .*", pod_cidr_missing),
+    (r"PROBLEM 3 IS NOT CURED: no pod CIDR is known .*", forward_uncured),
+    (r"kube-proxy's rule that drops INVALID packets is missing from KUBE-FORWARD: .*", fine),
+    (r"kube-proxy knows pods by detectLocalMode .*", fine),
+    (r".*the certificate of the API server.*|.*insecure-skip-tls-verify.*|.*token is sent in clear text.*", fine),
     (TABLE + r": .* keeps undoing our chains; repairs are spaced out", contested),
     (r"the setting proxy-mode says \S+, but kube-proxy itself says \S+", fine),
     (r"nothing is taken from kube-proxy's configuration: .*", file_trouble),
-    (r"kube-proxy's configuration cannot be read any more, what it said before stands: .*", file_trouble),
+    (r"kube-proxy's configuration cannot be read any more, what it said before stays in force: .*", file_trouble),
     (r"\S*(config|kubeconfig)\.conf: .*", file_trouble),
     (r"kube-proxy's kubeconfig .*", file_trouble),
     (r"access to the API server: .*", file_trouble),
@@ -363,12 +406,15 @@ READYZ = [
     (r"\[\+\]api-server ok: not asked: no Services are needed", api_not_asked),
     (r"\[i\]api-server failed: .*", api_ill),
     (r"\[-\]only-instance failed: .*", step_ended_otherwise),
-    *[(r"\[i\]warning: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
+    *[(r"\[i\]warning [a-z0-9_]+: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
+    (r"waiting for kube-proxy, and for nothing else: .*", step_ended_otherwise),
     (r"readyz check (passed|failed)", fine),  # contradiction() holds it against the lines
 ]
 
 STATUS = [
+    (r"problem (?P<problem>[123]), [^:]*: (?P<state>ON|OFF|FAILING|NOT NEEDED|NOT DECIDED YET)(, [^:]*)?(: .*)?", cure_told),
     (r"(not )?ready", ready_word),
+    (r"not ready, only because kube-proxy has not synced: .*", step_ended_otherwise),
     (r"  (services-listed|backend|table-ipv[46]-(filter|nat)|kube-proxy-synced|proxy-mode|only-instance): .*", step_ended_otherwise),
     (r"nmanager \S+, running since .*, backend (?P<backend>[-a-z]+)", backend_named),
     (r"tables:|settings:", fine),
@@ -377,9 +423,9 @@ STATUS = [
     (r"  " + TABLE + r": (FAILED: .*|\d+ rules, NOT .*)", step_ended_otherwise),
     (r"    written \d+ times, repaired (?P<repaired>\d+) times(?P<causes>(, [a-z_]+ \d+)*)(; last displaced by " + WRITERS +
      r")?(; CONTESTED, repairs are spaced out)?", times),
-    (r"INVALID packets dropped: IPv4 (?P<four>\d+) IPv6 (?P<six>\d+)", nothing_dropped),
-    (r"  net\.netfilter\.nf_conntrack_tcp_be_liberal is set: .*", step_ended_otherwise),
-    (r"kube-proxy: mode (?P<mode>ipvs|iptables|nftables) \(told by (?P<origin>.*?)\)(, version \S+)?", mode_by),
+    (r"INVALID packets:", fine),
+    (r"  IPv[46] (INPUT|FORWARD): (on|off|counting|not decided) \(.*?\)(?P<counts>(, \d+ (dropped|counted)( \(.*?\))?)*)", nothing_dropped),
+    (r"kube-proxy: mode (?P<mode>ipvs|iptables|nftables) \(from (?P<origin>.*?)\)(, version \S+)?", mode_by),
     (r"  IPVS mode is deprecated since Kubernetes 1\.35 .*", lambda m, run: None if run.mode() == "ipvs" else "it is not in use"),
     (r"  IPv[46]: its chains (changed|have not changed since nmanager started).*", chains_stand),
     (r"  IPv[46]: no KUBE-SERVICES chain in nat", chains_gone),
@@ -391,13 +437,13 @@ STATUS = [
     (r"Services: not needed .*", services_not_needed),
     (r"Services: the first list is not complete", services_missing),
     (r"  skipped, (external_name|headless|no_external_address|pending|hostname_only|ip_mode_proxy|external_policy_cluster|"
-     r"internal_policy_local|no_cluster_ip_of_family|unusable_address|no_ports|source_ranges|malformed|conflict|too_large|api_server): \d+", fine),
+     r"internal_policy_local|no_cluster_ip_of_family|unusable_address|no_ports|source_ranges|malformed|conflict|api_server|too_large): \d+", fine),
     (r"    [^ ]+/[^ ]+( [^ ]+)?: .*", fine),
     (r"  could not be decoded: \d+", fine),
     (r"API server: https://127\.0\.0\.1:\d+, connected \(lists \d+, watches \d+, events \d+\)", fine),
     (r"API server: not asked", api_not_asked),
     (r"API server: .*", api_ill),
-    *[(r"note: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
+    *[(r"warning [a-z0-9_]+: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
     (r"  (?P<name>[-a-z0-9]+) = (?P<value>.*) \((?P<where>[^)]*)\)", setting_told),
 ]
 
@@ -420,7 +466,7 @@ MESSAGES = [
     (r"IPv[46]: \d+ UDP flows were forgotten, so that changed rules apply to them", fine),
     (r"IPv[46]: UDP flows that began before a change .*", fine),
     (r"kube-proxy: .*", fine),
-    (r"listed \d+ Services", fine),
+    (r"listed \d+ Services of https://\S+( through \S+)?", fine),
     (r"Service .* is skipped, what stood for it stays: .*", fine),
     (r"API server .*: .*|API server .* answers again|API server: .*", fine),
     (r"access to the API server.*", fine),

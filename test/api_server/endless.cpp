@@ -32,7 +32,7 @@ std::vector<EndlessAnswer> endless_answers() {
         .on = Fault::On::kPlain,
         .body = R"({"items":[{"a":")",
         .repeat = filler},
-       "beyond all bounds"}};
+       "too large"}};
   for (EndlessAnswer& answer : answers) {
     if (answer.fault.on == Fault::On::kAny) answer.fault.on = Fault::On::kList;
   }

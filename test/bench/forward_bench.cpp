@@ -18,12 +18,13 @@
 #include "test/bench/tables.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
+#include "test/support/tables.h"
 
 namespace nmanager::bench {
 
 namespace {
 
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
+using test::kFilter4;
 
 /// A sender, the node, and a receiver that drops what comes; kube-proxy's nftables mode on the
 /// node, as far as a forwarded packet of an established flow meets it.

@@ -7,10 +7,11 @@
 #include "hooks/chains/chain_backend.h"
 #include "hooks/chains/desired.h"
 #include "hooks/intent/table_spec.h"
+#include "test/support/tables.h"
 
 namespace nmanager::bench {
 
-inline constexpr TableId kNat4{Family::kIpv4, Table::kNat};
+using test::kNat4;
 
 enum class Variant { kLegacy, kNft };
 [[nodiscard]] std::string name_of(Variant variant);  // "legacy", "nft"

@@ -105,7 +105,7 @@ def main():
         if arguments.chart:
             check_charts(arguments.chart, schemas, arguments.kubectl[-1], arguments.apply)
     if arguments.program:
-        version = subprocess.run([arguments.program, "version"], capture_output=True, text=True).stdout.split()[-1]
+        version = subprocess.run([arguments.program, "version"], capture_output=True, text=True).stdout.split()[1]
         check_version(version)
         check_against_program(arguments.program)
         check_try_out()

@@ -15,7 +15,7 @@ RUN = {
     "remove.sh": "commands.py", "print-manifest.sh": "commands.py", "set env daemonset/kube-proxy": "commands.py",
     "rollout status daemonset/": "commands.py", "kubectl apply -k": "overlays.py renders it, commands.py applies the stand-alone form",
     "kubectl delete -k": "overlays.py renders it", "helm uninstall": "charts.py runs its hooks", "helm install": "charts.py renders it and runs its hooks",
-    "cmake --preset release": "test/run.sh", "cpack -G DEB": "package.py", "cmake --install": "package.py", "test/run.sh": "test/run.sh", "test/deps.sh": "test/run.sh",
+    "cmake --preset release": "test/run.sh", "cmake --preset dev": "test/run.sh builds the other presets", "cmake --build --preset dev": "the same", "cmake -B build": "the same", "nmanager version": "package.py", "cpack -G DEB": "package.py", "cmake --install": "package.py", "test/run.sh": "test/run.sh", "test/deps.sh": "test/run.sh",
     "ctest": "test/run.sh", "test/deploy/run.sh": "this", "test/image/run.sh": "test/run.sh", "nmanager status": "test/scenarios", "nmanager cleanup": "test/scenarios, test/image",
     "nmanager --help": "check.py", "get daemonset kube-proxy -o jsonpath": "commands.py", "deploy/release.sh": "package.py", "deploy/monitoring/render.sh": "test/monitoring.py compares", "docker build ": "test/image/run.sh, by buildah",
     "for tool in iptables ip6tables": "check_raw", "for chain in": "check_raw",

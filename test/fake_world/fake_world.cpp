@@ -7,6 +7,13 @@
 
 namespace nmanager::test {
 
+detect::VariantEvidence in_use(detect::Variant variant) {
+  detect::VariantEvidence evidence;
+  evidence.nft = {variant == detect::Variant::kNft, variant == detect::Variant::kNft};
+  evidence.legacy = {variant == detect::Variant::kLegacy, variant == detect::Variant::kLegacy};
+  return evidence;
+}
+
 namespace {
 
 using namespace std::chrono_literals;

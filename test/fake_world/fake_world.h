@@ -16,6 +16,9 @@
 
 namespace nmanager::test {
 
+/// As if kube-proxy had its chains in this variant alone.
+[[nodiscard]] detect::VariantEvidence in_use(detect::Variant variant);
+
 /// One backend's tables, which outlive the backends that are made on them.
 struct FakeTables {
   FakeKernel kernel{Semantics::kNft};

@@ -16,6 +16,7 @@ import uuid
 import yaml
 
 from container import Container, runtime_config
+from report import check, counts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATCH = ROOT / "patches/kubeproxydaemonset+strategic.yaml"
@@ -23,14 +24,6 @@ CLEANUP = ROOT / "deploy/cleanup/daemonset.yaml"
 KUBEADM = ROOT / "test/fixtures/kubeadm/kube-proxy-1.36.yaml"
 LIST = ROOT / "test/fixtures/api/list.json"
 LIMIT = 60 * 1000 * 1000  # bytes added to the base
-counts = {"passed": 0, "failed": 0}
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what)
-    return bool(condition)
 
 
 # The image as files.
@@ -169,7 +162,9 @@ class Node:
         return [re.sub(r" \[\d+:\d+\]$", "", line) for line in text.splitlines() if not line.startswith("#")]
 
     def kube_proxy_syncs(self):
-        """Writes kube-proxy's chains, with its jumps above ours."""
+        """Makes what kube-proxy in IPVS mode makes: its device (a veth where there is no dummy), its chains, its jumps above ours."""
+        self.run("sh", "-c", "ip link show kube-ipvs0 >/dev/null 2>&1 || ip link add kube-ipvs0 type dummy 2>/dev/null || "
+                             "ip link add kube-ipvs0 type veth peer name beside")
         self.run(f"iptables-{self.variant}-restore", "--noflush", input=KUBE_PROXY)
 
     def get(self, path, port):

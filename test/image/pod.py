@@ -13,6 +13,8 @@ import uuid
 
 import yaml
 
+from report import check, counts
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RENDERED = ROOT / "test/deploy/golden/kubeadm.yaml"
 WAITS = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"]
@@ -23,14 +25,6 @@ KUBE_CHAINS = """*nat
 -A PREROUTING -j KUBE-SERVICES
 COMMIT
 """
-counts = {"passed": 0, "failed": 0}
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what)
-    return bool(condition)
 
 
 def output(*command, **options):

@@ -9,15 +9,6 @@ namespace nmanager::test {
 namespace {
 
 /// What a sync of kube-proxy leaves in its iptables modes, as far as readiness looks at it.
-void kube_proxy_syncs(const Node& node) {
-  for (const std::string tables : {"iptables", "ip6tables"}) {
-    node.sh(tables + "-restore --noflush",
-            "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
-            "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n-A PREROUTING -j KUBE-SERVICES\n"
-            "COMMIT\n");
-  }
-}
-
 void change_services(Node& node, int changes) {
   for (int i = 0; i < changes; ++i) {
     const std::string n = std::to_string(i % 100);
@@ -52,7 +43,7 @@ TEST_CASE("outside IPVS mode the API server hears nothing, whatever its Services
 TEST_CASE("the API server denies everything: ready where nothing needs it, and named where it is") {
   Node node;
   if (!node.usable()) return;
-  kube_proxy_syncs(node);
+  node.kube_proxy_syncs();
   node.api().fail_next({.kind = Fault::Kind::kStatus, .status = 403, .times = 0});
   {
     const Sidecar sidecar(node, {"--proxy-mode", "iptables"});  // A14

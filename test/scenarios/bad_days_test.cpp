@@ -151,7 +151,7 @@ TEST_CASE("descriptors used up: no spinning, the rules are kept, and it answers 
   // 300 ticks went by. A loop without a pause takes nearly all of them.
   CHECK(ticks() - before < 150);
   REQUIRE(run("prlimit --nofile=4096:4096 --pid " + pid).exit_code == 0);
-  CHECK(eventually([&] { return sidecar.get("/livez") == "ok"; }));
+  CHECK_MESSAGE(eventually([&] { return sidecar.get("/livez") == "ok"; }), sidecar.log());
   node.flush("filter", "NMANAGER_INPUT");
   CHECK(eventually([&] { return in_place(node); }));
 }

@@ -16,7 +16,7 @@
 namespace nmanager::test {
 namespace {
 
-void put_services(Node& node) {
+void put_many_services(Node& node) {
   node.api().services().put(
       to_json({"web", {"10.96.0.10", "fd96::10"}, {"192.0.2.10", "2001:db8::10"}, {"TCP:80"}}));
   for (int i = 0; i < 20; ++i) {  // a tree of chains
@@ -58,7 +58,7 @@ void restore(const Node& node, const std::string& text) {
 TEST_CASE("plan prints what run would write, and writes nothing") {
   Node node;
   if (!node.usable()) return;
-  put_services(node);
+  put_many_services(node);
   const auto first = plan(node);
   REQUIRE_MESSAGE(first.exit_code == 0, first.output);
   CHECK(run("nft list tables").output.empty());
@@ -93,7 +93,7 @@ TEST_CASE("a plan of Services from a file, without any API server") {
 TEST_CASE("--watch poll: nobody listens, and all is held all the same") {
   Node node;
   if (!node.usable()) return;
-  put_services(node);
+  put_many_services(node);
   const Sidecar sidecar(node, {"--watch", "poll"});
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   const std::string ours = node.our_rules();
@@ -131,7 +131,7 @@ TEST_CASE("who displaced us is named") {
 TEST_CASE("iptables-legacy's lock held too long: told with its name, and waited for") {
   Node node;
   if (!node.usable()) return;
-  put_services(node);
+  put_many_services(node);
   const std::string path = node.folder() + "/xtables.lock";
   const int lock = open(path.c_str(), O_CREAT | O_CLOEXEC | O_RDONLY, 0600);
   REQUIRE(flock(lock, LOCK_EX) == 0);
@@ -152,7 +152,7 @@ TEST_CASE("iptables-legacy's lock held too long: told with its name, and waited 
 TEST_CASE("a kernel without IPv6: no error unless it is asked for, and IPv4 is kept") {
   Node node;
   if (!node.usable()) return;
-  put_services(node);
+  put_many_services(node);
   for (const std::string family : {"auto", "dual"}) {
     CAPTURE(family);
     std::optional<Sidecar> sidecar;
@@ -177,7 +177,7 @@ TEST_CASE("a kernel without IPv6: no error unless it is asked for, and IPv4 is k
 TEST_CASE("a kernel without nf_tables: iptables-legacy, but only where it is in use") {
   Node node;
   if (!node.usable()) return;
-  put_services(node);
+  put_many_services(node);
   std::optional<Sidecar> sidecar;
   in_thread_denied({{Call::kSocket, AF_NETLINK, EPROTONOSUPPORT}}, [&] {
     sidecar.emplace(node, std::vector<std::string>{"--backend", "auto"});

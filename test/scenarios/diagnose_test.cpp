@@ -9,12 +9,6 @@
 namespace nmanager::test {
 namespace {
 
-const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::string diagnose(const std::string& flags) {
   return std::string(NMANAGER_BINARY) + " diagnose --pod-cidr-ipv4 10.244.0.0/16 " + flags;
 }
@@ -175,6 +169,21 @@ TEST_CASE("with the rule in place problem 1 is not there") {
   CHECK(network.connection_with_forged_segment("203.0.113.2", 7103) == 0);
   const std::string said = watching.end();
   CHECK_MESSAGE(contains(said, "reset: NO: nmanager's rule drops INVALID packets in INPUT"), said);
+}
+
+TEST_CASE("with the rule in place problem 3 is not there") {
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  add_node_port(node);
+  const Sidecar sidecar(node, {"--proxy-mode", "nftables"});
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  Watching watching("--proxy-mode nftables --pod-cidr-ipv6 fd44::/48 --backend " + backend());
+  CHECK(connection_to_node_port(network, "203.0.113.1", "10.244.0.2", 30080) == 0);
+  const std::string said = watching.end();
+  CHECK_MESSAGE(
+      contains(said, "reset: NO: nmanager's rule drops INVALID packets of pods in FORWARD"), said);
+  CHECK(contains(said, "reset: NO: nmanager's rule drops INVALID packets in INPUT"));
 }
 
 TEST_CASE("problem 2: named Services, and a probe that decides") {

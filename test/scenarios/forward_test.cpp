@@ -7,7 +7,6 @@
 namespace nmanager::test {
 namespace {
 
-const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
 const std::string kForged = kScripts + "forged_segment.py ";
 
 constexpr int kLived = 0;
@@ -32,7 +31,7 @@ constexpr Addresses kIpv6{"fd13::1",       "fd13::2",  "fd44::2", "fd44:0:0:2::2
 /// masquerading: externalTrafficPolicy is Local.
 class ServiceNetwork {
  public:
-  explicit ServiceNetwork(const Node& node) : network(node), node_(node) {
+  explicit ServiceNetwork(const Node& node) : network(node) {
     network.add_second_pod();
     node.sh(network.outside("ip addr add 10.244.1.2/32 dev lo"));
     node.sh(network.outside("ip addr add fd44:0:0:1::2/128 dev lo nodad"));
@@ -88,7 +87,6 @@ class ServiceNetwork {
            at.far_cluster + ports + at.far_pod + "\n}\n}\n";
   }
 
-  const Node& node_;
   int port_ = 7000;
 };
 

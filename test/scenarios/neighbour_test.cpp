@@ -249,7 +249,7 @@ TEST_CASE("whatever kube-proxy's endpoint answers: one line, no crash, no wrong 
   for (const Case& c :
        {Case{"hangs", {"", 1, true}, "no response within"},
         Case{"garbage", {"\x01\x02 garbage\r\n\r\n"}, "not an HTTP response"},
-        Case{"another word", ok("userspace\nipvs"), "is no mode"},
+        Case{"another word", ok("userspace\nipvs"), "is not a mode"},
         Case{"10 MB", ok(std::string(10 << 20, 'i')), "the response is larger than"},
         Case{"10 MB without a length",
              {"HTTP/1.1 200 OK\r\n\r\n" + std::string(1 << 20, 'i'), 10},

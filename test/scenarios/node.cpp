@@ -120,6 +120,15 @@ std::string Node::sh(const std::string& command, const std::string& input) const
   return must("PATH=" + folder_ + "/bin:$PATH; " + command, input);
 }
 
+void Node::kube_proxy_syncs() const {
+  for (const std::string tables : {"iptables", "ip6tables"}) {
+    sh(tables + "-restore --noflush",
+       "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n"
+       "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n-A PREROUTING -j KUBE-SERVICES\n"
+       "COMMIT\n");
+  }
+}
+
 namespace {
 
 template <class Keep>

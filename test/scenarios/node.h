@@ -25,6 +25,13 @@ namespace nmanager::test {
 /// True, with the word printed, where the scenario makes no sense for a native table.
 [[nodiscard]] bool senseless_natively(const char* word);
 
+/// Where the scripts of the scenarios are, with a slash at its end.
+inline const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
+
+[[nodiscard]] inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 /// Asks again and again until the answer is yes; false: not within `patience`.
 bool eventually(const std::function<bool()>& condition,
                 std::chrono::milliseconds patience = std::chrono::seconds(15));
@@ -53,6 +60,9 @@ class Node {
   /// Runs in the node's namespace. "iptables", "ip6tables", "iptables-restore" and the like are
   /// those of the variant.
   std::string sh(const std::string& command, const std::string& input = {}) const;
+  /// As kube-proxy's first sync in IPVS mode leaves the nat tables, both families: enough to be
+  /// ready with.
+  void kube_proxy_syncs() const;
   /// Lines of iptables-save -c and ip6tables-save -c that are ours, or that are not; counters
   /// of base chains and of jumps to KUBE-* are left out. Natively, what is ours is the listing of
   /// our table.

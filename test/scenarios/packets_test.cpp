@@ -10,8 +10,6 @@
 namespace nmanager::test {
 namespace {
 
-const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/scenarios/";
-
 std::string ask(const std::string& protocol, const std::string& address, int port) {
   return kScripts + "echo.py ask " + protocol + " " + address + " " + std::to_string(port);
 }

@@ -64,8 +64,7 @@ std::vector<std::string> damages_of_chains() {
            "-A INPUT -j NMANAGER_INPUT",
            "-D FORWARD -j NMANAGER_FORWARD",
            "-A FORWARD -j NMANAGER_FORWARD",
-           "-I FORWARD -j KUBE-FORWARD; iptables -D FORWARD 1; iptables -D FORWARD -j "
-           "NMANAGER_FORWARD; iptables -A FORWARD -j NMANAGER_FORWARD",
+           "-D FORWARD -j NMANAGER_FORWARD; iptables -A FORWARD -j NMANAGER_FORWARD",
            "-F NMANAGER_FORWARD",
            "-D NMANAGER_DROP_INVALID_FWD 1",
            "-D FORWARD -j NMANAGER_FORWARD; iptables -F NMANAGER_FORWARD; iptables -X "

@@ -26,6 +26,18 @@ class Iptables {
   std::string wait_;
 };
 
+/// The variant of the room that is tested; its sandbox.cpp defines it. The functions are its calls.
+const Iptables& tool();
+inline std::string iptables(TableId id) {
+  return tool().command(id);
+}
+inline std::string save(TableId id, bool counters = true) {
+  return tool().save(id, counters);
+}
+inline void restore(TableId id, const std::string& lines) {
+  tool().restore(id, lines);
+}
+
 /// Commits the plan for `desired`; the test fails if that fails.
 chains::Commit apply(chains::ChainBackend& backend, TableId id,
                      const chains::DesiredTable& desired);

@@ -65,7 +65,8 @@ INIT
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$vm/initrd"
 
-timeout 290 qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1536 -nographic -no-reboot -nodefaults -serial stdio \
+# The limit ends a machine that hangs; under emulation on a busy host the checks take minutes.
+timeout 1500 qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 1536 -nographic -no-reboot -nodefaults -serial stdio \
   -kernel "$vm/kernel/boot/vmlinuz-$version" -initrd "$vm/initrd" \
   -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
   -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null 2>&1 | sed -u 's/\r//g' | tee "$vm/log"

@@ -277,15 +277,14 @@ def rival_flushes_our_chain(run, entry):
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
 
 
-@fault(0.5, 12, needs="iptables")
-def rival_in_filter_while_services_change(run, entry):
-    """Somebody keeps flushing a chain of ours in filter; Services are followed in nat all the same (T23)."""
+def while_services_change(run, entry, flushed, judge):
+    """Somebody keeps flushing a chain of ours, `flushed` = (table, chain), while Services change; `judge` looks after each change."""
     from .services import change_some
     ended = threading.Event()
 
     def work():
         while not ended.is_set():
-            tool(run, 4, "-t", "filter", "-F", OURS + "INPUT")
+            tool(run, 4, "-t", flushed[0], "-F", OURS + flushed[1])
             time.sleep(0.02)
 
     worker = threading.Thread(target=work, daemon=True)
@@ -294,38 +293,30 @@ def rival_in_filter_while_services_change(run, entry):
         for _ in range(3):
             time.sleep(0.5)
             change_some(run, 1)
-            wanted = dataclasses.replace(run.expected(), ignored=("filter",))
-            run.settle(2, ready=None, expectation=wanted, check_ready_meanwhile=False, strict=True)
+            judge(run.expected())
     finally:
         ended.set()
         worker.join(30)
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+
+
+@fault(0.5, 12, needs="iptables")
+def rival_in_filter_while_services_change(run, entry):
+    """A chain of filter is contested; Services are followed in nat all the same (T23)."""
+    while_services_change(run, entry, ("filter", "INPUT"), lambda wanted: run.settle(
+        2, ready=None, expectation=dataclasses.replace(wanted, ignored=("filter",)), check_ready_meanwhile=False, strict=True))
 
 
 @fault(0.5, 12, needs=("iptables", "ipvs"))
 def rival_in_nat_while_services_change(run, entry):
-    """Somebody keeps flushing a chain of ours in nat; Services are followed in the other chains of nat all the same (T23)."""
-    from .services import change_some
-    ended = threading.Event()
+    """A chain of nat is contested; Services are followed in the other chains of nat all the same (T23)."""
+    contested = (4, "nat", "OUTPUT")
 
-    def work():
-        while not ended.is_set():
-            tool(run, 4, "-t", "nat", "-F", OURS + "EX_CLUS_OUTPUT")
-            time.sleep(0.02)
+    def judge(wanted):
+        others = {key: effects for key, effects in wanted.effects.items() if key != contested}
+        run.settle_apart(2, dataclasses.replace(wanted, effects=others), contested)
 
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    try:
-        for _ in range(3):
-            time.sleep(0.5)
-            change_some(run, 1)
-            wanted = run.expected()
-            contested = {key: effects for key, effects in wanted.effects.items() if key != (4, "nat", "OUTPUT")}
-            run.settle_apart(2, dataclasses.replace(wanted, effects=contested), (4, "nat", "OUTPUT"))
-    finally:
-        ended.set()
-        worker.join(30)
-    run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
+    while_services_change(run, entry, ("nat", "EX_CLUS_OUTPUT"), judge)
 
 
 @fault(0.5, 3, needs=("nft", "iptables"))

@@ -8,17 +8,11 @@
 
 #include "test/api_server/endless.h"
 #include "test/scenarios/api_access/server_node.h"
+#include "test/support/sanitized.h"
 #include "test/support/skip.h"
 
 namespace nmanager::test {
 namespace {
-
-/// A sanitizer's shadow and quarantine are memory, too.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr std::size_t kMost = std::size_t{64} << 10;  // KiB above what it is at rest
 constexpr std::size_t kNear = std::size_t{4} << 10;

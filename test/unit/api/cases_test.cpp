@@ -31,12 +31,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Clock = std::chrono::steady_clock;
 
-ApiAccess access_to(const ApiServer& server) {
-  ApiAccess access;
-  access.server = server.url();
-  return access;
-}
-
 std::string error_event(int code, const std::string& message) {
   return R"({"type":"ERROR","object":{"kind":"Status","code":)" + std::to_string(code) +
          R"(,"message":")" + message + "\"}}\n";

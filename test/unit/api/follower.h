@@ -11,8 +11,15 @@
 #include <vector>
 
 #include "plugin/api/api_client.h"
+#include "test/api_server/api_server.h"
 
 namespace nmanager::test {
+
+[[nodiscard]] inline api::ApiAccess access_to(const ApiServer& server) {
+  api::ApiAccess access;
+  access.server = server.url();
+  return access;
+}
 
 /// Must outlive the client that calls sink().
 class Follower {

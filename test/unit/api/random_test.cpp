@@ -46,7 +46,7 @@ class Run {
 
   /// Empty: all was well.
   std::string go() {
-    client_->start([this, own = follower_.sink(), loop = owner_.sink()](ApiEvent event) {
+    client_->start([own = follower_.sink(), loop = owner_.sink()](ApiEvent event) {
       loop(event);
       own(std::move(event));
     });

@@ -12,13 +12,13 @@
 namespace nmanager::test {
 using namespace nmanager::api;
 
-using Kind = Ending::Kind;
+using EndingKind = Ending::Kind;
 using What = NextStep::What;
 using std::chrono::milliseconds;
 
 namespace {
 
-Ending ending_of(Kind kind, bool progressed = false, milliseconds lasted = {}) {
+Ending ending_of(EndingKind kind, bool progressed = false, milliseconds lasted = {}) {
   Ending ending;
   ending.kind = kind;
   ending.progressed = progressed;
@@ -30,26 +30,26 @@ Ending ending_of(Kind kind, bool progressed = false, milliseconds lasted = {}) {
 
 TEST_CASE("what follows each ending of a watch") {
   struct Case {
-    Kind kind;
+    EndingKind kind;
     bool progressed;
     What next;
     bool failed;
   };
-  for (const Case& c : {Case{Kind::kDone, true, What::kWatch, false},
-                        {Kind::kDone, false, What::kWatch, false},
-                        {Kind::kExpired, true, What::kStreamList, false},
-                        {Kind::kExpired, false, What::kStreamList, true},
-                        {Kind::kTooLarge, false, What::kStreamList, true},
-                        {Kind::kUnauthorized, false, What::kStreamList, true},
-                        {Kind::kForbidden, false, What::kStreamList, true},
-                        {Kind::kThrottled, false, What::kWatch, true},
-                        {Kind::kRefused, true, What::kStreamList, true},
-                        {Kind::kUnreachable, true, What::kWatch, true},
-                        {Kind::kLost, true, What::kWatch, true},
-                        {Kind::kSilent, true, What::kStreamList, true},
-                        {Kind::kGarbled, true, What::kStreamList, true},
-                        {Kind::kTooMuch, true, What::kStreamList, true},
-                        {Kind::kStopped, false, What::kStop, false}}) {
+  for (const Case& c : {Case{EndingKind::kDone, true, What::kWatch, false},
+                        {EndingKind::kDone, false, What::kWatch, false},
+                        {EndingKind::kExpired, true, What::kStreamList, false},
+                        {EndingKind::kExpired, false, What::kStreamList, true},
+                        {EndingKind::kTooLarge, false, What::kStreamList, true},
+                        {EndingKind::kUnauthorized, false, What::kStreamList, true},
+                        {EndingKind::kForbidden, false, What::kStreamList, true},
+                        {EndingKind::kThrottled, false, What::kWatch, true},
+                        {EndingKind::kRefused, true, What::kStreamList, true},
+                        {EndingKind::kUnreachable, true, What::kWatch, true},
+                        {EndingKind::kLost, true, What::kWatch, true},
+                        {EndingKind::kSilent, true, What::kStreamList, true},
+                        {EndingKind::kGarbled, true, What::kStreamList, true},
+                        {EndingKind::kTooMuch, true, What::kStreamList, true},
+                        {EndingKind::kStopped, false, What::kStop, false}}) {
     CAPTURE(std::string(name_of(c.kind)));
     for (const What what : {What::kWatch, What::kFollow}) {
       Schedule schedule(1);
@@ -66,26 +66,27 @@ TEST_CASE("a streaming list, then its watch; without it one out of the cache; pa
   NextStep next = schedule.first();
   CHECK(next.what == What::kStreamList);
   CHECK(next.delay == milliseconds(0));
-  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kFollow);
+  CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kFollow);
 
-  next = schedule.after(What::kStreamList, ending_of(Kind::kUnsupported));
+  next = schedule.after(What::kStreamList, ending_of(EndingKind::kUnsupported));
   CHECK(next.what == What::kCachedList);  // at once, and no fault
   CHECK(next.delay == milliseconds(0));
   CHECK_FALSE(next.failed);
-  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
-  CHECK(schedule.after(What::kWatch, ending_of(Kind::kGarbled)).what == What::kCachedList);
+  CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kWatch);
+  CHECK(schedule.after(What::kWatch, ending_of(EndingKind::kGarbled)).what == What::kCachedList);
 
-  CHECK(schedule.after(What::kCachedList, ending_of(Kind::kRefused)).what == What::kCachedList);
-  next = schedule.after(What::kCachedList, ending_of(Kind::kRefused));
+  CHECK(schedule.after(What::kCachedList, ending_of(EndingKind::kRefused)).what ==
+        What::kCachedList);
+  next = schedule.after(What::kCachedList, ending_of(EndingKind::kRefused));
   CHECK(next.what == What::kPagedList);
   CHECK(next.page_size == Schedule::kPageSize);
-  CHECK(schedule.after(What::kPagedList, ending_of(Kind::kDone)).what == What::kWatch);
-  CHECK(schedule.after(What::kWatch, ending_of(Kind::kGarbled)).what == What::kCachedList);
+  CHECK(schedule.after(What::kPagedList, ending_of(EndingKind::kDone)).what == What::kWatch);
+  CHECK(schedule.after(What::kWatch, ending_of(EndingKind::kGarbled)).what == What::kCachedList);
 }
 
 TEST_CASE("who may not list, or cannot be reached, is not asked in another form") {
-  for (const Kind kind :
-       {Kind::kUnauthorized, Kind::kThrottled, Kind::kUnreachable, Kind::kLost}) {
+  for (const EndingKind kind : {EndingKind::kUnauthorized, EndingKind::kThrottled,
+                                EndingKind::kUnreachable, EndingKind::kLost}) {
     Schedule schedule(1);
     for (int i = 0; i < 10; ++i) {
       CHECK(schedule.after(What::kStreamList, ending_of(kind)).what == What::kStreamList);
@@ -96,35 +97,37 @@ TEST_CASE("who may not list, or cannot be reached, is not asked in another form"
 TEST_CASE("who may list and may not watch: no streaming list, and lists go on") {
   Schedule schedule(1);
   for (int i = 0; i < 5; ++i) {
-    const NextStep next = schedule.after(What::kStreamList, ending_of(Kind::kForbidden));
+    const NextStep next = schedule.after(What::kStreamList, ending_of(EndingKind::kForbidden));
     CHECK(next.what == What::kCachedList);
     CHECK(next.failed);
-    CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
-    CHECK(schedule.after(What::kWatch, ending_of(Kind::kForbidden)).what == What::kStreamList);
+    CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kWatch);
+    CHECK(schedule.after(What::kWatch, ending_of(EndingKind::kForbidden)).what ==
+          What::kStreamList);
   }
   // Who may do neither is not asked in yet another form.
-  NextStep next = schedule.after(What::kStreamList, ending_of(Kind::kForbidden));
-  for (int i = 0; i < 5; ++i) next = schedule.after(next.what, ending_of(Kind::kForbidden));
+  NextStep next = schedule.after(What::kStreamList, ending_of(EndingKind::kForbidden));
+  for (int i = 0; i < 5; ++i) next = schedule.after(next.what, ending_of(EndingKind::kForbidden));
   CHECK(next.what == What::kCachedList);
 }
 
 TEST_CASE("a second page that is too old: one whole list") {
   Schedule schedule(1);
-  CHECK(schedule.after(What::kPagedList, ending_of(Kind::kExpired, true)).what == What::kWholeList);
-  CHECK(schedule.after(What::kWholeList, ending_of(Kind::kDone)).what == What::kWatch);
+  CHECK(schedule.after(What::kPagedList, ending_of(EndingKind::kExpired, true)).what ==
+        What::kWholeList);
+  CHECK(schedule.after(What::kWholeList, ending_of(EndingKind::kDone)).what == What::kWatch);
 }
 
 TEST_CASE("pages get smaller where objects are large") {
   Schedule schedule(1);
-  (void)schedule.after(What::kStreamList, ending_of(Kind::kUnsupported));
-  NextStep next = schedule.after(What::kCachedList, ending_of(Kind::kTooMuch));
+  (void)schedule.after(What::kStreamList, ending_of(EndingKind::kUnsupported));
+  NextStep next = schedule.after(What::kCachedList, ending_of(EndingKind::kTooMuch));
   CHECK(next.page_size == 500);
-  next = schedule.after(next.what, ending_of(Kind::kTooMuch));
+  next = schedule.after(next.what, ending_of(EndingKind::kTooMuch));
   CHECK(next.page_size == 50);
-  next = schedule.after(next.what, ending_of(Kind::kTooMuch));
+  next = schedule.after(next.what, ending_of(EndingKind::kTooMuch));
   CHECK(next.page_size == 5);
-  CHECK(schedule.after(next.what, ending_of(Kind::kDone)).what == What::kWatch);
-  next = schedule.after(What::kWatch, ending_of(Kind::kGarbled));
+  CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kWatch);
+  next = schedule.after(What::kWatch, ending_of(EndingKind::kGarbled));
   CHECK(next.what == What::kPagedList);  // the cached one would be too large again
   CHECK(next.page_size == 5);
 }
@@ -134,30 +137,33 @@ TEST_CASE("delays double up to the cap and are spread; a complete list ends the 
     Schedule schedule(seed);
     auto full = Schedule::kFirstDelay;
     for (int i = 0; i < 9; ++i) {
-      const auto delay = schedule.after(What::kStreamList, ending_of(Kind::kUnreachable)).delay;
+      const auto delay =
+          schedule.after(What::kStreamList, ending_of(EndingKind::kUnreachable)).delay;
       CHECK(delay >= full / 4);
       CHECK(delay <= full);
       full = std::min<milliseconds>(2 * full, Schedule::kMaxDelay);
     }
-    (void)schedule.after(What::kStreamList, ending_of(Kind::kDone));
-    CHECK(schedule.after(What::kFollow, ending_of(Kind::kLost)).delay <= Schedule::kFirstDelay);
+    (void)schedule.after(What::kStreamList, ending_of(EndingKind::kDone));
+    CHECK(schedule.after(What::kFollow, ending_of(EndingKind::kLost)).delay <=
+          Schedule::kFirstDelay);
   }
 }
 
 TEST_CASE("lists are spaced out however much each watch got through") {
-  for (const Kind kind : {Kind::kGarbled, Kind::kExpired, Kind::kRefused, Kind::kSilent}) {
+  for (const EndingKind kind :
+       {EndingKind::kGarbled, EndingKind::kExpired, EndingKind::kRefused, EndingKind::kSilent}) {
     Schedule schedule(3);
     milliseconds waited{0};
     constexpr int kRounds = 30;
     for (int i = 0; i < kRounds; ++i) {
       waited += schedule.after(What::kFollow, ending_of(kind, true, milliseconds(500))).delay;
-      CHECK(schedule.after(What::kStreamList, ending_of(Kind::kDone)).what == What::kFollow);
+      CHECK(schedule.after(What::kStreamList, ending_of(EndingKind::kDone)).what == What::kFollow);
     }
     CHECK(waited >= (kRounds - 6) * Schedule::kMaxDelay / 4);
     // One that lasts begins a new row, unless it was silent.
     const auto next =
         schedule.after(What::kFollow, ending_of(kind, true, Schedule::kSettled)).delay;
-    CHECK((next <= Schedule::kFirstDelay) == (kind != Kind::kSilent));
+    CHECK((next <= Schedule::kFirstDelay) == (kind != EndingKind::kSilent));
   }
 }
 
@@ -165,7 +171,7 @@ TEST_CASE("a server that ends every watch at once is asked less and less often")
   Schedule schedule(3);
   milliseconds last{0};
   for (int i = 0; i < 10; ++i) {
-    last = schedule.after(What::kWatch, ending_of(Kind::kDone, true)).delay;
+    last = schedule.after(What::kWatch, ending_of(EndingKind::kDone, true)).delay;
   }
   CHECK(last >= Schedule::kMaxPause / 4);
   CHECK(last <= Schedule::kMaxPause);
@@ -177,20 +183,21 @@ TEST_CASE("nodes that lost their server at one moment come back apart") {
   std::map<std::int64_t, int> by_second;
   for (int node = 0; node < kNodes; ++node) {
     Schedule schedule(static_cast<std::uint64_t>(node));
-    milliseconds at = schedule.after(What::kFollow, ending_of(Kind::kLost)).delay;
-    while (at < kDown) at += schedule.after(What::kWatch, ending_of(Kind::kUnreachable)).delay;
+    milliseconds at = schedule.after(What::kFollow, ending_of(EndingKind::kLost)).delay;
+    while (at < kDown)
+      at += schedule.after(What::kWatch, ending_of(EndingKind::kUnreachable)).delay;
     ++by_second[at / std::chrono::seconds(1)];
   }
-  for (const auto& [second, requests] : by_second) {
-    CAPTURE(second);
-    CHECK(requests <= kNodes / 10);
+  for (const auto& one : by_second) {
+    CAPTURE(one.first);  // the second
+    CHECK(one.second <= kNodes / 10);
   }
 }
 
 TEST_CASE("Retry-After is kept, within bounds") {
   Schedule schedule(7);
   const auto delay = [&](int seconds) {
-    Ending ending = ending_of(Kind::kThrottled);
+    Ending ending = ending_of(EndingKind::kThrottled);
     ending.retry_after = std::chrono::seconds(seconds);
     return schedule.after(What::kStreamList, ending).delay;
   };

@@ -81,12 +81,12 @@ TEST_CASE("in an empty namespace nothing is found and nothing is created") {
   CHECK(nft_is_empty());
 }
 
-struct Case {
+struct TraceCase {
   const char* command;  // VARIANT is replaced
   VariantTraces expected;
 };
 
-const Case kCases[] = {
+const TraceCase kTraceCases[] = {
     {"iptables-VARIANT -t mangle -N KUBE-IPTABLES-HINT", {true, false}},
     {"iptables-VARIANT -t mangle -N KUBE-KUBELET-CANARY", {true, false}},
     {"ip6tables-VARIANT -t mangle -N KUBE-PROXY-CANARY", {true, false}},
@@ -110,7 +110,7 @@ std::string with_variant(std::string command, const std::string& variant) {
 
 TEST_CASE("traces of kubelet and kube-proxy are found in either variant and family") {
   for (const std::string variant : {"nft", "legacy"}) {
-    for (const Case& test : kCases) {
+    for (const TraceCase& test : kTraceCases) {
       const Sandbox sandbox;
       if (!sandbox.usable()) return;
       const std::string command = with_variant(test.command, variant);
@@ -137,15 +137,20 @@ TEST_CASE("added and removed traces in legacy tables are found by the next check
   VariantLook look;
   must("iptables-legacy -t nat -N OTHER");
   CHECK(look.gather().legacy == VariantTraces{false, false});
-  // At most 1 % of a core: the pause of a small table is short.
-  usleep(20'000);
+  // At most 1 % of a core: a look that took long is followed by a longer pause.
+  const auto becomes = [&](const VariantTraces& wanted) {
+    for (int tries = 0; tries < 6'000; ++tries) {
+      VariantTraces seen = look.gather().legacy;
+      seen.stamp = 0;
+      if (seen == wanted) return true;
+      usleep(10'000);
+    }
+    return false;
+  };
   must("iptables-legacy -t nat -N KUBE-SERVICES");
-  VariantTraces seen = look.gather().legacy;
-  seen.stamp = 0;
-  CHECK(seen == VariantTraces{false, true});
-  usleep(20'000);
+  CHECK(becomes({false, true}));
   must("iptables-legacy -t nat -X KUBE-SERVICES");
-  CHECK(look.gather().legacy == VariantTraces{false, false});
+  CHECK(becomes({false, false}));
 }
 
 TEST_CASE("a legacy table that cannot be read is reported with the missing capability") {
@@ -155,7 +160,7 @@ TEST_CASE("a legacy table that cannot be read is reported with the missing capab
     if (!sandbox.usable()) return;
     must("iptables-legacy -t nat -N KUBE-SERVICES");
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&] {
+    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
       VariantLook look;
       const VariantEvidence evidence = look.gather();
       CHECK_FALSE(evidence.legacy.services.has_value());

@@ -49,9 +49,7 @@ bool visit_all(const Raw& raw) {
     CHECK(blob.error().kind == ErrorKind::kUnsupported);
     return false;
   }
-  std::size_t seen = 0;
-  const auto visit = [&](Span entry, std::string_view jump_to) {
-    seen += entry.size() + jump_to.size();
+  const auto visit = [](Span entry, std::string_view jump_to) {
     (void)iptables_legacy::decode_rule(F::kFamily, entry, jump_to);
   };
   for (const BlobChain& chain : blob->user_chains()) blob->for_each_rule(chain, visit);

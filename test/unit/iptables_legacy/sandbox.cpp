@@ -9,6 +9,11 @@
 namespace nmanager::test {
 using namespace nmanager::iptables_legacy;
 
+const Iptables& tool() {
+  static const Iptables legacy("legacy");
+  return legacy;
+}
+
 Sandbox::Sandbox() {
   std::array<char, 64> name{"/tmp/nmanager-legacy-XXXXXX"};
   REQUIRE(mkdtemp(name.data()) != nullptr);

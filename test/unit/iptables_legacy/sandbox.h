@@ -33,18 +33,5 @@ class Sandbox {
 
 /// `command` with another lock file: a writer that we can neither block nor detect by the lock.
 std::string lockless(const std::string& command);
-inline const Iptables& tool() {
-  static const Iptables legacy("legacy");
-  return legacy;
-}
-inline std::string iptables(TableId id) {
-  return tool().command(id);
-}
-inline std::string save(TableId id, bool counters = true) {
-  return tool().save(id, counters);
-}
-inline void restore(TableId id, const std::string& lines) {
-  tool().restore(id, lines);
-}
 
 }  // namespace nmanager::test

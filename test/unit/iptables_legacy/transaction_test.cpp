@@ -15,15 +15,13 @@
 #include "hooks/iptables_legacy/observe.h"
 #include "test/support/capabilities.h"
 #include "test/support/denial.h"
+#include "test/support/tables.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
 using namespace nmanager::iptables_legacy;
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
 
 Rule tcp_port(std::uint16_t port) {
   Rule rule;
@@ -495,7 +493,7 @@ TEST_CASE("an existing table without permission is denied, naming the capability
     LegacyOptions options = sandbox.options();
     options.create_tables = false;
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&] {
+    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
       const auto backend = make_legacy_backend(options);
       for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
         REQUIRE(report.error.has_value());

@@ -8,15 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "test/support/tables.h"
 #include "test/unit/iptables_legacy/sandbox.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
 using namespace nmanager::iptables_legacy;
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kNat6{Family::kIpv6, Table::kNat};
 
 bool readable(const ChangeWatch& watch, int milliseconds) {
   pollfd waited{watch.fd(), POLLIN, 0};

@@ -32,7 +32,8 @@ TEST_CASE("a dormant table, and a chain that is attached to no hook or another o
     CAPTURE(to_string(id));
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
-    const auto [nft, watch] = backend();
+    const NftBackend made = backend();
+    auto* const nft = made.backend.get();
     REQUIRE(error_of(*nft, id) == "");
     must("nft 'add table " + nft_name(id) + " { flags dormant; }'");
     CHECK(error_of(*nft, id).find("dormant") != std::string::npos);
@@ -58,7 +59,8 @@ TEST_CASE("a table flushed whole is left alone where that is asked, nothing less
     CAPTURE(to_string(id));
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
-    const auto [nft, watch] = backend();
+    const NftBackend made = backend();
+    auto* const nft = made.backend.get();
     SyncOptions spare;
     spare.spare_flushed = {id};
     const ChainDigests digests = digests_of(desired(id));
@@ -86,7 +88,8 @@ TEST_CASE("KUBE-MARK-MASQ gone, empty and filled, and KUBE-SERVICES gone: each i
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     const TableId nat{family, Table::kNat};
-    const auto [nft, watch] = backend();
+    const NftBackend made = backend();
+    auto* const nft = made.backend.get();
     std::set<KubeStamp> stamps;
     const auto stamp = [&] { return *nft->kube_stamp(family); };
     must(iptables(nat) + " -N KUBE-MARK-MASQ");

@@ -11,6 +11,7 @@
 #include "hooks/chains/sync.h"
 #include "hooks/iptables_nft/codec.h"
 #include "hooks/netlink/objects.h"
+#include "test/support/tables.h"
 #include "test/unit/iptables_nft/rival.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
@@ -20,7 +21,6 @@ using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 namespace {
 
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
 constexpr int kRounds = 2000;
 
 /// Handles of the rules of a chain.

@@ -11,6 +11,7 @@
 #include "hooks/netlink/refusal.h"
 #include "hooks/netlink/table_writer.h"
 #include "test/support/capabilities.h"
+#include "test/support/tables.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
 namespace nmanager::test {
@@ -18,8 +19,6 @@ using namespace nmanager::chains;
 using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
 
 /// The Error for a refused message of a batch.
 Error refusal_of(Netlink& netlink, Message& message, int code) {

@@ -17,6 +17,11 @@ using namespace nmanager::chains;
 using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 
+const Iptables& tool() {
+  static const Iptables nft("nft");
+  return nft;
+}
+
 NftBackend backend(NftOptions options) {
   auto made = make_nft_backend(options);
   if (!made) FAIL(made.error().message);

@@ -13,20 +13,6 @@ namespace nmanager::test {
 
 using Sandbox = NetNamespace;
 
-inline const Iptables& tool() {
-  static const Iptables nft("nft");
-  return nft;
-}
-inline std::string iptables(TableId id) {
-  return tool().command(id);
-}
-inline std::string save(TableId id, bool counters = true) {
-  return tool().save(id, counters);
-}
-inline void restore(TableId id, const std::string& lines) {
-  tool().restore(id, lines);
-}
-
 /// A new backend; the test fails if it cannot be created.
 iptables_nft::NftBackend backend(iptables_nft::NftOptions options = {});
 /// True if the plan is empty.
@@ -38,4 +24,5 @@ std::vector<std::string> expressions(netlink::Netlink& netlink, TableId id,
 
 /// A small table: jumps from every hook, and a chain with content.
 chains::DesiredTable desired(TableId id);
+
 }  // namespace nmanager::test

@@ -12,6 +12,7 @@
 
 #include "hooks/chains/sync.h"
 #include "hooks/iptables_nft/chain_cache.h"
+#include "test/support/tables.h"
 #include "test/unit/iptables_nft/rival.h"
 #include "test/unit/iptables_nft/sandbox.h"
 
@@ -20,8 +21,6 @@ using namespace nmanager::chains;
 using namespace nmanager::iptables_nft;
 using namespace nmanager::netlink;
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
 
 bool readable(int fd, int milliseconds = 0) {
   pollfd waiting{fd, POLLIN, 0};

@@ -114,7 +114,7 @@ TEST_CASE("the decision") {
     CHECK(decision.note.empty() == one.note.empty());
     CHECK(decision.note.find("old note") == std::string::npos);
     CHECK(decision.note.find('\n') == std::string::npos);
-    CHECK(decision.in_doubt == decision.note.starts_with("kube-proxy's mode could not be told"));
+    CHECK(decision.in_doubt == decision.note.starts_with("kube-proxy's mode cannot be determined"));
   }
 }
 

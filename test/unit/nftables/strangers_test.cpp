@@ -15,7 +15,7 @@ using namespace nmanager::nftables;
 
 namespace {
 
-Wishes some_wishes() {
+Wishes two_addresses() {
   Wishes wishes;
   wishes.addresses = {external("192.0.2.1", "10.96.0.1"), external("2001:db8::1", "fd00:96::1")};
   return wishes;
@@ -58,7 +58,7 @@ constexpr const char* kIntrusions[] = {
 TEST_CASE("whatever strangers put into the table is taken out again, and ours put right") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
-  const auto wanted = goals(some_wishes());
+  const auto wanted = goals(two_addresses());
   for (const char* intrusion : kIntrusions) {
     for (const bool damaged : {false, true}) {
       CAPTURE(std::string(intrusion));
@@ -91,7 +91,7 @@ TEST_CASE("what cannot be taken out is named once, and does not hold up ours") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
-  const auto wanted = goals(some_wishes());
+  const auto wanted = goals(two_addresses());
   sync(*native.backend, wanted);
   // The rule says that it is of IPv4 nat, which is not asked for below: it stays, and holds theirs.
   must("nft -f -",
@@ -119,7 +119,7 @@ TEST_CASE(
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
-  const auto wanted = goals(some_wishes());
+  const auto wanted = goals(two_addresses());
   sync(*native.backend, wanted);
   const auto table = content();
   std::atomic<bool> ended = false;

@@ -7,13 +7,13 @@
 #include <variant>
 
 #include "plugin/reconciler/step.h"
+#include "test/support/tables.h"
 
 namespace nmanager::reconciler {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
+using test::kNat4;
 
 /// One table in a fresh state, to which looks come to an end one after another.
 class Looks {

@@ -9,16 +9,17 @@
 #include "hooks/chains/sync.h"
 #include "hooks/values/edit_script.h"
 #include "test/fake_kernel/fake_kernel.h"
+#include "test/support/tables.h"
 
 using namespace nmanager;
 using namespace nmanager::chains;
 using test::FakeKernel;
+using test::kFilter4;
+using test::kNat4;
 using test::Semantics;
 
 namespace {
 
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
 const char* const kKubeJump =
     "-m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES";
 

@@ -9,12 +9,11 @@
 
 #include "hooks/chains/sync.h"
 #include "test/fake_kernel/fake_kernel.h"
+#include "test/support/tables.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
 
 Rule jump_to(const char* chain) {
   Rule rule;

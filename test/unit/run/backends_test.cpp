@@ -10,13 +10,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-detect::VariantEvidence in_use(detect::Variant variant) {
-  detect::VariantEvidence evidence;
-  evidence.nft = {variant == detect::Variant::kNft, variant == detect::Variant::kNft};
-  evidence.legacy = {variant == detect::Variant::kLegacy, variant == detect::Variant::kLegacy};
-  return evidence;
-}
-
 Settings with(BackendChoice backend) {
   Settings settings;
   settings.backend.value = backend;

@@ -7,14 +7,12 @@
 
 #include "plugin/run/commands.h"
 #include "test/fake_world/fake_world.h"
+#include "test/support/tables.h"
 
 namespace nmanager::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
 
 Settings settings_for(BackendChoice backend) {
   Settings settings;
@@ -45,13 +43,6 @@ bool holds(const FakeTables& tables, TableId id, const std::string& text) {
 /// Rules as a process before this one left them.
 void leave_rules(FakeTables& tables) {
   for (const TableId id : kTables) tables.kernel.add_chain(id, "NMANAGER_OLD");
-}
-
-detect::VariantEvidence in_use(detect::Variant variant) {
-  detect::VariantEvidence evidence;
-  evidence.nft = {variant == detect::Variant::kNft, variant == detect::Variant::kNft};
-  evidence.legacy = {variant == detect::Variant::kLegacy, variant == detect::Variant::kLegacy};
-  return evidence;
 }
 
 void start_ipvs(Driver& driver) {

@@ -7,14 +7,13 @@
 #include "hooks/chains/chain_table.h"
 #include "plugin/reconciler/drops.h"
 #include "test/fake_world/fake_world.h"
+#include "test/support/tables.h"
 
 namespace nmanager::test {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
-constexpr TableId kFilter6{Family::kIpv6, Table::kFilter};
 const Prefix kPods = *Prefix::parse("10.244.0.0/16");
 
 Settings settings_of(Switch forward, bool pods = true) {
@@ -25,9 +24,9 @@ Settings settings_of(Switch forward, bool pods = true) {
   return settings;
 }
 
-class Rig {
+class ForwardNode {
  public:
-  explicit Rig(const Settings& settings, std::function<void(FakeWorld&)> prepare = {})
+  explicit ForwardNode(const Settings& settings, std::function<void(FakeWorld&)> prepare = {})
       : driver(settings, [&](FakeWorld& world) {
           world.files.config = settings::KubeProxyConfig{};
           if (prepare) prepare(world);
@@ -69,7 +68,7 @@ class Rig {
 };
 
 /// The rules that an nmanager before this one left behind.
-void leave_rules(FakeWorld& world) {
+void leave_forward_rules(FakeWorld& world) {
   FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
   const auto table =
       chains::chain_table(Family::kIpv4, drop_invalid_forward(InvalidAction::kDrop, kPods, {}));
@@ -119,7 +118,7 @@ TEST_CASE("the FORWARD drop by setting, mode, sysctl and pod CIDR") {
     CAPTURE(std::string(row.mode ? to_string(*row.mode) : "unknown"));
     CAPTURE(row.liberal);
     CAPTURE(row.pods);
-    Rig rig(settings_of(row.setting, row.pods));
+    ForwardNode rig(settings_of(row.setting, row.pods));
     rig.driver.post(ConntrackKnown{row.liberal});
     if (row.mode) rig.mode(*row.mode);
     // The Node has no podCIDR either.
@@ -134,7 +133,7 @@ TEST_CASE("the FORWARD drop by setting, mode, sysctl and pod CIDR") {
 }
 
 TEST_CASE("the FORWARD drop follows mode and sysctl, and that is no repair") {
-  Rig rig(settings_of(Switch::kAuto));
+  ForwardNode rig(settings_of(Switch::kAuto));
   rig.mode(ProxyMode::kIptables);
   CHECK(rig.does() == "");
   rig.mode(ProxyMode::kNftables);
@@ -158,7 +157,7 @@ TEST_CASE("the FORWARD drop follows mode and sysctl, and that is no repair") {
 
 TEST_CASE("what is there stays, untouched, until kube-proxy's mode is known") {
   for (const auto mode : {ProxyMode::kNftables, ProxyMode::kIptables}) {
-    Rig rig(settings_of(Switch::kAuto), leave_rules);
+    ForwardNode rig(settings_of(Switch::kAuto), leave_forward_rules);
     rig.tables.kernel.count_packet(kFilter4, "NMANAGER_DROP_INVALID_FWD", 1);
     const std::string packet = "[1] -A NMANAGER_DROP_INVALID_FWD -s 10.244.0.0/16 -p tcp";
     rig.driver.post(TableChange{});
@@ -176,7 +175,7 @@ TEST_CASE("what is there stays, untouched, until kube-proxy's mode is known") {
 
 TEST_CASE("kube-proxy's own rule in KUBE-FORWARD: that it is missing is said, true is obeyed") {
   for (const auto setting : {Switch::kAuto, Switch::kOn}) {
-    Rig rig(settings_of(setting), [](FakeWorld& world) {
+    ForwardNode rig(settings_of(setting), [](FakeWorld& world) {
       FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
       kernel.add_chain(kFilter4, "KUBE-FORWARD");
       kernel.append(kFilter4, "KUBE-FORWARD",
@@ -195,7 +194,7 @@ TEST_CASE("kube-proxy's own rule in KUBE-FORWARD: that it is missing is said, tr
 
 TEST_CASE("without a pod CIDR the FORWARD drop is off, which is said where it matters") {
   for (const auto mode : {ProxyMode::kIptables, ProxyMode::kIpvs, ProxyMode::kNftables}) {
-    Rig rig(settings_of(Switch::kAuto, false));
+    ForwardNode rig(settings_of(Switch::kAuto, false));
     rig.mode(mode);
     CHECK_FALSE(rig.warns("PROBLEM 3 IS NOT CURED"));
     for (const auto& sink : rig.driver.world.node_sinks) sink(ApiEvent(NodePodCidrs{}));
@@ -205,7 +204,8 @@ TEST_CASE("without a pod CIDR the FORWARD drop is off, which is said where it ma
 }
 
 TEST_CASE("without any pod CIDR this node's podCIDR counts, and only then the Node is asked for") {
-  Rig rig(settings_of(Switch::kAuto, false), [](FakeWorld& world) { leave_rules(world); });
+  ForwardNode rig(settings_of(Switch::kAuto, false),
+                  [](FakeWorld& world) { leave_forward_rules(world); });
   CHECK(rig.driver.world.node_clients == 0);
   rig.mode(ProxyMode::kNftables);
   REQUIRE(rig.driver.world.node_sinks.size() == 1);
@@ -230,7 +230,7 @@ TEST_CASE("without any pod CIDR this node's podCIDR counts, and only then the No
 }
 
 TEST_CASE("whoever asks sees the counters of now") {
-  Rig rig(settings_of(Switch::kOff));
+  ForwardNode rig(settings_of(Switch::kOff));
   rig.driver.pass(16s);
   rig.tables.kernel.count_packet(kFilter4, "NMANAGER_DROP_INVALID_INPUT", 0);
   rig.driver.post(Tick{});
@@ -247,7 +247,7 @@ TEST_CASE("whoever asks sees the counters of now") {
 TEST_CASE("packets are told by hook, by what became of them, and by kind") {
   Settings settings = settings_of(Switch::kCount);
   settings.drop_invalid_input.value = Switch::kOn;
-  Rig rig(settings);
+  ForwardNode rig(settings);
   const auto packets = [&](const char* chain, std::size_t rule, int count) {
     for (int i = 0; i < count; ++i) rig.tables.kernel.count_packet(kFilter4, chain, rule);
   };

@@ -7,6 +7,7 @@
 #include "plugin/reconciler/publish.h"
 #include "plugin/reconciler/step.h"
 #include "test/fake_world/fake_world.h"
+#include "test/support/tables.h"
 
 using namespace nmanager;
 using namespace nmanager::chains;
@@ -16,11 +17,10 @@ using namespace std::chrono_literals;
 using test::FakeKernel;
 using test::FakeTables;
 using test::FakeWorld;
+using test::kFilter4;
+using test::kNat4;
 
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
 
 Service service(const char* name, const char* ip, const char* cluster = "10.96.0.1") {
   Service result;

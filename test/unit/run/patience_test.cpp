@@ -10,6 +10,7 @@
 #include "plugin/reconciler/outcome.h"
 #include "plugin/reconciler/publish.h"
 #include "test/fake_world/fake_world.h"
+#include "test/support/tables.h"
 
 using namespace nmanager;
 using namespace std::chrono_literals;
@@ -17,11 +18,10 @@ using test::Driver;
 using test::FakeKernel;
 using test::FakeTables;
 using test::FakeWorld;
+using test::kFilter4;
+using test::kNat4;
 
 namespace {
-
-constexpr TableId kNat4{Family::kIpv4, Table::kNat};
-constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
 
 Service service(const char* ip) {
   Service result;
@@ -42,9 +42,9 @@ Settings on_nft() {
 }
 
 /// A node whose rules are in place, beside a kube-proxy in IPVS mode.
-class Rig {
+class StandingNode {
  public:
-  Rig()
+  StandingNode()
       : driver(on_nft(), [](FakeWorld& world) {
           world.files.config = settings::KubeProxyConfig{};
           world.kernel_evidence.ipvs_device = true;
@@ -103,7 +103,7 @@ class Rig {
 TEST_CASE("a table that is flushed whole is left alone for its window, then repaired") {
   for (const TableId id : {kNat4, kFilter4}) {
     CAPTURE(to_string(id));
-    Rig rig;
+    StandingNode rig;
     rig.flush_all(id);
     rig.somebody_changes();
     CHECK_FALSE(rig.has(id, "-j NMANAGER_"));
@@ -126,7 +126,7 @@ TEST_CASE("a table that is flushed whole is left alone for its window, then repa
 }
 
 TEST_CASE("when kube-proxy's chains changed is said only of a change that was seen") {
-  Rig rig;
+  StandingNode rig;
   const auto detail = [&] {
     for (const Check& one : rig.snapshot().checks) {
       if (one.name == "kube-proxy-synced") return one.detail;
@@ -142,7 +142,7 @@ TEST_CASE("when kube-proxy's chains changed is said only of a change that was se
 }
 
 TEST_CASE("anything less than the whole table is repaired at once") {
-  Rig rig;
+  StandingNode rig;
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
   rig.kernel.flush(kNat4, "PREROUTING");
   rig.somebody_changes();
@@ -151,7 +151,7 @@ TEST_CASE("anything less than the whole table is repaired at once") {
 }
 
 TEST_CASE("what we want changed does not wait for a rival that undoes something else") {
-  Rig rig;
+  StandingNode rig;
   for (int i = 0; i < 30; ++i) {
     rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
     rig.somebody_changes();
@@ -172,7 +172,7 @@ TEST_CASE("what we want changed does not wait for a rival that undoes something 
 TEST_CASE(
     "kube-proxy's chains are gone at once, whatever was flushed before and however long they "
     "take") {
-  Rig rig;
+  StandingNode rig;
   rig.tables.checksum_takes = 1s;  // a content is read every 100 s
   for (const Family family : kFamilies) {
     const TableId nat{family, Table::kNat};
@@ -192,7 +192,7 @@ TEST_CASE(
 }
 
 TEST_CASE("chains that kube-proxy has just made are no sync before they hold a rule") {
-  Rig rig;
+  StandingNode rig;
   for (const Family family : kFamilies) {
     rig.kernel.delete_chain({family, Table::kNat}, "KUBE-SERVICES");
     rig.kernel.delete_chain({family, Table::kNat}, "KUBE-MARK-MASQ");
@@ -215,7 +215,7 @@ TEST_CASE("chains that kube-proxy has just made are no sync before they hold a r
 }
 
 TEST_CASE("ready after the first sync of a kube-proxy that has started, where its metrics tell") {
-  Rig rig;
+  StandingNode rig;
   ProxySync sync{true, true, {}, ""};
   rig.driver.post(sync);
   CHECK(rig.why_not_ready().find("has not synced since it started") != std::string::npos);
@@ -229,7 +229,7 @@ TEST_CASE("ready after the first sync of a kube-proxy that has started, where it
 }
 
 TEST_CASE("a mode in doubt: not ready while there are rules of IPVS mode") {
-  Rig rig;
+  StandingNode rig;
   rig.driver.post(ModeKnown{ProxyMode::kIpvs, "before", "could not be told", true});
   CHECK(rig.why_not_ready().starts_with("proxy-mode: "));
   rig.driver.post(ModeKnown{ProxyMode::kIptables, "test", ""});
@@ -239,7 +239,7 @@ TEST_CASE("a mode in doubt: not ready while there are rules of IPVS mode") {
 }
 
 TEST_CASE("one wait for a lock a turn") {
-  Rig rig;
+  StandingNode rig;
   int waits = 0;
   rig.kernel.fail_begin = Error{ErrorKind::kRetry, "the lock is held"};
   rig.tables.during_sync = [&] {

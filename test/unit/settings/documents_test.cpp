@@ -65,7 +65,8 @@ TEST_CASE("README's table of commands: names, flags, exit codes") {
     REQUIRE_MESSAGE(at != std::string::npos, name);
     const auto begin = table.rfind('\n', at);
     const std::string row = table.substr(begin, table.find('\n', at) - begin);
-    for (const auto& [code, meaning] : command.exit_codes) {
+    for (const auto& exit_code : command.exit_codes) {
+      const int code = exit_code.first;
       if (code == 2 && command.command != Command::kDiagnose) continue;  // said below the table
       const auto codes = row.substr(row.rfind("| ", row.size() - 3));
       CHECK_MESSAGE(codes.find(std::to_string(code)) != std::string::npos,

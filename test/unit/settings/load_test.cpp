@@ -33,6 +33,7 @@ TEST_CASE("commands") {
       {{}, Command::kRun},
       {{"run"}, Command::kRun},
       {{"plan"}, Command::kPlan},
+      {{"plan", "--services", "-"}, Command::kPlan},
       {{"status"}, Command::kStatus},
       {{"cleanup"}, Command::kCleanup},
       {{"explain", "default/web"}, Command::kExplain},

@@ -170,7 +170,9 @@ TEST_CASE("metrics are Prometheus text, and each counts what it says") {
       CHECK_MESSAGE(samples.insert(line.substr(0, line.rfind(' '))).second, line);
     }
   }
-  for (const auto& [name, type] : types) {
+  for (const auto& family : types) {
+    const auto& name = family.first;
+    const auto& type = family.second;
     CHECK_MESSAGE((type == "counter") == name.ends_with("_total"), name);
     CHECK_MESSAGE(contains(text, "# HELP " + name + " "), name);
   }

@@ -1,0 +1,48 @@
+// The thread of a client for the API server. Its end is not waited for without a bound: a resolver
+// or a handshake may hold it up.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "plugin/api/service_source.h"
+
+namespace nmanager::api {
+
+/// What the thread does and owns; it may outlive its client for the moment that its end takes.
+class BackgroundWork {
+ public:
+  explicit BackgroundWork(ApiSink sink);
+  BackgroundWork(const BackgroundWork&) = delete;
+  BackgroundWork& operator=(const BackgroundWork&) = delete;
+  virtual ~BackgroundWork() = default;
+
+  /// The work's thread.
+  void run();
+  /// Any thread. Nothing is posted after this; waits for the thread's end up to `patience`.
+  void stop(std::chrono::milliseconds patience);
+
+ protected:
+  void post(ApiEvent event);
+
+ private:
+  virtual void work() = 0;
+  /// Any thread: work() returns soon.
+  virtual void interrupt() = 0;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // All protected by mutex_.
+  ApiSink sink_;
+  bool stopped_ = false;
+  bool ended_ = false;
+};
+
+/// A source that has `make` make its work when it is started.
+[[nodiscard]] std::unique_ptr<ServiceSource> make_background_source(
+    std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make);
+
+}  // namespace nmanager::api

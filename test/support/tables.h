@@ -1,0 +1,13 @@
+// The four tables that have rules of ours, by short names.
+#pragma once
+
+#include "hooks/values/table.h"
+
+namespace nmanager::test {
+
+inline constexpr TableId kFilter4{Family::kIpv4, Table::kFilter};
+inline constexpr TableId kFilter6{Family::kIpv6, Table::kFilter};
+inline constexpr TableId kNat4{Family::kIpv4, Table::kNat};
+inline constexpr TableId kNat6{Family::kIpv6, Table::kNat};
+
+}  // namespace nmanager::test

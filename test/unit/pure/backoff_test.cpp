@@ -1,0 +1,55 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "plugin/reconciler/backoff.h"
+
+namespace nmanager::reconciler {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A rival that undoes us every 5 ms for `lasting`: how long after its end we repair for good, and
+/// how many repairs there were.
+struct Quarrel {
+  Millis late{};
+  int repairs = 0;
+};
+
+Quarrel quarrel(Contest& contest, TimePoint begin, Millis lasting) {
+  Quarrel result;
+  for (TimePoint now = begin;; now += 5ms) {
+    contest.look(now);
+    if (const auto wait = contest.not_before(); wait && now < *wait) continue;
+    contest.repaired(now);
+    ++result.repairs;
+    if (now < begin + lasting) continue;
+    result.late = std::chrono::duration_cast<Millis>(now - begin - lasting);
+    return result;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a quarrel is over within a quarter of the time it lasted, and costs few repairs") {
+  for (const Millis lasting : {200ms, 500ms, 2'500ms, 8'000ms, 40'000ms, 600'000ms}) {
+    CAPTURE(lasting.count());
+    Contest contest;
+    const Quarrel result = quarrel(contest, TimePoint{} + 1h, lasting);
+    CHECK(result.late <= std::clamp(lasting / 4, 100ms, Contest::kMaxDelay) + 5ms);
+    CHECK(result.repairs < 50 + lasting / Contest::kMaxDelay);
+    CHECK(contest.contested());
+  }
+}
+
+TEST_CASE("after a quiet while the next quarrel begins anew") {
+  Contest contest;
+  TimePoint now = TimePoint{} + 1h;
+  quarrel(contest, now, 40'000ms);
+  now += 40s + 2 * Contest::kMaxDelay + 2 * Contest::kMaxDelay;
+  contest.look(now);
+  CHECK_FALSE(contest.contested());
+  CHECK(quarrel(contest, now, 2'500ms).late <= 630ms);
+}
+
+}  // namespace nmanager::reconciler
