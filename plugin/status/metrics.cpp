@@ -261,7 +261,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
       .into(all);
   counter(
       "nmanager_incremental_mismatches_total",
-      "Times that what is kept change by change was not what all Services mean; a fault of ours.")
+      "Times that the rules kept Service by Service differed from those of all Services.")
       .add(static_cast<double>(snapshot.mismatches))
       .into(all);
 }

@@ -157,9 +157,15 @@ def qualifies(item, settings):
     spec = item.get("spec") or {}
     if spec.get("type") == "ExternalName":
         return False
-    if spec.get("internalTrafficPolicy") == "Local":
+    if spec.get("internalTrafficPolicy") == "Local" or too_large(spec, item.get("status") or {}):
         return False
     return settings.policy == "all" or spec.get("externalTrafficPolicy") == "Local"
+
+
+def too_large(spec, status):
+    """README: addresses x source ranges x ports above 8,192, no rules at all."""
+    addresses = len((status.get("loadBalancer") or {}).get("ingress") or []) + len(spec.get("externalIPs") or [])
+    return addresses * max(1, len(spec.get("loadBalancerSourceRanges") or [])) * len(spec.get("ports") or []) > 8192
 
 
 def external_addresses(item, family, unsure):

@@ -1,5 +1,7 @@
 """Services that change as users and controllers change them."""
 
+import copy
+
 from .. import services
 from . import fault
 
@@ -174,4 +176,24 @@ def service_many_ranges(run, entry):
     change_some(run, 1)
     run.settle(entry.bound, check_ready_meanwhile=False)
     run.world.api.store.remove("zz", "ranges")
+    run.settle(entry.bound, check_ready_meanwhile=False)
+
+
+@fault(1, 1.5)
+def service_too_large(run, entry):
+    """A Service with as many source ranges as its author likes: no rules above the limit; then some, with fewer of them."""
+    item = services.make(run.random)
+    spec = item["spec"]
+    spec.update(type="LoadBalancer", externalTrafficPolicy="Local", internalTrafficPolicy="Cluster",
+                clusterIP="10.96.9.8", clusterIPs=["10.96.9.8"])
+    spec["ports"] = [{"name": "p", "protocol": "TCP", "port": 80}, {"name": "q", "protocol": "UDP", "port": 53}]
+    for field in ("externalName", "externalIPs"):
+        spec.pop(field, None)
+    item["metadata"].pop("labels", None)
+    item["status"]["loadBalancer"]["ingress"] = [{"ip": address} for address in run.random.sample(services.EXTERNAL4, 2)]
+    for count in (run.random.choice([2100, 9000]), run.random.randint(1, 200)):
+        spec["loadBalancerSourceRanges"] = [f"172.{16 + i // 4096}.{i // 16 % 256}.{i % 16 * 16}/28" for i in range(count)]
+        run.world.api.store.put(copy.deepcopy(item))
+        run.settle(entry.bound, check_ready_meanwhile=False)
+    run.world.api.store.remove(item["metadata"]["namespace"], item["metadata"]["name"])
     run.settle(entry.bound, check_ready_meanwhile=False)
