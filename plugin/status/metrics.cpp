@@ -259,9 +259,8 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   counter("nmanager_services_undecodable_total", "Service objects that could not be decoded.")
       .add(static_cast<double>(snapshot.undecodable))
       .into(all);
-  counter(
-      "nmanager_incremental_mismatches_total",
-      "Times that the rules kept Service by Service differed from those of all Services.")
+  counter("nmanager_incremental_mismatches_total",
+          "Times that the rules kept Service by Service differed from those of all Services.")
       .add(static_cast<double>(snapshot.mismatches))
       .into(all);
 }

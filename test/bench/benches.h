@@ -15,6 +15,10 @@ void bench_back(Variant variant);
 void bench_listen();
 void bench_idle(Variant variant);
 void bench_unneeded(const std::string& backend, const std::string& mode);
+/// 200 changes a second among 10,000 Services for a minute.
+void bench_stream(const std::string& backend);
+/// From the start, in MiB.
+void bench_memory(const std::string& backend, int services, double peak, double rest);
 void bench_connect(Variant variant);
 void bench_forward(Variant variant);
 

@@ -61,6 +61,12 @@ int main(int argc, char** argv) {
     if (wanted("service")) measure([&] { bench_service_native(services); });
   }
   if (wanted("listen")) measure(bench_listen);
+  for (const char* backend : {"iptables-nft", "nftables"}) {
+    if (wanted("stream")) measure([&] { bench_stream(backend); });
+    const bool native = std::strcmp(backend, "nftables") == 0;
+    if (wanted("memory")) measure([&] { bench_memory(backend, 10'000, native ? 90 : 160, 20); });
+    if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
+  }
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });
     measure([] { bench_unneeded("iptables-nft", "iptables"); });

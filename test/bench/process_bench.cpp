@@ -17,6 +17,7 @@
 #include "test/api_server/api_server.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
+#include "test/bench/program.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
 
@@ -25,23 +26,6 @@ using namespace nmanager::chains;
 using namespace nmanager::nftables;
 
 namespace {
-
-std::string service(int number) {
-  const std::string n = std::to_string(number);
-  const std::string tail = std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
-  return R"({"metadata":{"namespace":"default","name":"service-)" + n +
-         R"("},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","clusterIP":"10.96.)" +
-         tail + R"(","clusterIPs":["10.96.)" + tail +
-         R"("],"ports":[{"protocol":"TCP","port":80},{"protocol":"TCP","port":443}]},)"
-         R"("status":{"loadBalancer":{"ingress":[{"ip":"198.18.)" +
-         tail + R"("}]}}})";
-}
-
-double metric(const std::string& name) {
-  const auto text = test::run("curl -s -m 5 http://127.0.0.1:10261/metrics | grep '^" + name +
-                              "[ {]' | awk '{s += $NF} END {print s + 0}'");
-  return std::strtod(text.output.c_str(), nullptr);
-}
 
 void enter(const std::string& name) {
   const int fd = ::open(("/run/netns/" + name).c_str(), O_RDONLY | O_CLOEXEC);
@@ -112,38 +96,6 @@ std::vector<double> connects(const std::string& from, int count,
 
 }  // namespace
 
-namespace {
-
-/// The program, until destroyed; its endpoint is the default one.
-class Program {
- public:
-  Program(const test::ApiServer& server, const std::string& backend, const std::string& mode)
-      : file_(std::filesystem::temp_directory_path() /
-              ("nmanager-bench-" + std::to_string(::getpid()))) {
-    std::ofstream(file_) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
-                         << "clusters: [{name: c, cluster: {server: '" << server.url() << "'}}]\n";
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--proxy-mode",
-            mode.c_str(), "--pod-cidr-ipv4", "10.244.0.0/16", "--kubeconfig", file_.c_str(),
-            "--log-level", "error", nullptr);
-    ::_exit(127);
-  }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-  ~Program() {
-    ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-    std::filesystem::remove(file_);
-  }
-
- private:
-  std::string file_;
-  pid_t pid_ = -1;
-};
-
-}  // namespace
-
 void bench_idle(Variant variant) {
   const test::NetNamespace space;
   if (!space.usable()) return;
@@ -152,9 +104,7 @@ void bench_idle(Variant variant) {
   test::ApiServer server;
   for (int i = 0; i < 10'000; ++i) server.services().put(service(i));
   const Program program(server, "iptables-" + name_of(variant), "ipvs");
-  for (int i = 0; i < 300 && metric("nmanager_services_with_rules") < 10'000; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  if (!wait_for_services(10'000)) throw std::runtime_error("the Services have no rules");
   std::this_thread::sleep_for(std::chrono::seconds(30));  // until memory is returned to the system
   const double before = metric("process_cpu_seconds_total");
   std::this_thread::sleep_for(std::chrono::seconds(30));

@@ -1,0 +1,38 @@
+// nmanager run as a process, beside an API server in this one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "test/api_server/api_server.h"
+
+namespace nmanager::bench {
+
+/// A LoadBalancer Service with one external address and two ports, as JSON. `version` is in its
+/// cluster address, so each is a change of the rules.
+[[nodiscard]] std::string service(int number, int version = 0);
+
+/// The sum of the metric's series, as the program reports it now.
+[[nodiscard]] double metric(const std::string& name);
+
+/// The program, until destroyed; its endpoint is the default one.
+class Program {
+ public:
+  Program(const test::ApiServer& server, const std::string& backend, const std::string& mode);
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program();
+
+  /// VmRSS, VmHWM ... of /proc/PID/status, in MiB.
+  [[nodiscard]] double mebibytes(const std::string& field) const;
+
+ private:
+  std::string file_;
+  pid_t pid_ = -1;
+};
+
+/// False: not within five minutes.
+bool wait_for_services(int services);
+
+}  // namespace nmanager::bench
