@@ -17,7 +17,7 @@ void Contest::repaired(TimePoint now) {
   last_repair_ = now;
   if (!contested()) {
     if (repairs_.size() <= kBurst) return;
-    began_ = repairs_.front();
+    began_ = now;
   }
   delay_ = std::clamp(std::chrono::duration_cast<Millis>(now - began_) / kLastedPerDelay,
                       kFirstDelay, kMaxDelay);

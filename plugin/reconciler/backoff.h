@@ -27,9 +27,9 @@ class Backoff {
 
 /// Tells an agent that keeps undoing us from one that does so now and then (kube-proxy's start
 /// makes four displacements within a second). Above kBurst repairs within kWindow the table is
-/// contested: the next repair waits for a quarter of the time that the quarrel has lasted, at least
-/// kFirstDelay and at most kMaxDelay. So a short quarrel is over soon after its end, whoever began
-/// it (case T25). The table is calm again after two such delays without a repair.
+/// contested: the next repair waits for a quarter of the time that this has lasted, at least
+/// kFirstDelay and at most kMaxDelay. So a short quarrel is over soon after its end (case T25). The
+/// table is calm again after two such delays without a repair.
 class Contest {
  public:
   static constexpr std::size_t kBurst = 20;
@@ -49,7 +49,7 @@ class Contest {
 
  private:
   std::deque<TimePoint> repairs_;
-  TimePoint began_{};  // the first repair of this quarrel
+  TimePoint began_{};  // when the table became contested
   TimePoint last_repair_{};
   Millis delay_{0};
 };

@@ -15,10 +15,11 @@ KubeState& kube_of(State& state, Family family) {
 /// kube-proxy has written its chains: ours have to be looked at once more, after this moment. When
 /// that was is known only of a change that was seen.
 void resynced(State& state, KubeState& kube, Now now, bool seen) {
-  kube.resynced_at = now.mono;
   if (seen) kube.status.last_resync = now.wall;
   for (TableState& table : state.tables) {
-    if (table.id.family == kube.family) table.due = true;
+    if (table.id.family != kube.family || table.want == Want::kLeave) continue;
+    table.due = true;
+    kube.resynced_at = now.mono;  // in a family without rules there is nothing to verify
   }
 }
 

@@ -42,6 +42,14 @@ TEST_CASE("a quarrel is over within a quarter of the time it lasted, and costs f
   }
 }
 
+TEST_CASE("single repairs before a quarrel do not count as part of it") {
+  Contest contest;
+  const TimePoint start = TimePoint{} + 1h;
+  for (int i = 0; i < 15; ++i) contest.repaired(start + i * 600ms);
+  CHECK_FALSE(contest.contested());
+  CHECK(quarrel(contest, start + 9s, 2'500ms).late <= 630ms);
+}
+
 TEST_CASE("after a quiet while the next quarrel begins anew") {
   Contest contest;
   TimePoint now = TimePoint{} + 1h;

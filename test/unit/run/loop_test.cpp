@@ -88,8 +88,8 @@ class Rig {
     pass(200ms);
   }
 
-  void write_kube() {
-    for (const Family family : kFamilies) {
+  void write_kube(std::span<const Family> families = kFamilies) {
+    for (const Family family : families) {
       const TableId nat{family, Table::kNat};
       kernel.add_chain(nat, "KUBE-SERVICES");
       kernel.add_chain(nat, "KUBE-MARK-MASQ");
@@ -426,6 +426,20 @@ TEST_CASE("one family only: the other is never looked at") {
   rig.start();
   CHECK_FALSE(rig.ours({Family::kIpv6, Table::kFilter}));
   CHECK(rig.ours(kFilter4));
+}
+
+TEST_CASE("one family only: a sync of kube-proxy in the other leaves nothing to verify") {
+  Settings settings;
+  settings.ip_family.value = FamilyChoice::kIpv4;
+  Rig rig(settings);
+  rig.start();
+  rig.kube_syncs();
+  REQUIRE(why_not_ready(rig.snapshot()) == "");
+  const Family other[] = {Family::kIpv6};
+  rig.write_kube(other);
+  rig.pass(200ms);
+  REQUIRE(rig.snapshot().kube.back().resyncs == 1);
+  CHECK(why_not_ready(rig.snapshot()) == "");
 }
 
 TEST_CASE("an agent that keeps undoing us: repairs are spaced out, told, and end in place") {
