@@ -26,7 +26,7 @@ struct CommandFlag {
 struct CommandDefinition {
   std::string_view name;
   Command command = Command::kRun;
-  std::string_view operand;      // "NS/NAME"; in brackets: may be left out; empty: it takes none
+  std::string_view operand;      // "NS/NAME"; in brackets: optional; empty: none
   std::string_view summary;      // one sentence
   std::string_view description;  // more sentences; may be empty
   std::vector<CommandFlag> flags;
