@@ -16,16 +16,16 @@ const ChainName& mark_chain() {
   return name;
 }
 
-/// The two halves of the family: whose traffic, and where it is caught.
+/// The two parts of the family: the source of the traffic, and the hook.
 struct Half {
   Hook hook;
   std::string_view chain;
   std::string_view child_prefix;
-  std::optional<Prefix> source;  // pods come from here; a /0 is left out
+  std::optional<Prefix> source;  // of pods; a /0 is omitted
   bool source_is_local;
 };
 
-/// The -s of the rules, one rule each; empty: nobody may come this way.
+/// The -s of the rules, one rule each; empty: no source is allowed on this path.
 std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry, const Half& half) {
   if (entry.allowed_sources.empty()) return {half.source};
   std::vector<Prefix> sources;

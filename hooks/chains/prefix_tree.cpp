@@ -78,7 +78,7 @@ class TreeBuilder {
     const Address& address = groups.front().destination;
     const ChainName name = child_name(child_prefix_, address, nibbles);
     if (!table_.chains.try_emplace(name).second) {
-      append(parent, groups);  // two hashed names met: correct all the same, only flatter
+      append(parent, groups);  // hash collision of names: still correct, only flatter
       return;
     }
     Rule rule;

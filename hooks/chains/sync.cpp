@@ -30,25 +30,25 @@ bool has_kube_jumps(const ObservedTable& observed) {
   });
 }
 
-/// Somebody has flushed the whole table: no rule in any hook, and our chains are there without one.
+/// The whole table was flushed: no rule in any hook, and our chains exist without rules.
 bool flushed_whole(const DesiredTable& desired, const ObservedTable& observed) {
   const auto no_rules = [](const auto& chain) { return chain.second.empty(); };
   if (!std::ranges::all_of(observed.hooks, no_rules) || observed.chains.empty()) return false;
   if (!std::ranges::all_of(observed.chains, no_rules)) return false;
-  // A chain that is not shown holds what it should.
+  // An omitted chain has the expected content.
   return std::ranges::all_of(desired.chains, [&](const auto& chain) {
     return chain.second.empty() || !observed.only_differences ||
            observed.chains.contains(chain.first) || observed.missing.contains(chain.first);
   });
 }
 
-/// Why rules in the table would be of no use; nothing: they are, or none are wanted.
+/// Why rules in the table would have no effect; nullopt: they have, or none are wanted.
 std::optional<Error> why_useless(const DesiredTable& desired, const ObservedTable& observed) {
   if (observed.inert.empty() || desired.jumps.empty()) return std::nullopt;
   return Error{ErrorKind::kUnavailable, observed.inert};
 }
 
-/// It holds what it should; whether the kernel obeys that is another question.
+/// The table has the expected content, whether or not its rules have an effect.
 Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
   return useless ? unreadable(report, *useless) : verified(report);
 }
@@ -75,7 +75,7 @@ Attempt once(ChainBackend& backend, TableId id, const DesiredTable& desired,
   if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
   auto commit = transaction.commit(plan);
   report.committed = true;
-  if (!commit && useless) return unreadable(report, *useless);  // which may be why
+  if (!commit && useless) return unreadable(report, *useless);  // possibly the cause
   if (!commit) return refused(report, commit.error());
   report.still_referenced = std::move(commit->still_referenced);
   return in_place(useless, report);

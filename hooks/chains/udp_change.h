@@ -1,4 +1,4 @@
-// What a plan changes for flows of UDP. Pure.
+// The changes of a plan for UDP flows. Pure.
 #pragma once
 
 #include "hooks/chains/desired.h"
@@ -8,8 +8,8 @@
 
 namespace nmanager::chains {
 
-/// The change that `plan`, made from the other two, brings. While a jump on the way to the rules
-/// was missing none of them was obeyed: then `after` holds all, and `before` what stood in vain.
+/// The changes of `plan`, made from the other two. If a jump on the path to the rules was missing,
+/// none of them had an effect: then `after` has all rules, and `before` those without effect.
 [[nodiscard]] UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
                                    const TablePlan& plan);
 

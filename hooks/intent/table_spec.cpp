@@ -13,7 +13,7 @@ namespace nmanager {
 
 namespace {
 
-/// What a TableSpec is made of, lists with their length.
+/// The values of a TableSpec, lists with their length.
 class Digest {
  public:
   void add(std::string_view text) { hasher_.add(text); }

@@ -1,5 +1,5 @@
-// What one table of one family shall do, before it is said in any backend's terms: settings and
-// Services in, one value out. Pure.
+// The goal of one table of one family, independent of the backend: derived from settings and
+// Services. Pure.
 #pragma once
 
 #include <concepts>
@@ -17,7 +17,7 @@
 
 namespace nmanager {
 
-/// One external address that shall be reached through a cluster address (problem 2 in the README).
+/// One external address that is translated to a cluster address (problem 2 in the README).
 /// Both addresses are of one family.
 struct ExternalAddress {
   Address external;
@@ -29,7 +29,7 @@ struct ExternalAddress {
     auto operator<=>(const Ports&) const = default;
   };
   std::vector<Ports> ports;  // sorted by protocol, not empty
-  /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
+  /// The allowed sources (loadBalancerSourceRanges); empty: all.
   std::vector<Prefix> allowed_sources;
 
   auto operator<=>(const ExternalAddress&) const = default;
@@ -38,7 +38,7 @@ struct ExternalAddress {
 enum class MatchBy : std::uint8_t { kPort, kAddress };
 
 struct ExternalClusterSettings {
-  std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
+  std::optional<Prefix> pod_cidr;  // nullopt: the part for pods is off
   MatchBy match = MatchBy::kPort;
   int masquerade_bit = 14;  // 0..31
 };
@@ -54,8 +54,8 @@ struct ExternalCluster {
 /// One cure in one table. A new one is a new alternative: docs/extending.md.
 using RuleFamily = std::variant<DropInvalid, ExternalCluster>;
 
-/// The rule families of one table, which share its hooks: each has a hook, or chains, of its own.
-/// None: nothing of ours is to be there.
+/// The rule families of one table, which share its hooks: each has its own hook or chains. Empty:
+/// the table must have nothing of ours.
 struct TableSpec {
   std::vector<RuleFamily> families;
 
@@ -77,7 +77,7 @@ struct TableSpec {
                                                std::vector<ExternalAddress> addresses,
                                                const ExternalClusterSettings& settings);
 
-/// Equal values have equal digests; kept instead of a value of thousands of addresses.
+/// Equal values have equal digests; stored instead of a value of thousands of addresses.
 [[nodiscard]] std::uint64_t digest_of(const TableSpec& spec);
 
 }  // namespace nmanager
