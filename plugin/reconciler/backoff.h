@@ -1,4 +1,4 @@
-// Delays that grow while something keeps failing, and shrink when it has been quiet.
+// Delays that grow during repeated failures and shrink after a quiet time.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +25,12 @@ class Backoff {
   int failures_ = 0;
 };
 
-/// Tells an agent that keeps undoing us from one that does so now and then (kube-proxy's start
-/// makes four displacements within a second). Above kBurst repairs within kWindow the table is
-/// contested: the next repair waits for a quarter of the time that the quarrel has lasted, at least
-/// kFirstDelay and at most kMaxDelay. So a short quarrel is over soon after its end, whoever began
-/// it (case T25). The table is calm again after two such delays without a repair.
+/// Distinguishes an agent that keeps undoing our rules from one that does so occasionally
+/// (kube-proxy's start makes four displacements within a second). Above kBurst repairs within
+/// kWindow the table is contested: the next repair waits for a quarter of the time that the
+/// conflict has lasted, at least kFirstDelay and at most kMaxDelay. So the delays end soon after a
+/// short conflict, whichever agent caused it (case T25). The table is calm again after two such
+/// delays without a repair.
 class Contest {
  public:
   static constexpr std::size_t kBurst = 20;
@@ -39,17 +40,17 @@ class Contest {
   static constexpr int kLastedPerDelay = 4;
 
   void repaired(TimePoint now);
-  /// To be called whenever time may have passed: ends the contest after a quiet while.
+  /// Call this whenever time may have passed: ends the contest after a quiet time.
   void look(TimePoint now);
   [[nodiscard]] bool contested() const { return delay_ > Millis::zero(); }
-  /// When the contest ends by itself, if nothing is repaired until then; nothing: there is none.
+  /// When the contest ends if nothing is repaired until then; nullopt: no contest.
   [[nodiscard]] std::optional<TimePoint> calm_at() const;
-  /// Not before this may the next repair be made; nothing: at once.
+  /// The earliest time of the next repair; nullopt: at once.
   [[nodiscard]] std::optional<TimePoint> not_before() const;
 
  private:
   std::deque<TimePoint> repairs_;
-  TimePoint began_{};  // the first repair of this quarrel
+  TimePoint began_{};  // the first repair of this conflict
   TimePoint last_repair_{};
   Millis delay_{0};
 };

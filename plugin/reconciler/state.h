@@ -1,4 +1,4 @@
-// Everything the owner thread knows. A value: step() is the only code that changes it.
+// The state of the owner thread. A value: only step() changes it.
 #pragma once
 
 #include <array>
@@ -17,21 +17,21 @@
 
 namespace nmanager::reconciler {
 
-/// What we want of one table.
+/// The goal for one table.
 enum class Want : std::uint8_t {
-  kLeave,    // not known yet, or not our family: what stands stays, nothing is looked at
-  kNothing,  // no chain of ours may stand there
+  kLeave,    // not known yet, or not our family: the table is not read or changed
+  kNothing,  // the table must have no chain of ours
   kRules,
 };
 
 struct TableState {
   TableId id;
   Want want = Want::kLeave;
-  // Made when needed, dropped when nothing was looked at for a while: at 10,000 Services it is
-  // larger than everything else the process holds.
+  // Created when needed, dropped if unused for a while: with 10,000 Services it is larger than
+  // everything else in the process.
   std::shared_ptr<const TableSpec> spec;
-  std::uint64_t spec_digest = 0;                 // of the spec that was last made
-  bool spec_stale = true;                        // the inputs have changed since it was made
+  std::uint64_t spec_digest = 0;                 // of the last spec
+  bool spec_stale = true;                        // the inputs have changed since then
   std::optional<std::uint64_t> verified_digest;  // of the spec that was last verified
 
   std::vector<Hook> spec_hooks;  // that lead to rules by the spec that was last made
@@ -40,20 +40,20 @@ struct TableState {
   std::uint64_t decided = 0;
   bool undecided = false;
 
-  bool due = false;                     // has to be looked at
+  bool due = false;                     // has to be checked
   std::optional<TimePoint> changed_at;  // first unverified change by others
-  std::string changed_by;               // who, when known
+  std::string changed_by;               // the process, if known
   TimePoint not_before{};               // back-off after a failure
-  TimePoint looked_at{};                // when the last look was asked for
+  TimePoint looked_at{};                // time of the last request for a check
   std::optional<TimePoint> verified_at;
-  std::optional<TimePoint> flushed_at;  // seen to be flushed whole, and not repaired yet
+  std::optional<TimePoint> flushed_at;  // flushed as a whole, and not repaired yet
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
   InvalidCounts invalid_seen;  // the rules' counters when last read
   TableStatus status;
 };
 
-/// A moment in which something changed in a family's tables, and when all of ours was verified
+/// A time at which something changed in a family's tables, and when all our rules were verified
 /// after it.
 struct ChangeSeen {
   WallTime seen;
@@ -65,18 +65,18 @@ struct KubeState {
   bool due = true;
   std::optional<KubeStamp> stamp;
   std::optional<KubeChecksum> checksum;
-  bool content_due = false;  // the stamp moved, the content was not read yet
+  bool content_due = false;  // the stamp changed, the content was not read yet
   TimePoint content_not_before{};
   std::optional<TimePoint> resynced_at;  // waits for a verification that began later
   std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
-  std::optional<bool> jumps;             // KUBE-* jumps stand in PREROUTING and OUTPUT of nat
+  std::optional<bool> jumps;             // KUBE-* jumps exist in PREROUTING and OUTPUT of nat
   std::optional<TimePoint> jumps_gone_since;
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
-  /// KUBE-SERVICES was made, and holds no rule since: the sync that makes it is not over.
+  /// KUBE-SERVICES was created and is still empty: the sync that created it is not complete.
   std::optional<TimePoint> made_at;
   bool jumps_gone = false;            // for longer than a sync takes
   bool stays_empty = false;           // likewise
-  double failures_before = 0;         // of iptables-restore, when it synced last
+  double failures_before = 0;         // of iptables-restore, at its last sync
   std::optional<bool> drops_invalid;  // KUBE-FORWARD drops INVALID packets
   KubeStatus status;
 };
@@ -85,17 +85,18 @@ struct State {
   Settings settings;
   WallTime started_at;
   services::ServiceStore store;
-  std::string other_nmanager;  // the one that keeps this node's rules; empty: this one does
-  std::vector<std::string> undecodable_keys;  // of the list that is being made
+  std::string other_nmanager;  // the one that keeps this node's rules; empty: this process
+  std::vector<std::string> undecodable_keys;  // of the list in progress
   std::set<std::string> undecodable_logged;
   ApiState api;
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
-  std::vector<Endpoint> api_servers;                  // never translated
-  std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nothing: not told yet
-  std::optional<ProxySync> proxy_sync;                // nothing: kube-proxy was not asked yet
-  std::optional<bool> canary;                         // KUBE-PROXY-CANARY stands in mangle
+  std::vector<Endpoint> api_servers;  // never translated
+  std::optional<std::vector<Prefix>>
+      node_pod_cidrs;                   // of the Node object; nullopt: not reported yet
+  std::optional<ProxySync> proxy_sync;  // nullopt: kube-proxy was not queried yet
+  std::optional<bool> canary;           // KUBE-PROXY-CANARY exists in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   ProxyHealth health_seen = ProxyHealth::kNotAsked;
   TimePoint health_since{};
@@ -103,7 +104,7 @@ struct State {
   std::array<KubeState, 2> kube;     // in the order of kFamilies
   std::uint64_t undecodable = 0;
   services::Qualified qualified;  // counts of the last time rules were made; no addresses
-  std::set<Warning> warned;       // warnings that stand and are logged
+  std::set<Warning> warned;       // present warnings that were logged
   TimePoint next_full_look{};     // the safety net behind the change watch
 };
 

@@ -1,5 +1,5 @@
-// The state machine of the owner thread: a pure function of state, event and time. It never touches
-// the kernel, the network or a clock; what has to be done comes out as actions.
+// The state machine of the owner thread: a pure function of state, event and time. It never uses
+// the kernel, the network or a clock; it returns actions.
 #pragma once
 
 #include <vector>
@@ -10,18 +10,17 @@
 
 namespace nmanager::reconciler {
 
-/// How long what a table of thousands of rules is made from is kept after its last use.
+/// How long the spec of a table with thousands of rules is kept after its last use.
 inline constexpr Millis kKeepSpec{10'000};
-/// The safety net behind the change watch: every table is read again at least so often.
+/// A fallback for the change watch: every table is read again at least this often.
 inline constexpr Millis kFullLookInterval{300'000};
-/// The filter tables are small; their DROP counters are read so often.
+/// The filter tables are small; their DROP counters are read this often.
 inline constexpr Millis kFilterLookInterval{15'000};
 
 [[nodiscard]] State initial_state(Settings settings, Now now);
 
-/// Takes events in, in order, then returns what has to be done, in order: a burst of Service
-/// changes makes one commit. The answers come back as events. Without `may_sync` tables that are
-/// due stay so.
+/// Applies the events in order, then returns the actions in order: a burst of Service changes
+/// makes one commit. The results return as events. Without `may_sync`, due tables stay due.
 [[nodiscard]] std::vector<Action> step(State& state, std::vector<Event> events, Now now,
                                        bool may_sync = true);
 
