@@ -33,13 +33,11 @@ struct Goal {
 struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
-  bool flushed =
-      false;  // as a whole by another process, and left so as requested; not verified, no error
+  bool flushed = false;    // as a whole, and left so as requested; not verified, no error
   int attempts = 0;
-  std::vector<Finding> findings;  // the differences before the commit
-  std::string plan_text;          // what was written, for the log at level debug
-  std::set<ChainName>
-      still_referenced;  // our chains to which foreign rules refer: emptied, not deleted
+  std::vector<Finding> findings;         // the differences before the commit
+  std::string plan_text;                 // what was written, for the log at level debug
+  std::set<ChainName> still_referenced;  // foreign rules refer to them: emptied, not deleted
   /// Foreign objects among ours that the kernel refused to delete, each named once. They do not
   /// delay our own changes.
   std::vector<std::string> held;

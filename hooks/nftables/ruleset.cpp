@@ -111,8 +111,7 @@ class Renderer {
   void add_address(const ExternalAddress& address, MatchBy by) {
     const std::vector<Prefix> sources =
         outermost(address.allowed_sources, address.external.family());
-    if (!address.allowed_sources.empty() && sources.empty())
-      return;  // no source is allowed on this path
+    if (!address.allowed_sources.empty() && sources.empty()) return;  // no source is allowed
     Element element;
     element.external = address.external;
     if (by == MatchBy::kAddress) {

@@ -54,8 +54,7 @@ void take_told(State& state, KubeState& kube, WallTime told) {
   kube.status.told_verified.reset();
   const ChangeSeen* const change = change_of(kube, told, before);
   if (change != nullptr) {
-    if (change->verified)
-      verified(kube.status, *change->verified);  // else settle_changes() reports it
+    if (change->verified) verified(kube.status, *change->verified);  // else settle_changes()
     return;
   }
   // No change was seen for it: the next check verifies it.

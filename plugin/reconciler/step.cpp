@@ -297,8 +297,7 @@ State initial_state(Settings settings, Now now) {
   State state;
   state.settings = std::move(settings);
   state.started_at = now.wall;
-  state.warned = {state.settings.notes.begin(),
-                  state.settings.notes.end()};  // reported at the start
+  state.warned = {state.settings.notes.begin(), state.settings.notes.end()};  // logged before
   state.next_full_look = now.mono + kFullLookInterval;
   for (std::size_t i = 0; i < kTables.size(); ++i) {
     state.tables[i].id = kTables[i];

@@ -96,8 +96,7 @@ int explain_command(const Settings& own, const World& world) {
       print(*text);
       return own.options.skipped || says_rules(*text) ? kExitDone : kExitFailed;
     }
-    if (text.error().kind ==
-        ErrorKind::kBadInput) {  // a process answered, but rejected the question
+    if (text.error().kind == ErrorKind::kBadInput) {  // a process answered with an error
       say(text.error().message);
       return kExitNoAnswer;
     }

@@ -37,8 +37,7 @@ using Level = reconciler::LogLine::Level;
 
 [[noreturn]] void run(const Settings& own, const World& world, RealOutput& output,
                       Mailbox<Event>& mailbox) {
-  ::mallopt(M_ARENA_MAX,
-            1);  // threads allocate little: one heap, returned to the system after peaks
+  ::mallopt(M_ARENA_MAX, 1);  // threads allocate little: one heap, trimmed after peaks
   api::start_http_library();
   Loop loop(own, NMANAGER_VERSION, world, mailbox);
   output.log(Level::kInfo,

@@ -65,8 +65,7 @@ neighbour::ProxyReport RealKubeProxy::ask_once(const Endpoint& endpoint) {
 api::ApiClientOptions RealApiServer::client_options() const {
   api::ApiClientOptions options;
   options.user_agent = user_agent_;
-  options.node_name =
-      variable("NODE_NAME");  // from the downward API; if unset, no Node is requested
+  options.node_name = variable("NODE_NAME");  // from the downward API; empty: no Node request
   return options;
 }
 
