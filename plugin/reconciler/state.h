@@ -92,11 +92,10 @@ struct State {
   ModeKnown mode;
   BackendKnown backend;
   ConntrackKnown conntrack;
-  std::vector<Endpoint> api_servers;  // never translated
-  std::optional<std::vector<Prefix>>
-      node_pod_cidrs;                   // of the Node object; nullopt: not reported yet
-  std::optional<ProxySync> proxy_sync;  // nullopt: kube-proxy was not queried yet
-  std::optional<bool> canary;           // KUBE-PROXY-CANARY exists in mangle
+  std::vector<Endpoint> api_servers;                  // never translated
+  std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nullopt: unknown
+  std::optional<ProxySync> proxy_sync;                // nullopt: kube-proxy was not queried yet
+  std::optional<bool> canary;                         // KUBE-PROXY-CANARY exists in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   ProxyHealth health_seen = ProxyHealth::kNotAsked;
   TimePoint health_since{};
