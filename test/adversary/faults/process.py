@@ -181,7 +181,7 @@ def out_of_descriptors(run, entry):
 
 
 def knock():
-    """More clients of its endpoints than it accepts."""
+    """Clients of its endpoints, which it cannot accept without descriptors."""
     callers = []
     for _ in range(5):
         caller = socket.socket()
