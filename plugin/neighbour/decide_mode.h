@@ -11,7 +11,7 @@
 namespace nmanager::neighbour {
 
 struct ModeDecision {
-  std::optional<ProxyMode> mode;  // never kAuto; nothing: it could never be told
+  std::optional<ProxyMode> mode;  // never kAuto; nullopt: never determined
   std::string origin;             // who said so
   bool certain = false;           // the operator's or kube-proxy's own word, and of now
   std::string note;               // one line, what an operator should know; empty: nothing

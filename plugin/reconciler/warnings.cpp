@@ -33,7 +33,7 @@ void warn_of_local_detection(const State& state, std::vector<Warning>& warnings)
     const auto& cidr = pod_cidr(settings, family).value;
     if (cidr) known += (known.empty() ? "" : " and ") + to_string(*cidr);
   }
-  if (known.empty()) return;  // which is a warning of its own
+  if (known.empty()) return;  // there is a separate warning for this
   warnings.push_back({WarningCode::kPodDetection,
                       "kube-proxy knows pods by detectLocalMode " + mode +
                           ", nmanager by their address: pods in " + known +

@@ -384,8 +384,7 @@ TEST_CASE("this node's podCIDRs are requested after the list, and are optional")
   }));
 }
 
-TEST_CASE(
-    "a client for the Node alone: asks until it is had, for nothing else, and then is silent") {
+TEST_CASE("a client for the Node only: sends requests until it has arrived, and no others") {
   start_library_once();
   ApiServer server;
   ApiClientOptions options = impatient();

@@ -183,8 +183,7 @@ class Run {
 
 }  // namespace
 
-TEST_CASE(
-    "2,000 faults at random: the client comes to know what the server has, and says what is old") {
+TEST_CASE("2,000 random faults: the client gets the server's Services, and old ones are reported") {
   start_library_once();
   std::vector<std::string> problems(kRuns);
   std::vector<std::thread> threads;

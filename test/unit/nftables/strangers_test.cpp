@@ -115,7 +115,7 @@ TEST_CASE("an object that cannot be removed is named once and does not delay our
 }
 
 TEST_CASE(
-    "a table that somebody deletes and makes again all the time: at his end it is put right") {
+    "a table that another process keeps deleting and creating: repaired after the last change") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();

@@ -131,7 +131,7 @@ TEST_CASE("chains with another hook and sets of another type under our names are
 }
 
 TEST_CASE(
-    "what is not ours is not touched: other tables, and a table of our name without our mark") {
+    "foreign objects are not changed: other tables, and a table of our name without our mark") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   must("nft -f -",

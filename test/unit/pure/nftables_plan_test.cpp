@@ -251,8 +251,7 @@ TEST_CASE("native plan: apply(plan(wanted, observed)) == wanted, for random tabl
   }
 }
 
-TEST_CASE(
-    "native plan: nothing to do for the same elements costs no comparison, and a kept rule stays") {
+TEST_CASE("native plan: the same elements are not compared, and a kept rule stays") {
   const TableId part{Family::kIpv4, Table::kNat};
   const TableSpec spec = external_cluster(Family::kIpv4,
                                           {{address(Family::kIpv4, 1),

@@ -97,8 +97,7 @@ TEST_CASE("INVALID is dropped after INPUT, exemptions first") {
         std::string::npos);
 }
 
-TEST_CASE(
-    "INVALID from pods is dropped behind FORWARD: the source is asked first, a SYN-ACK goes") {
+TEST_CASE("INVALID from pods is dropped after FORWARD: source match first, a SYN-ACK passes") {
   const Prefix pods = *Prefix::parse("10.244.0.0/16");
   const auto chains = [&](InvalidAction action) {
     return drop_invalid_chains(Family::kIpv4, drop_invalid_forward(action, pods, kExempt));

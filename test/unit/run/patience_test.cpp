@@ -170,8 +170,8 @@ TEST_CASE("our own changes do not wait for an agent that undoes other rules") {
 }
 
 TEST_CASE(
-    "kube-proxy's chains are gone at once, whatever was flushed before and however long they "
-    "take") {
+    "removed chains of kube-proxy are reported at once, regardless of earlier flushes and read "
+    "times") {
   StandingNode rig;
   rig.tables.checksum_takes = 1s;  // a content is read every 100 s
   for (const Family family : kFamilies) {

@@ -119,8 +119,7 @@ TEST_CASE("cases and settings match one to one") {
   CHECK(defined == tested);
 }
 
-TEST_CASE(
-    "flag goes before environment, that before kube-proxy's files, these before the default") {
+TEST_CASE("precedence: flag, environment, kube-proxy's files, default") {
   for (const Case& one : kCases) {
     CAPTURE(one.flag);
     const SettingDefinition& definition = *definition_of(one.flag);
