@@ -23,7 +23,7 @@ struct ProxyReport {
   std::optional<ProxyMode> mode;
   bool reachable = false;     // it answered /proxyMode with a mode
   bool metrics_read = false;  // it answered /metrics with metrics of a kube-proxy
-  std::string error;          // one line; empty: nothing went wrong
+  std::string error;          // one line; empty: no error
   ProxyMetrics metrics;       // with metrics_read; without a last_sync it has never synced
   std::chrono::system_clock::time_point when;
 
