@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Releases. The version is that of project() in CMakeLists.txt.
 #   deploy/release.sh version             prints it
-#   deploy/release.sh check               everything that names the version names this one, and CHANGELOG.md has its section
-#   deploy/release.sh set X.Y.Z           writes another one into all of these
+#   deploy/release.sh check               every file that names the version names this one, and CHANGELOG.md has its section
+#   deploy/release.sh set X.Y.Z           writes another version into all of these files
 #   deploy/release.sh notes               prints the section of CHANGELOG.md
 #   deploy/release.sh tag                 a clean tree, check, and an annotated tag vX.Y.Z with the notes
 #   deploy/release.sh image REGISTRY      builds amd64 and arm64 with buildah, an SBOM (SPDX) of each, and pushes the list of both
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Whatever else names the version.
+# The other files that name the version.
 named=(deploy/helm/nmanager/Chart.yaml deploy/Dockerfile deploy/kubeadm/kustomization.yaml deploy/standalone/kustomization.yaml
   deploy/standalone/daemonset.yaml deploy/cleanup/kustomization.yaml deploy/cleanup/daemonset.yaml
   deploy/components/sidecar/container.yaml patches/kubeproxydaemonset+strategic.yaml)
 
 version() { sed -n 's/^project(nmanager VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt; }
-# The places in a file at which the version is ours, as "version" or as the image's tag.
+# The places in a file that name our version, as "version" or as the image's tag.
 places() { grep -noE '(nmanager:|newTag: |^version: |^appVersion: |image\.version=")[0-9]+\.[0-9]+\.[0-9]+' "$1"; }
 notes() { awk -v head="## [$1]" 'index($0, head) == 1 {on = 1; next} /^## / {on = 0} on' CHANGELOG.md; }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Removes nmanager and its rules from a cluster, in whatever form it is there: as a container of the DaemonSet kube-proxy,
-# as a DaemonSet of its own, or as rules without a keeper (after an upgrade took the container out).
+# Removes nmanager and its rules from a cluster, in each of its forms: a container of the DaemonSet kube-proxy, a
+# separate DaemonSet, or only rules, without a process (after an upgrade removed the container).
 #   deploy/remove.sh [--image IMAGE] [--timeout SECONDS] [FLAGS OF KUBECTL...]
-# --image    what cleans the nodes; default: the image that runs now, else the one in deploy/cleanup
-# --timeout  for all of it; default 600
-# Exit code 0: no node has a rule of ours. 1: nodes are left, each is named with the reason; the DaemonSet nmanager-cleanup
-# stays then and cleans them when they come back. 2: wrong usage, or the API server refused something. Interrupted, it
-# can be run again.
+# --image    the image that cleans the nodes; default: the image that runs now, else the one in deploy/cleanup
+# --timeout  for the whole removal; default 600
+# Exit code 0: no node has a rule of nmanager. 1: nodes are left, each is named with the reason; the DaemonSet
+# nmanager-cleanup then stays and cleans them when they return. 2: wrong usage, or the API server refused a request.
+# The script can be run again after an interruption.
 set -uo pipefail
 here=$(dirname "$0")
 image='' timeout=600 flags=()
@@ -25,13 +25,13 @@ kube() { kubectl -n kube-system --request-timeout=30s "${flags[@]}" "$@"; }
 refused() { echo "remove.sh: $*" >&2; exit 2; }
 in_time() { ((SECONDS < deadline)); }
 
-# NAME READY, one a line: the nodes on which a rule of ours can be.
+# NAME READY, one a line: the nodes that may have rules of nmanager.
 nodes() {
   kube get nodes -l 'kubernetes.io/os=linux,type!=virtual-kubelet,eks.amazonaws.com/compute-type!=fargate' -o go-template='
 {{- range .items}}{{$ready := "Unknown"}}{{range .status.conditions}}{{if eq .type "Ready"}}{{$ready = .status}}{{end}}{{end -}}
 {{.metadata.name}} {{$ready}}{{"\n"}}{{end}}'
 }
-# NODE POD READY DELETED RUN CONTAINERS of every pod of kube-system; DELETED is "-" while it is not; RUN is the run of this
+# NODE POD READY DELETED RUN CONTAINERS of every pod of kube-system; DELETED is "-" while the pod is not being deleted; RUN is the run of this
 # script that a pod of nmanager-cleanup belongs to.
 pods() {
   kube get pods -o go-template='
@@ -51,7 +51,7 @@ sidecar=$(image_of kube-proxy) || exit
 alone=$(image_of nmanager) || exit
 image=${image:-${sidecar:-$alone}}
 
-# First the keeper goes; its rules stay until they are cleaned, so nothing is half removed meanwhile.
+# First the process is removed; its rules stay until they are cleaned, so they are never removed in part.
 if [[ -n $sidecar ]]; then
   kube patch daemonset kube-proxy --type strategic --patch "$(cat "$here/../patches/remove.yaml")" || refused "kube-proxy cannot be patched"
 fi
@@ -59,11 +59,11 @@ if [[ -n $alone ]]; then
   kube delete daemonset nmanager --ignore-not-found --wait=false || refused "the DaemonSet nmanager cannot be deleted"
 fi
 
-# A rollout of kube-proxy stops at the first dead node, or never begins (OnDelete): then its pods are replaced here,
-# one at a time, as a rollout would.
+# A rollout of kube-proxy stops at the first dead node, or never begins (OnDelete): in that case the script replaces the
+# pods one at a time, as a rollout does.
 strategy=$(of_daemonset kube-proxy '{{.spec.updateStrategy.type}}') || exit
 held=''
-half=$((SECONDS + timeout / 2))  # a node on which this hangs does not keep the others from being cleaned
+half=$((SECONDS + timeout / 2))  # a node on which this hangs does not prevent the cleanup of the others
 while ((SECONDS < half)); do
   all=$(nodes) && found=$(pods) || { sleep 1; continue; }
   live=$(live_nodes "$all")
@@ -79,8 +79,8 @@ while ((SECONDS < half)); do
   sleep 1
 done
 
-# Then every node is cleaned by a pod with the same image and capabilities.
-# Only pods of this run count: those of an earlier one may have cleaned before nmanager was installed again.
+# Then a pod with the same image and capabilities cleans every node.
+# Only pods of this run count: pods of an earlier run may have cleaned before nmanager was installed again.
 run=$(date +%s)-$$
 manifest=$(sed -e "s|nmanager-cleanup/run: .*|nmanager-cleanup/run: \"$run\"|" -e "${image:+s|image: nmanager:.*|image: $image|}" "$here/cleanup/daemonset.yaml")
 kube apply --validate=false -f - <<<"$manifest" || refused "the DaemonSet nmanager-cleanup cannot be applied"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Shows on this machine, with no cluster, what dies without nmanager and lives with it, and how it keeps its rules; in
-# network namespaces of its own:
+# Shows on this machine, without a cluster, which connections die without nmanager and survive with it, and how it keeps
+# its rules in place; in its own network namespaces:
 #   deploy/try.sh [nft|legacy]
 # Installs what is needed (Debian 12, root), builds, and starts a stand-in API server that serves recorded traffic of a
-# real one. Nothing outside the namespaces is touched.
+# real one. Nothing outside the namespaces is changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,7 +59,7 @@ link() {
 }
 
 # forged SERVERS-NAMESPACE CLIENTS-NAMESPACE SERVER-ADDRESS SERVER-PORT ADDRESS PORT: a connection in which one segment of
-# the server is ahead of the window, as after a middlebox has reordered or held back some.
+# the server is ahead of the window, as if a middlebox had reordered or delayed segments.
 forged() {
   local pipe=$folder/pipe server code=0
   mkfifo "$pipe"
@@ -71,7 +71,7 @@ forged() {
   kill "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
   case $code in
-    0) echo "the connection goes on" ;;
+    0) echo "the connection continues" ;;
     10) echo "the connection was RESET" ;;
     *) echo "no answer ($code)" ;;
   esac
@@ -103,7 +103,7 @@ forged "$outside" "$pod" 203.0.113.2 7001 203.0.113.2 7001
 say "Problem 3, without nmanager: a client outside, a NodePort, the same with a segment of the pod (kube-proxy in nftables mode)"
 forged "$pod" "$outside" 10.244.0.2 8080 203.0.113.1 30080
 
-say "nmanager diagnose watched meanwhile, with nothing installed"
+say "The report of nmanager diagnose, which watched without any installed rule"
 kill -INT "$diagnosis" 2>/dev/null || true
 wait "$diagnosis" || true
 cat "$folder/diagnosis"
@@ -123,7 +123,7 @@ ip netns exec "$ns" build/release/nmanager-test-apiserver --tls --list test/fixt
 wait_for 10 test -s "$folder/kubeconfig"
 grep server: "$folder/kubeconfig"
 
-say "nmanager starts: kube-proxy is not there yet, so it is not ready; its rules stand all the same"
+say "nmanager starts: kube-proxy has not started yet, so it is not ready; its rules are in place nevertheless"
 ip netns exec "$ns" build/release/nmanager run --backend "iptables-$variant" --proxy-mode ipvs \
   --pod-cidr-ipv4 10.244.0.0/16 --pod-cidr-ipv6 fd44::/48 \
   --kubeconfig "$folder/kubeconfig" 2>"$folder/log" &
@@ -133,7 +133,7 @@ listed() { in_ns curl -s -m 2 "http://127.0.0.1:10261/metrics" | grep -q '^nmana
 wait_for 10 listed
 in_ns curl -s "http://127.0.0.1:10261/readyz?verbose" | grep kube-proxy-synced || true
 
-say "kube-proxy comes: its chains and its jumps, on top of ours"
+say "kube-proxy starts: it inserts its chains, and its jumps before ours"
 ipt-restore() { in_ns "iptables-$variant-restore" --noflush; }
 ipt-restore <<'RULES'
 *nat
@@ -156,7 +156,7 @@ wait_for 10 ready
 echo "ready"
 ipt -t nat -S PREROUTING
 
-say "A jump of ours is displaced, another deleted, a chain flushed"
+say "One of our jumps is displaced, another is deleted, a chain is flushed"
 ipt -t nat -D PREROUTING -j NMANAGER_PREROUTING
 ipt -D INPUT -j NMANAGER_INPUT
 ipt -t nat -F NMANAGER_EX_CLUS_OUTPUT
@@ -166,11 +166,11 @@ wait_for 10 ready
 ipt -t nat -S PREROUTING
 ipt -S INPUT
 
-say "Recorded events come in: addresses change, Services come and go"
+say "Recorded events arrive: addresses change, Services are added and deleted"
 applied() { in_ns curl -s -m 2 "http://127.0.0.1:10261/metrics" | grep -q '^nmanager_api_events_total [5-9]'; }
 wait_for 30 applied
 
-say "The chains, as the administrator sees them"
+say "The chains as iptables lists them"
 ipt -nvL NMANAGER_DROP_INVALID_INPUT
 ipt -t nat -S | grep NMANAGER
 
@@ -178,10 +178,10 @@ say "nmanager status"
 in_ns build/release/nmanager status | head -n 30 || true
 in_ns build/release/nmanager explain --skipped || true
 
-say "What it wrote to its log"
+say "The log of nmanager"
 cut -c1-200 "$folder/log"
 
-say "cleanup takes all of it away, and nothing else"
+say "cleanup removes all of it, and nothing else"
 kill "$sidecar" && wait "$sidecar" 2>/dev/null || true
 in_ns build/release/nmanager cleanup --backend "iptables-$variant"
 ipt -t nat -S

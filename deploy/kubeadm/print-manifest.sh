@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prints kubeadm's kube-proxy addon with the settings of the running cluster:
 #   deploy/kubeadm/print-manifest.sh [FLAGS OF KUBECTL...] >kube-proxy.yaml
-# Without --config, `kubeadm init phase addon kube-proxy --print-manifest` prints kubeadm's defaults: applied, they would
-# empty clusterCIDR and the mode. A manifest whose clusterCIDR or mode differs from the cluster's is refused with exit code 1;
+# Without --config, `kubeadm init phase addon kube-proxy --print-manifest` prints kubeadm's defaults, which would empty
+# clusterCIDR and the mode. A manifest whose clusterCIDR or mode differs from the cluster's is refused with exit code 1;
 # every other difference of config.conf is shown on stderr.
 # Run the kubeadm of the cluster's version. KUBEADM names another program.
 set -euo pipefail
@@ -18,7 +18,7 @@ grep -q '^kind: KubeProxyConfiguration' "$scratch/proxy" || { echo "print-manife
 
 "${KUBEADM:-kubeadm}" init phase addon kube-proxy --print-manifest --config "$scratch/config" >"$scratch/manifest"
 
-# The lines of config.conf in the printed ConfigMap, without their indent.
+# The lines of config.conf in the printed ConfigMap, without indentation.
 awk '/^  config\.conf: \|/ {on = 1; next} on && (/^    / || /^$/) {sub(/^    /, ""); print; next} {on = 0}' \
   "$scratch/manifest" >"$scratch/printed"
 value() { sed -n "s/^$1: *//p" "$2" | tr -d "\"'" | head -n 1; }

@@ -19,7 +19,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nmanager)
 set(CPACK_PACKAGE_VENDOR "The nmanager authors")
 set(CPACK_PACKAGE_CONTACT "The nmanager authors <maintainers@nmanager.example>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "keeps netfilter rules of a Kubernetes node in their place beside kube-proxy")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "keeps netfilter rules of a Kubernetes node in place alongside kube-proxy")
 set(CPACK_PACKAGE_DESCRIPTION "Drops packets that conntrack calls INVALID, which may reset connections of pods, and makes external
  addresses of Services reachable from nodes without a local endpoint in kube-proxy's IPVS mode.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)

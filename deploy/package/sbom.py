@@ -26,7 +26,7 @@ def operating_system(root):
 
 
 def licenses(root, package):
-    """What a machine-readable copyright file names; a base without documents has none."""
+    """The licenses that a machine-readable copyright file names; a base without documents has no such file."""
     path = root / f"usr/share/doc/{package}/copyright"
     if not path.is_file():
         return "NOASSERTION"

@@ -18,7 +18,7 @@ namespace nmanager::capture {
 
 namespace {
 
-constexpr std::size_t kPortsAndFlags = 14;  // of TCP: up to and with the flags
+constexpr std::size_t kPortsAndFlags = 14;  // of TCP: up to and including the flags
 
 std::uint16_t port_at(std::span<const std::uint8_t> bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -58,7 +58,7 @@ std::optional<Segment> parse_segment(Family family, std::span<const std::uint8_t
 }
 
 Result<ResetCapture> ResetCapture::open(std::span<const Prefix> pods) {
-  // Protocol 0: nothing comes in before the filter is there.
+  // Protocol 0: no packet is received before the filter is set.
   sys::Fd socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.valid()) return refused("opening a packet socket", errno);
   if (!attach(socket.get(), segment_filter(pods))) {

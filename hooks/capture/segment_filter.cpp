@@ -17,14 +17,14 @@ namespace nmanager::capture {
 namespace {
 
 constexpr std::uint32_t kWhole = 0xffff;
-/// Pods of a node are in one block of each family, seldom two: jumps of BPF reach 255 instructions.
+/// Pods of a node are in one block of each family, rarely two: BPF jumps reach 255 instructions.
 constexpr std::size_t kMostBlocks = 4;
 
 /// A family's headers.
 struct Layout {
   Family family;
   std::uint32_t ether_type;
-  std::uint32_t protocol;  // offset of the transport's number
+  std::uint32_t protocol;  // offset of the transport protocol's number
   std::uint32_t source;
   std::uint32_t destination;
 };
@@ -35,7 +35,7 @@ std::uint32_t ancillary(int what) {
   return static_cast<std::uint32_t>(SKF_AD_OFF + what);
 }
 
-/// Assembles a program whose jumps go forward to places that are set later.
+/// Assembles a program whose forward jumps have targets that are set later.
 class Program {
  public:
   using Place = std::size_t;
@@ -50,7 +50,7 @@ class Program {
     code_.push_back({static_cast<std::uint16_t>(code), 0, 0, k});
     jumps_.emplace_back();
   }
-  /// Nothing: on to the next instruction.
+  /// nullopt: continue with the next instruction.
   void jump(int condition, std::uint32_t k, std::optional<Place> yes, std::optional<Place> no) {
     put(BPF_JMP | condition | BPF_K, k);
     jumps_.back() = {yes, no, std::nullopt};
@@ -85,7 +85,7 @@ class Program {
   std::vector<std::size_t> places_;
 };
 
-/// Falls through when the address at `offset` is in the block, else jumps.
+/// Falls through if the address at `offset` is in the block, else jumps.
 void match_block(Program& program, const Prefix& block, std::uint32_t offset,
                  Program::Place otherwise) {
   constexpr int kWordBits = 32;
@@ -102,7 +102,7 @@ void match_block(Program& program, const Prefix& block, std::uint32_t offset,
   }
 }
 
-/// Ends the program for packets of the family that are no RSTs.
+/// Ends the program for packets of the family that are not RSTs.
 void match_pods(Program& program, const Layout& layout, std::span<const Prefix> pods,
                 Program::Place pass) {
   const auto other = program.place();

@@ -1,4 +1,4 @@
-// What of all packets the kernel hands to the capture, as a classic BPF program. Pure.
+// The filter of the capture, as a classic BPF program. Pure.
 #pragma once
 
 #include <linux/filter.h>
@@ -10,10 +10,10 @@
 
 namespace nmanager::capture {
 
-/// For a packet socket of SOCK_DGRAM, where offset 0 is the network header. Passes segments of TCP
-/// with RST; and what leaves a device from an address in `pods` to one that is in none of them.
-/// Later fragments of IPv4 and IPv6 behind extension headers are left out. Some 30 instructions
-/// for each block.
+/// For a packet socket of type SOCK_DGRAM, where offset 0 is the network header. Passes TCP
+/// segments with RST, and packets that leave a device from an address in `pods` to an address in
+/// none of them. Skips later fragments of IPv4, and IPv6 with extension headers. About 30
+/// instructions for each block.
 [[nodiscard]] std::vector<sock_filter> segment_filter(std::span<const Prefix> pods);
 
 }  // namespace nmanager::capture

@@ -1,4 +1,4 @@
-// Offsets in bytes of what the room reads (RFC 791, RFC 8200, RFC 9293).
+// Offsets in bytes of the header fields in use (RFC 791, RFC 8200, RFC 9293).
 #pragma once
 
 #include <cstddef>

@@ -10,7 +10,7 @@ namespace nmanager::chains {
 
 namespace {
 
-/// What stands in a table that does not exist: nothing.
+/// The content of a table that does not exist: nothing.
 Result<ObservedTable> observe(ChainBackend& backend, TableId id) {
   auto begun = backend.begin(id);
   if (begun) return (*begun)->observed();
@@ -72,7 +72,7 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
     report.check_ended = options.check && checked != ExternalChains::Check::kMore;
     reports.push_back(std::move(report));
   }
-  // The wait for all is the first one's: sums over reports stay true.
+  // The common wait is in the first report only, so that sums over reports are correct.
   if (!reports.empty()) {
     reports.front().duration += took;
     if (reports.front().lock_wait) *reports.front().lock_wait += *waited_for_all - *waited_before;

@@ -1,5 +1,5 @@
-// What backends share whose tables hold chains with jumps from the built-in ones, as iptables has
-// them: plan, placement, retries and reports are written once, here.
+// The common code of backends with iptables-like tables, that is chains with jumps from built-in
+// chains: plan, placement, retries and reports.
 #pragma once
 
 #include <map>
@@ -19,15 +19,15 @@ struct Commit {
   std::set<ChainName> still_referenced;  // emptied but not deleted: a foreign rule jumps to them
 };
 
-/// Read, decide, write: what `observed` shows is what the commit is applied to. Either a lock is
-/// held from begin() to the end of this object (legacy), or the commit carries the generation that
-/// was read and fails with kRetry when somebody was faster (nft). Owner thread only.
+/// Read, decide, write: the commit applies to the state in `observed`. Either a lock is held from
+/// begin() to the end of this object (legacy), or the commit carries the generation that was read
+/// and fails with kRetry if another process was faster (nft). Owner thread only.
 class Transaction {
  public:
   virtual ~Transaction() = default;
   [[nodiscard]] virtual const ObservedTable& observed() const = 0;
   /// One atomic change of the table. At most one call. After an error the state of the kernel is
-  /// unknown: begin again and look (a commit can fail after the new table is live, facts: legacy).
+  /// unknown: begin again and read (a commit can fail after the new table is live, facts: legacy).
   [[nodiscard]] virtual Result<Commit> commit(const TablePlan& plan) = 0;
 };
 
@@ -37,23 +37,23 @@ class ChainBackend : public Backend {
                                              const SyncOptions& options) final;
   [[nodiscard]] PlanText plan_text(std::span<const Goal> goals) final;
 
-  /// kAbsent: the table does not exist and this backend may not make it (see `create_tables`).
+  /// kAbsent: the table does not exist and this backend may not create it (see `create_tables`).
   /// kUnsupported: the kernel lacks the table or a module, the message names it.
   /// kRetry: lock busy beyond the bound, or the read could not be made consistent.
   [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin(TableId id) = 0;
 
-  /// As begin(), told what the own chains should hold: a backend that can prove that a chain holds
-  /// just that does not show it (ObservedTable::only_differences), so that a check with nothing to
-  /// do costs the same with ten chains and with ten thousand. `expected` is used during the call
-  /// only.
+  /// As begin(), with the expected content of our chains: a backend that can prove that a chain has
+  /// exactly this content omits it (ObservedTable::only_differences), so that a check without
+  /// differences costs the same with ten chains and with ten thousand. `expected` is used only
+  /// during the call.
   [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin_expecting(
       TableId id, const ChainDigests& /*expected*/) {
     return begin(id);
   }
 
-  /// What every begin() of one sync() or plan_text() needs (a lock), so that it is waited for once,
-  /// however many goals there are. Held as long as the result lives. When it cannot be had, begin()
-  /// tells why, and waits no longer.
+  /// The resource (a lock) that every begin() of one sync() or plan_text() needs, so that there is
+  /// one wait for any number of goals. Held for the lifetime of the result. If it is not available,
+  /// begin() reports the reason and does not wait again.
   [[nodiscard]] virtual std::shared_ptr<void> hold(std::span<const Goal> /*goals*/) { return {}; }
 
   /// A clock that never goes back, for the reports' durations.
@@ -72,7 +72,7 @@ class ChainBackend : public Backend {
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
   std::map<TableId, Rendered> rendered_;
-  std::map<TableId, std::set<ChainName>> leave_;  // own chains that strangers hold
+  std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
 };
 
 }  // namespace nmanager::chains

@@ -1,4 +1,4 @@
-// A table as chains and rules of iptables, of either variant: what a TableSpec means there. Pure.
+// A TableSpec as chains and rules of iptables, for both variants. Pure.
 #pragma once
 
 #include "hooks/chains/desired.h"
@@ -13,7 +13,7 @@ namespace nmanager::chains {
 [[nodiscard]] DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop);
 [[nodiscard]] DesiredTable external_cluster_chains(const ExternalCluster& external);
 
-/// What `rule` of `chain` counts; nothing: no INVALID packets.
+/// The kind of packets that `rule` of `chain` counts; nullopt: not INVALID packets.
 [[nodiscard]] std::optional<InvalidCounter> counter_of(const ChainName& chain, const Rule& rule);
 
 }  // namespace nmanager::chains

@@ -1,4 +1,4 @@
-// What we want to stand in one table: our chains with their rules, and the hooks that jump to them.
+// The desired content of one table: our chains with their rules, and the hooks that jump to them.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace nmanager::chains {
 struct DesiredTable {
   std::map<ChainName, std::vector<Rule>> chains;
   std::vector<Hook> jumps;  // hooks of this table that jump to their hook_chain(); sorted
-  // Not decided yet: what is there of ours stays as it is.
+  // Not decided yet: our existing rules stay as they are.
   std::set<Hook> left_hooks;
   std::set<ChainName> left_chains;
 

@@ -1,4 +1,4 @@
-// Own chains as numbers, so that a table of thousands of rules is compared without being read.
+// Digests of our chains, so that a table of thousands of rules is compared without decoding it.
 #pragma once
 
 #include <cstdint>

@@ -11,8 +11,8 @@ DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
     table.left_chains.insert({outer, inner});
     return table;
   }
-  // One match for a good packet, however many rules are behind it: the source first, since that
-  // costs less than asking conntrack. INPUT's jump is plain, as network-node-manager makes it.
+  // One match for a valid packet, for any number of rules after it: the source first, since this
+  // costs less than a conntrack lookup. INPUT's jump is plain, as in network-node-manager.
   Rule jump;
   jump.source = drop.source;
   jump.state_invalid = drop.source.has_value();
@@ -27,7 +27,7 @@ DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
     rule.in_interface = one.in_interface;
     rule.tcp_flags = one.tcp_flags;
     if (one.tcp_flags.mask != 0) rule.protocol = Protocol::kTcp;
-    // Said again: whoever jumps here has only INVALID packets dropped.
+    // Repeated, so that a foreign jump to this chain causes drops of INVALID packets only.
     rule.state_invalid = one.counts;
     std::visit([&](const auto& verdict) { rule.target = verdict; }, one.verdict);
     rules.push_back(std::move(rule));

@@ -1,5 +1,4 @@
-// What stands in one table, as far as it is our business. Rules of strangers are only seen as
-// places.
+// The observed content of one table, as far as we need it. Foreign rules are only positions.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,7 @@
 namespace nmanager::chains {
 
 struct ObservedRule {
-  std::optional<Rule> rule;  // nothing: a rule that is not byte for byte one we would write
+  std::optional<Rule> rule;  // nullopt: not byte for byte a rule that we write
   RuleRef ref = 0;
   std::uint64_t packets = 0;  // the rule's packet counter
 };
@@ -39,9 +38,9 @@ struct HookRule {
   RuleRef ref = 0;
 };
 
-/// What a rule of a hook is, by the chain that it jumps or goes to (empty: none). `decode` gives it
-/// as a Rule, if it is one that we could write; it is asked only for a jump to `own`, the hook's
-/// own chain.
+/// Classifies a rule of a hook by the chain that it jumps or goes to (empty: none). `decode`
+/// returns it as a Rule if it is one that we could write; it is called only for a jump to `own`,
+/// the hook's own chain.
 template <class Decode>
 [[nodiscard]] HookRule::Kind kind_of_hook_rule(const ChainName& own, std::string_view jump_to,
                                                Decode&& decode) {
@@ -59,13 +58,13 @@ struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
   std::map<Hook, std::vector<HookRule>> hooks;  // hooks_of() this table;
                                                 // a base chain that does not exist is an empty list
-  /// Why the kernel obeys no rule of this table, or of one of `hooks`; one line. Empty: it does.
+  /// Why the rules of this table, or of one of `hooks`, have no effect; one line. Empty: they have.
   std::string inert = {};
   std::optional<bool> kube_drops_invalid;  // SyncReport has the same
 
-  /// The answer to Backend::begin_expecting(): `chains` shows only the own chains that are not as
-  /// expected, and `missing` names the expected ones that do not exist. Every other expected chain
-  /// stands, with just the expected rules.
+  /// Result of begin_expecting(): `chains` has only those of our chains that are not as expected,
+  /// and `missing` names the expected ones that do not exist. Every other expected chain exists
+  /// with exactly the expected rules.
   bool only_differences = false;
   std::set<ChainName> missing;
 };

@@ -15,10 +15,10 @@ bool is_ours(const HookRule& rule) {
          rule.kind == HookRule::Kind::kStrayJump;
 }
 
-/// The place of our jump in one built-in chain, as it is.
+/// The observed position of our jump in one built-in chain.
 struct JumpPlace {
-  std::vector<std::size_t> ours;    // every jump of ours, altered ones too
-  std::optional<std::size_t> good;  // a plain one before every jump of kube-proxy's
+  std::vector<std::size_t> ours;    // all our jumps, including altered ones
+  std::optional<std::size_t> good;  // a plain one before every jump of kube-proxy
   std::optional<std::size_t> first_kube;
   std::size_t plain = 0;  // those to the hook's own chain
   std::size_t altered = 0;
@@ -149,7 +149,7 @@ void plan_differences(TablePlan& plan, const DesiredTable& desired, const Observ
   std::ranges::sort(plan.edits, {}, &ChainEdit::chain);
 }
 
-/// A chain that strangers hold is not worth a commit of its own, once it is empty.
+/// An empty chain to which foreign rules refer does not justify a separate commit.
 void plan_removals(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed,
                    const std::set<ChainName>& leave) {
   std::vector<ChainName> held;

@@ -1,5 +1,4 @@
-// The difference between desired and observed, as a list of edits that a backend can do in one
-// commit.
+// The difference between desired and observed, as a list of edits for one commit of a backend.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +23,7 @@ struct ChainEdit {
 };
 
 /// Our jump in a built-in chain. The backend removes `remove`, then inserts one plain jump before
-/// the observed rule `before` (nothing: at the end) when `insert`; `before` is never in `remove`.
+/// the observed rule `before` (nullopt: at the end) if `insert`; `before` is never in `remove`.
 struct HookEdit {
   Hook hook = Hook::kInput;
   ChainName jump_to;
@@ -36,8 +35,8 @@ struct HookEdit {
 };
 
 /// Order of execution: chains of `edits` with create, hooks, steps of `edits`, then
-/// `remove_chains`. `remove_chains` are emptied and deleted; a chain that a foreign rule still
-/// jumps to is emptied and left, and the backend names it in Commit::still_referenced.
+/// `remove_chains`. `remove_chains` are emptied and deleted; a chain to which a foreign rule still
+/// jumps is emptied and kept, and the backend names it in Commit::still_referenced.
 struct TablePlan {
   TableId id;
   std::vector<ChainEdit> edits;
@@ -50,18 +49,18 @@ struct TablePlan {
   }
 };
 
-/// Pure. `leave` names own chains that cannot be deleted, since strangers jump to them: they are
-/// emptied, and no plan is made only to delete them.
+/// Pure. `leave` names our chains that cannot be deleted, since foreign rules jump to them: they
+/// are emptied, and no plan is made only to delete them.
 ///
 /// Placement (design): exactly one plain jump in each hook of desired.jumps, before the first jump
-/// to a chain of kube-proxy's (is_kube_chain()). One that stands so stays where it is. A new one
+/// to a chain of kube-proxy (is_kube_chain()). A jump in such a position stays there. A new one
 /// goes before the first such jump in nat, on top in filter; a displaced one goes before the first
 /// such jump. Jumps of a hook to other chains of ours are removed.
 [[nodiscard]] TablePlan make_plan(TableId id, const DesiredTable& desired,
                                   const ObservedTable& observed,
                                   const std::set<ChainName>& leave = {});
 
-/// The plan as iptables-restore --noflush text that would do the same; empty for an empty plan.
+/// The plan as equivalent iptables-restore --noflush text; empty for an empty plan.
 /// Positions are those of `observed`. Used by `nmanager plan`, the log and tests.
 [[nodiscard]] std::string to_restore_text(const TablePlan& plan);
 

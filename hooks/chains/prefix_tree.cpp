@@ -62,7 +62,7 @@ class TreeBuilder {
     const Address& address = groups.front().destination;
     const ChainName name = tree_name(child_prefix_, address, nibbles).name;
     if (!table_.chains.try_emplace(name).second) {
-      append(parent, groups);  // two hashed names met: correct all the same, only flatter
+      append(parent, groups);  // hash collision of names: still correct, only flatter
       return;
     }
     Rule rule;

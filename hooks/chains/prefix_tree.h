@@ -19,7 +19,7 @@ struct AddressRules {
   std::vector<Rule> rules;
 };
 
-/// Up to this many addresses stand in the root chain itself.
+/// Up to this many addresses are in the root chain itself.
 inline constexpr std::size_t kFlatAddresses = 16;
 /// A chain with more rules than this is split, unless they are all for one address.
 inline constexpr std::size_t kLeafRules = 16;

@@ -40,7 +40,7 @@ std::string ports_text(const Rule& rule) {
   return " -m multiport --dports " + list;
 }
 
-/// As libxt_tcp prints them: the names in the order of the bits, NONE for none.
+/// As in libxt_tcp: the names in the order of the bits, NONE for none.
 std::string flags_text(std::uint8_t flags) {
   static constexpr std::array<std::string_view, 6> kNames{"FIN", "SYN", "RST", "PSH", "ACK", "URG"};
   std::string text;

@@ -8,8 +8,8 @@
 
 namespace nmanager::chains {
 
-/// What stands behind "-A CHAIN " in iptables-save, e.g. `-d 10.0.0.1/32 -p tcp -m tcp --dport 80
-/// -j X`.
+/// The text after "-A CHAIN " in iptables-save, e.g. `-d 10.0.0.1/32 -p tcp -m tcp --dport 80 -j
+/// X`.
 [[nodiscard]] std::string to_string(const Rule& rule);
 
 [[nodiscard]] std::string_view iptables_command(Family family);  // "iptables", "ip6tables"

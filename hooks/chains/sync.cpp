@@ -44,13 +44,13 @@ bool flushed_whole(const ChainDigests* expected, const ObservedTable& observed) 
   });
 }
 
-/// Why rules in the table would be of no use; nothing: they are, or none are wanted.
+/// Why rules in the table would have no effect; nullopt: they have, or none are wanted.
 std::optional<Error> why_useless(const DesiredTable& desired, const ObservedTable& observed) {
   if (observed.inert.empty() || desired.jumps.empty()) return std::nullopt;
   return Error{ErrorKind::kUnavailable, observed.inert};
 }
 
-/// It holds what it should; whether the kernel obeys that is another question.
+/// The table has the expected content, whether or not its rules have an effect.
 Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
   return useless ? unreadable(report, *useless) : verified(report);
 }

@@ -1,5 +1,5 @@
-// One table of chains brought from what is observed to what is desired: read, plan, commit, and
-// read again before judging a failure. Written once for every backend that has chains.
+// Brings one table of chains from the observed to the desired state: read, plan, commit, and read
+// again before a failure is reported. Common to every backend with chains.
 #pragma once
 
 #include <set>

@@ -34,7 +34,7 @@ void add_chain(const ObservedTable& observed, const ChainName& chain, UdpRules& 
   }
 }
 
-/// A chain that only leads to others.
+/// A chain that only jumps to others.
 bool is_way(const DesiredTable& desired, const ChainName& chain) {
   const auto found = desired.chains.find(chain);
   return found != desired.chains.end() && std::ranges::none_of(found->second, [](const Rule& rule) {
@@ -42,7 +42,7 @@ bool is_way(const DesiredTable& desired, const ChainName& chain) {
          });
 }
 
-/// Takes out of both what both have.
+/// Removes common elements from both.
 void erase_common(UdpRules& a, UdpRules& b) {
   UdpRules common;
   std::ranges::set_intersection(a, b, std::inserter(common, common.end()));

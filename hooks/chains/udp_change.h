@@ -1,4 +1,4 @@
-// What a plan changes for flows of UDP. Pure.
+// The changes of a plan for UDP flows. Pure.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// How every backend brings something to its goal: try, and look again before judging a failure.
+// The retries of every backend: try, and read again before a failure is reported.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,20 @@ namespace nmanager {
 
 enum class Attempt : std::uint8_t { kDone, kAgain };
 
-/// It is as desired. After a failed commit that is the proof that it had come through all the same.
+/// The state is as desired. After a failed commit this proves that it has succeeded nevertheless.
 inline Attempt verified(SyncReport& report) {
   report.verified = true;
   report.error.reset();
   return Attempt::kDone;
 }
 
-/// It could not be read: the reader has tried already.
+/// It could not be read: the reader has already retried.
 inline Attempt unreadable(SyncReport& report, const Error& error) {
   report.error = error;
   return Attempt::kDone;
 }
 
-/// A commit failed; only what stays impossible is not tried again.
+/// A commit failed; it is retried unless it is permanently impossible.
 inline Attempt refused(SyncReport& report, const Error& error) {
   report.error = error;
   const bool final = error.kind == ErrorKind::kUnsupported || error.kind == ErrorKind::kDenied;

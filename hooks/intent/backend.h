@@ -1,5 +1,5 @@
-// The one door to the kernel's tables. Every backend (iptables-legacy, iptables-nft, nftables, the
-// fake kernel of the tests) stands behind it, and is told the same: what each table shall do.
+// The interface to the kernel's tables. Every backend (iptables-legacy, iptables-nft, nftables, the
+// fake kernel of the tests) implements it and gets the same input: the goal of each table.
 #pragma once
 
 #include <chrono>
@@ -25,21 +25,21 @@ struct Goal {
   std::shared_ptr<const TableSpec> spec;  // never null
 };
 
-/// Goals that take everything of ours away, out of every table or out of these.
+/// Goals that remove everything of ours from every table or from these.
 [[nodiscard]] std::vector<Goal> no_rules_anywhere();
 [[nodiscard]] std::vector<Goal> no_rules_in(std::span<const TableId> tables);
 
-/// How bringing one table to its goal ended.
+/// The result for one table.
 struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
-  bool flushed = false;    // by somebody, whole, and left so as asked; not verified, no error
+  bool flushed = false;    // as a whole, and left so as requested; not verified, no error
   int attempts = 0;
-  std::vector<Finding> findings;         // what was wrong before the commit
+  std::vector<Finding> findings;         // the differences before the commit
   std::string plan_text;                 // what was written, for the log at level debug
-  std::set<ChainName> still_referenced;  // own chains that strangers hold: emptied, not deleted
-  /// Strangers' objects among ours that the kernel would not let go, each named once. They do not
-  /// hold up our own.
+  std::set<ChainName> still_referenced;  // foreign rules refer to them: emptied, not deleted
+  /// Foreign objects among ours that the kernel refused to delete, each named once. They do not
+  /// delay our own changes.
   std::vector<std::string> held;
   std::optional<Error> error;                         // set unless verified
   std::chrono::nanoseconds duration{};                // rendering, all attempts, lock wait included
@@ -52,17 +52,17 @@ struct SyncReport {
   /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not
   /// read.
   std::optional<bool> kube_jumps;
-  /// filter: KUBE-FORWARD drops INVALID packets, as observed: kube-proxy in iptables mode makes it
-  /// so, unless nf_conntrack_tcp_be_liberal was set when it started. Nothing: no such chain, or
-  /// not read.
+  /// filter: KUBE-FORWARD drops INVALID packets, as observed: kube-proxy in iptables mode writes
+  /// this rule unless nf_conntrack_tcp_be_liberal was set when it started. nullopt: no such chain,
+  /// or not read.
   std::optional<bool> kube_drops_invalid;
 };
 
 struct SyncOptions {
-  int max_attempts = 10;  // reads that were overtaken by a rival, or failed commits re-read
+  int max_attempts = 10;  // reads overtaken by another process, or re-reads after failed commits
   bool keep_plan_text = false;
-  /// Tables of iptables that are left as they are when somebody has just flushed them whole: what
-  /// usually follows is `-X`, which fails on chains that are in use.
+  /// Tables of iptables that are not repaired just after a flush of the whole table: `-X` usually
+  /// follows, and fails on chains that are in use.
   std::set<TableId> spare_flushed = {};
   /// Hold some of what the backend keeps change by change against what follows from the goal.
   bool check = false;
@@ -71,7 +71,7 @@ struct SyncOptions {
 /// What sync() would write now, as text for a tool of the administrator.
 struct PlanText {
   std::string text;                   // empty: nothing
-  std::vector<std::string> problems;  // tables that could not be looked at, one line each
+  std::vector<std::string> problems;  // tables that could not be read, one line each
 };
 
 /// Owner thread only.
@@ -81,10 +81,9 @@ class Backend {
 
   [[nodiscard]] virtual std::string_view name() const = 0;  // "iptables-legacy", ...
 
-  /// Reads, decides and writes: each table named is brought to its goal, the others are not
-  /// touched. One report for each goal, in their order. What a failure means for the caller is the
-  /// kind of its error:
-  /// kAbsent: the table does not exist and this backend may not make it.
+  /// Reads, decides and writes: brings each named table to its goal, does not change the others.
+  /// One report for each goal, in their order. The kind of an error tells the caller what to do:
+  /// kAbsent: the table does not exist and this backend may not create it.
   /// kUnsupported: the kernel lacks the table or a module, the message names it.
   /// kRetry: lock busy beyond the bound, or the read could not be made consistent.
   [[nodiscard]] virtual std::vector<SyncReport> sync(std::span<const Goal> goals,
@@ -95,16 +94,16 @@ class Backend {
   [[nodiscard]] virtual Result<KubeStamp> kube_stamp(Family family) = 0;
   [[nodiscard]] virtual Result<KubeChecksum> kube_checksum(Family family) = 0;
 
-  /// Time spent waiting for the lock since it was made; nothing: it takes none.
+  /// Total time spent waiting for the lock; nullopt: this backend uses no lock.
   [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> lock_waited() const { return {}; }
 };
 
 /// Something changed, or may have, in the tables.
 struct TableChange {
-  std::optional<Family> family;  // nothing: could be any
+  std::optional<Family> family;  // nullopt: any
   std::string writer;            // process name, empty when unknown
   std::int32_t writer_pid = 0;   // 0: unknown
-  bool certain = false;          // false: only a hint (a lock cycle), look before judging
+  bool certain = false;          // false: only a hint (a lock cycle), read before a decision
 };
 
 /// Watches the tables for changes made by others. Own commits are not reported (or are recognised
@@ -113,11 +112,10 @@ struct TableChange {
 class ChangeWatch {
  public:
   virtual ~ChangeWatch() = default;
-  /// Readable when drain() has something to say; -1: polling only.
+  /// Readable when drain() has changes; -1: polling only.
   [[nodiscard]] virtual int fd() const = 0;
-  /// Takes what is there without blocking; several changes may be merged into one.
-  /// Also called at least each poll_interval() without the fd being readable: the cheap poll
-  /// behind.
+  /// Returns the pending changes without blocking; several changes may be merged into one.
+  /// Also called at least every poll_interval() without a readable fd, as a cheap poll.
   [[nodiscard]] virtual std::vector<TableChange> drain() = 0;
   [[nodiscard]] virtual std::chrono::milliseconds poll_interval() const = 0;
 };

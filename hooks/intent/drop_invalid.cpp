@@ -12,8 +12,8 @@ constexpr TcpFlags kNoReset{kTcpRst, 0};
 
 constexpr std::array kDropHooks{Hook::kInput, Hook::kForward};
 
-/// INPUT's chains are those of network-node-manager, which puts its rules back where they differ
-/// (deploy/README.md): every packet comes to the inner one, and would pay for one rule more.
+/// INPUT's chains are those of network-node-manager, which restores its rules if they differ
+/// (deploy/README.md): every packet reaches the inner chain and would pay for another rule.
 bool tells_kinds(Hook hook) {
   return hook != Hook::kInput;
 }
@@ -28,7 +28,7 @@ std::vector<InvalidRule> exemptions(Family family, const DropInvalid& drop) {
   for (const std::string& name : drop.exempt.interfaces) exempt().in_interface = name;
   for (const Prefix& source : drop.exempt.sources) {
     if (source.family() != family) continue;
-    // One that no packet from there has: nothing to exempt.
+    // No packet of this source has such an address: nothing to exempt.
     if (!drop.source || intersect(source, *drop.source)) exempt().source = source;
   }
   for (const Prefix& destination : drop.exempt.destinations) {

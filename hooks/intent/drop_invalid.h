@@ -1,5 +1,5 @@
-// The rule family "INVALID packets": what conntrack cannot place is dropped, or only counted, in a
-// hook of filter. Said once, for every backend. Pure.
+// The rule family "INVALID packets": packets that conntrack cannot assign to a connection are
+// dropped, or only counted, in a hook of filter. Common to every backend. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace nmanager {
 
-/// Packets that the rules leave alone. Prefixes of both families, never a /0.
+/// Packets that are exempt from the rules. Prefixes of both families, never a /0.
 struct Exemptions {
   std::vector<std::string> interfaces;  // a trailing '+' is a wildcard
   std::vector<Prefix> sources;
@@ -26,10 +26,10 @@ struct Exemptions {
 enum class InvalidAction : std::uint8_t {
   kDrop,
   kCount,  // the same chains and counters, but nothing is dropped
-  kLeave,  // not decided yet: what is there of this family stays as it is
+  kLeave,  // not decided yet: existing rules of this family stay as they are
 };
 
-/// In one hook of filter. Made by the two functions below.
+/// In one hook of filter. Created by the two functions below.
 struct DropInvalid {
   Hook hook = Hook::kInput;
   InvalidAction action = InvalidAction::kDrop;
@@ -41,8 +41,8 @@ struct DropInvalid {
 /// Problem 1: replies that the node would answer itself.
 [[nodiscard]] DropInvalid drop_invalid_input(InvalidAction action, Exemptions exempt);
 
-/// Problem 3: packets of pods that would leave the node untranslated. A SYN-ACK is spared: a flow
-/// of which this node sees only the replies begins with one, and conntrack calls it INVALID
+/// Problem 3: packets of pods that would leave the node untranslated. A SYN-ACK is exempt: a flow
+/// of which this node sees only the replies begins with one, and conntrack marks it INVALID
 /// (tcp_conntracks[ORIGINAL][SYN-ACK][NONE] in nf_conntrack_proto_tcp.c).
 [[nodiscard]] DropInvalid drop_invalid_forward(InvalidAction action, const Prefix& pods,
                                                Exemptions exempt);
@@ -56,26 +56,26 @@ struct InvalidRule {
   std::optional<Prefix> source;
   std::optional<Prefix> destination;
   TcpFlags tcp_flags;   // with a mask: only TCP
-  bool counts = false;  // its packets are told; else it is an exemption
+  bool counts = false;  // its packets are reported; else it is an exemption
   std::variant<Drop, Return> verdict;
 };
 /// In order. Not for kLeave.
 [[nodiscard]] std::vector<InvalidRule> rules_of(Family family, const DropInvalid& drop);
 
-/// What was done with INVALID packets of one kind.
+/// The counter of one kind of INVALID packets.
 struct InvalidCounter {
   Hook hook = Hook::kInput;
   bool dropped = true;  // else counted only
-  /// TCP without RST: what a host that does not know the connection answers with RST (RFC 9293,
-  /// 3.5.2). A RST or a packet of another protocol is never answered so. INPUT has one rule for all
-  /// kinds: there it is true, and says nothing.
+  /// TCP without RST: a host that does not know the connection answers it with RST (RFC 9293,
+  /// 3.5.2). A RST or a packet of another protocol is never answered with RST. INPUT has one rule
+  /// for all kinds: there it is true, without meaning.
   bool may_reset = false;
   auto operator<=>(const InvalidCounter&) const = default;
 };
 using InvalidCounts = std::map<InvalidCounter, std::uint64_t>;  // packets
 [[nodiscard]] std::uint64_t packets_of(const InvalidCounts& counts, const InvalidCounter& counter);
 
-/// What a counting rule of that chain counts; nothing: it is no drop chain.
+/// The kind of packets that a rule of that chain counts; nullopt: not a drop chain.
 [[nodiscard]] std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,
                                                        const TcpFlags& flags);
 

@@ -1,4 +1,4 @@
-// What was found to be wrong in a table before it was repaired.
+// The differences found in a table before it was repaired.
 #pragma once
 
 #include <compare>
@@ -18,11 +18,11 @@ enum class Cause : std::uint8_t {
   kChainMissing,
   kChainLeftOver,
   kRuleMissing,
-  kRuleForeign,  // a rule in our chain that we did not write, or no longer want
+  kRuleForeign,  // a rule in our chain that is not ours, or no longer wanted
   kRuleOrder,
-  kTableAltered,  // nftables' own table: switched off, or of another version
+  kTableAltered,  // our nftables table: disabled, or of another version
   kSetMissing,
-  kSetAltered,  // not of the type it has to be
+  kSetAltered,  // not of the expected type
   kSetLeftOver,
   kElementMissing,
   kElementForeign,

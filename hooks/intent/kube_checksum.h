@@ -9,15 +9,15 @@
 
 namespace nmanager {
 
-/// A cheap identity of kube-proxy's chains in one family's nat table: it moves at every kube-proxy
-/// sync (and possibly more often), and is stable at idle. 0 when there is no KUBE-SERVICES.
+/// A cheap stamp of kube-proxy's chains in one family's nat table: it changes at every kube-proxy
+/// sync (and possibly more often), and is stable at idle. 0 if KUBE-SERVICES does not exist.
 using KubeStamp = std::uint64_t;
 
 /// Equal across variants for equal KUBE-* rules is a goal of each
 /// backend.
 struct KubeChecksum {
   bool present = false;  // the nat table holds KUBE-SERVICES
-  bool empty = false;    // ... without a rule: no sync wrote it, or somebody flushed it
+  bool empty = false;    // ... without a rule: no sync wrote it, or it was flushed
   std::uint64_t sum = 0;
   bool operator==(const KubeChecksum&) const = default;
 };

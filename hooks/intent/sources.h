@@ -1,4 +1,4 @@
-// Who may use an external address (loadBalancerSourceRanges). Pure.
+// The sources that may use an external address (loadBalancerSourceRanges). Pure.
 #pragma once
 
 #include <span>
@@ -8,7 +8,7 @@
 
 namespace nmanager {
 
-/// Those of one family, sorted; none that another one contains.
+/// The blocks of one family, sorted, without those contained in another one.
 [[nodiscard]] std::vector<Prefix> outermost(std::span<const Prefix> prefixes, Family family);
 
 }  // namespace nmanager

@@ -1,5 +1,5 @@
-// What one table of one family shall do, before it is said in any backend's terms: settings and
-// Services in, one value out. Pure.
+// The goal of one table of one family, independent of the backend: derived from settings and
+// Services. Pure.
 #pragma once
 
 #include <concepts>
@@ -19,7 +19,7 @@
 namespace nmanager {
 
 struct ExternalClusterSettings {
-  std::optional<Prefix> pod_cidr;  // nothing: the pods' half is off
+  std::optional<Prefix> pod_cidr;  // nullopt: the part for pods is off
   MatchBy match = MatchBy::kPort;
   int masquerade_bit = 14;  // 0..31
   bool operator==(const ExternalClusterSettings&) const = default;
@@ -34,8 +34,8 @@ struct ExternalCluster {
 /// One cure in one table. A new one is a new alternative: docs/extending.md.
 using RuleFamily = std::variant<DropInvalid, ExternalCluster>;
 
-/// The rule families of one table, which share its hooks: each has a hook, or chains, of its own.
-/// None: nothing of ours is to be there.
+/// The rule families of one table, which share its hooks: each has its own hook or chains. Empty:
+/// the table must have nothing of ours.
 struct TableSpec {
   std::vector<RuleFamily> families;
 
@@ -62,7 +62,7 @@ struct TableSpec {
                                                std::vector<ExternalAddress> addresses,
                                                const ExternalClusterSettings& settings);
 
-/// Equal values have equal digests; kept instead of a value of thousands of addresses.
+/// Equal values have equal digests; stored instead of a value of thousands of addresses.
 [[nodiscard]] std::uint64_t digest_of(const TableSpec& spec);
 
 }  // namespace nmanager

@@ -1,8 +1,8 @@
-// What a change of a nat table means for flows of UDP. Pure.
+// The effects of a change of a nat table on UDP flows. Pure.
 //
-// nat rules see only the first packet of a flow; what they decided stays in its conntrack entry
-// until nothing was sent for a while. A rule that comes, goes or changes is therefore not obeyed by
-// flows that go on, unless their entries are deleted.
+// nat rules see only the first packet of a flow; their decision stays in its conntrack entry until
+// the flow is idle for a while. A new, removed or changed rule therefore has no effect on existing
+// flows unless their entries are deleted.
 #pragma once
 
 #include <compare>
@@ -18,14 +18,14 @@ namespace nmanager {
 struct UdpRule {
   Address external;  // first: the order of a set of rules is by address
   PortRange ports;
-  std::optional<Prefix> source;  // nothing: any
-  bool source_is_local = false;  // of the node itself; else what the node forwards
+  std::optional<Prefix> source;  // nullopt: any
+  bool source_is_local = false;  // of the node itself; else forwarded traffic
   Address to;
   auto operator<=>(const UdpRule&) const = default;
 };
 using UdpRules = std::set<UdpRule>;
 
-/// What a commit changes: rules that stood, and rules that stand now.
+/// The change of a commit: rules before and after it.
 struct UdpChange {
   UdpRules before;
   UdpRules after;

@@ -83,7 +83,7 @@ std::span<const std::uint8_t> value_of(const netlink::Attributes& element, int a
                          : netlink::Attributes(*nest).bytes(NFTA_DATA_VALUE);
 }
 
-/// The prefix from `first` to `last`; nothing: they are not the ends of one.
+/// The prefix from `first` to `last`; nullopt: they are not the ends of a prefix.
 std::optional<Prefix> prefix_between(const Address& first, const Address& last) {
   for (int length = 0; length <= address_bits(first.family()); ++length) {
     const Prefix prefix(first, length);

@@ -19,8 +19,8 @@ namespace nmanager::nftables {
 
 namespace {
 
-/// Registers of four bytes, for keys put together of several fields (NFT_REG32_*). The kernel names
-/// one of four of them, at a multiple of 16 bytes, by its old name.
+/// Registers of four bytes, for keys that consist of several fields (NFT_REG32_*). The kernel names
+/// every fourth one, at a multiple of 16 bytes, by its old name.
 std::uint32_t register_at(std::size_t word) {
   const auto index = static_cast<std::uint32_t>(word);
   return index % 4 == 0 ? NFT_REG_1 + index / 4 : NFT_REG32_00 + index;
@@ -75,7 +75,7 @@ class NativeEncoder {
   }
 
  private:
-  /// As nft writes it: a whole name is compared with all that follows it in its field.
+  /// As nft writes it: a whole name is compared including the rest of its field.
   void in_interface(const std::string& name) {
     std::array<char, IFNAMSIZ> field{};
     std::copy_n(name.begin(), std::min(name.size(), field.size() - 1), field.begin());
@@ -101,7 +101,7 @@ class NativeEncoder {
     list_.tcp_flags(flags);
   }
 
-  /// Loads the fields of the set's key, one behind the other, each at the start of a register.
+  /// Loads the fields of the set's key one after another, each at the start of a register.
   void key(const SetId& id) {
     const std::size_t words = family_ == Family::kIpv4 ? 1 : 4;
     std::size_t at = 0;
@@ -157,7 +157,7 @@ std::optional<TableId> part_named(std::string_view name) {
 }  // namespace
 
 std::vector<std::uint8_t> comment_data(std::string_view text) {
-  constexpr std::size_t kMost = 127;  // NFTNL_UDATA_COMMENT_MAXLEN, its zero counted
+  constexpr std::size_t kMost = 127;  // NFTNL_UDATA_COMMENT_MAXLEN, including the terminating zero
   text = text.substr(0, kMost);
   std::vector<std::uint8_t> data(2 + text.size() + 1, 0);
   data[1] = static_cast<std::uint8_t>(text.size() + 1);

@@ -52,8 +52,8 @@ class Nftables final : public Backend {
 
   [[nodiscard]] std::string_view name() const override { return "nftables"; }
 
-  /// All goals in one transaction. When the kernel refuses that for good, each by itself, so that
-  /// one that cannot be had does not cost the others.
+  /// All goals in one transaction. If the kernel refuses it permanently, each goal by itself, so
+  /// that an impossible one does not prevent the others.
   [[nodiscard]] std::vector<SyncReport> sync(std::span<const Goal> goals,
                                              const SyncOptions& options) override {
     std::vector<SyncReport> reports = sync_together(goals, options);
@@ -77,8 +77,8 @@ class Nftables final : public Backend {
     return {text.empty() ? text : "# for nft -f\n" + text, {}};
   }
 
-  /// In kube-proxy's nftables mode there is nothing of ours that a sync of it could touch: that its
-  /// table stands is all there is to know. Else what iptables-nft's tables hold.
+  /// In kube-proxy's nftables mode its sync cannot change anything of ours: only the existence of
+  /// its table matters. Otherwise, the content of iptables-nft's tables.
   [[nodiscard]] Result<KubeStamp> kube_stamp(Family family) override {
     const auto native = kube_table(family);
     if (!native) return native.error();
@@ -157,7 +157,7 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
   std::vector<SyncReport> reports;
   for (const Goal& goal : goals) {
     SyncReport report = outcome;
-    outcome.held.clear();  // told once
+    outcome.held.clear();  // reported once
     const auto findings = plan.findings.find(goal.id);
     report.committed = outcome.committed && findings != plan.findings.end();
     if (report.committed) report.findings = findings->second;
@@ -207,7 +207,7 @@ Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
   if (auto status = commit(plan.steps, generation); !status) {
     return refused(outcome, status.error());
   }
-  // Rules that held them may be gone now.
+  // Rules that referred to them may be gone now.
   if (!plan.steps.empty()) held = evict(std::move(*held), generation);
   if (!held) return refused(outcome, held.error());
   note_held(*held, outcome);
@@ -238,7 +238,7 @@ Result<Observed> Nftables::observe(const Wanted& frames) {
     const bool wants_nothing = std::ranges::all_of(frames, [](const auto& part) {
       return part.second->chains.empty() && part.second->sets.empty();
     });
-    if (wants_nothing) return Observed{};  // nor is anything of ours there
+    if (wants_nothing) return Observed{};  // and nothing of ours exists
     return Error{ErrorKind::kDenied,
                  "there is a table inet nmanager that is not nmanager's (its comment does not say "
                  "so): delete or rename it"};
@@ -288,7 +288,7 @@ bool Nftables::only_held(const Plan& plan) const {
                              [&](const Step& step) { return held_.contains(to_text(step)); });
 }
 
-/// The steps that the kernel refuses, which are left out; there are finitely many.
+/// Leaves out the steps that the kernel refuses; their number is finite.
 Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
                                           netlink::Generation& generation) {
   std::vector<Step> held;
@@ -305,7 +305,8 @@ Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
     cache_->forget();
     if (!errors) return errors.error();
     if (errors->empty()) {
-      // What is left may do nothing (empty an empty map), and then it makes no generation.
+      // The remaining steps may have no effect (flush an empty map); then there is no new
+      // generation.
       const auto now = cache_->netlink().generation();
       if (!now) return now.error();
       if (*now == netlink::next_generation(generation)) cache_->committed(*now);
@@ -332,7 +333,7 @@ void Nftables::note_held(const std::vector<Step>& held, SyncReport& outcome) {
     if (!held_.contains(name)) outcome.held.push_back(name);
   }
   held_ = std::move(names);
-  held_as_of_ = cache_->structure_reads() + 1;  // as it is read next
+  held_as_of_ = cache_->structure_reads() + 1;  // as of the next read
 }
 
 Status Nftables::commit(const std::vector<Step>& steps, netlink::Generation& generation) {

@@ -1,10 +1,10 @@
-// A table of its own in nf_tables, `table inet nmanager`, with native expressions: nothing that
-// iptables or kube-proxy do displaces it.
+// Our own table in nf_tables, `table inet nmanager`, with native expressions: no action of iptables
+// or kube-proxy displaces it.
 //
-// Through libnftnl and libmnl rather than libnftables: one element more in a set of 10,000, beside
-// kube-proxy's chains of 1,000 Services, takes 11 us this way and 560 us that way (libnftables
-// parses text, and reads what it needs of the ruleset before each command); and only this way is
-// the generation that was read the one that is written to.
+// Uses libnftnl and libmnl, not libnftables: adding an element to a set of 10,000, next to
+// kube-proxy's chains of 1,000 Services, takes 11 us with the former and 560 us with the latter
+// (libnftables parses text, and reads parts of the ruleset before each command). And only the
+// former can bind a write to the generation that was read.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,12 @@
 namespace nmanager::nftables {
 
 struct NftablesOptions {
-  /// No listening: the generation id is polled 20 times a second, which costs bulk writers nothing.
+  /// Without events: the generation id is polled 20 times a second, which costs bulk writers
+  /// nothing.
   bool poll_only = false;
 };
 
-/// Both share what is known of the table; owner thread only.
+/// Both share the known content of the table; owner thread only.
 struct NftablesBackend {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<ChangeWatch> watch;

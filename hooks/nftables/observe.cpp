@@ -14,7 +14,7 @@ namespace nmanager::nftables {
 
 namespace {
 
-/// A base chain that is none of those we make.
+/// A base chain that is not one of ours.
 constexpr BaseChain kOtherBase{Hook::kInput, Table::kFilter, std::numeric_limits<int>::min()};
 
 std::optional<BaseChain> read_base(const netlink::Attributes& chain) {

@@ -1,4 +1,4 @@
-// Reading `table inet nmanager`: what it is made of, and the elements of its sets.
+// Reads `table inet nmanager`: its structure, and the elements of its sets.
 #pragma once
 
 #include <map>
@@ -19,12 +19,12 @@ struct DumpedChain {
 };
 
 struct DumpedSet {
-  bool as_made = false;  // as it has to be made
+  bool as_made = false;  // as expected
   bool is_map = false;
 };
 
-/// Everything but the elements. Chains and sets that belong to a rule (anonymous ones) are not
-/// listed: they go with it.
+/// Everything except the elements. Chains and sets that belong to a rule (anonymous ones) are not
+/// listed: they are deleted with it.
 struct Structure {
   bool exists = false;
   bool dormant = false;
@@ -37,7 +37,7 @@ struct Structure {
 /// kRetry: interrupted by a commit. About 10 us for each chain and set.
 [[nodiscard]] Result<Structure> read_structure(netlink::Netlink& netlink);
 
-/// The rules of one chain; one that does not exist has none.
+/// The rules of one chain; empty if the chain does not exist.
 [[nodiscard]] Result<std::vector<DumpedRule>> read_chain(netlink::Netlink& netlink,
                                                          const std::string& chain);
 

@@ -46,12 +46,12 @@ class Planner {
   void find_everywhere(Cause cause, std::string_view where) {
     for (const auto& entry : wanted_) find(entry.first, cause, where);
   }
-  /// Of something that belongs to no part: told once.
+  /// For an object that belongs to no part: reported once.
   void find_somewhere(Cause cause, std::string_view where) {
     if (!wanted_.empty()) find(wanted_.begin()->first, cause, where);
   }
 
-  /// So that nothing refers to what is deleted, and to nothing that is not yet there.
+  /// Ordered so that no step refers to a deleted object or to one that does not exist yet.
   void put_in_order() {
     for (auto* steps : {&evicted_rules_, &evicted_flushes_, &evicted_sets_, &evicted_rest_}) {
       std::ranges::move(*steps, std::back_inserter(plan_.evictions));
@@ -83,7 +83,7 @@ class Planner {
     if (plan_.findings.empty()) find_somewhere(Cause::kChainLeftOver, kTableName);  // an empty one
   }
 
-  /// Rules of strangers' chains and maps are taken out first: they may jump to any chain.
+  /// Rules of foreign chains and maps are removed first: they may jump to any chain.
   void evict_chain(const std::string& name, const ObservedChain& seen) {
     if (!seen.rules.empty()) evicted_flushes_.push_back({Verb::kFlush, ChainObject{name}});
     evicted_rest_.push_back({Verb::kDelete, ChainObject{name}});
@@ -91,7 +91,7 @@ class Planner {
 
   void evict_set(const std::string& name, const ObservedSet& seen) {
     find_somewhere(Cause::kSetLeftOver, name);
-    // Linux before 6.4 lets go of the chains of a map's elements only when they are flushed.
+    // Linux before 6.4 releases the chains of a map's elements only when these are flushed.
     if (seen.is_map) evicted_sets_.push_back({Verb::kFlush, SetObject{name, true}});
     evicted_sets_.push_back({Verb::kDelete, SetObject{name, seen.is_map}});
   }
@@ -115,7 +115,7 @@ class Planner {
       }
       const auto part = wanted_.find(part_of(*id));
       if (part == wanted_.end()) {
-        something_stays_ = true;  // of a part that is left alone
+        something_stays_ = true;  // of a part that is not changed
       } else if (!part->second->sets.contains(*id)) {
         find(part->first, Cause::kSetLeftOver, name);
         less_.push_back({Verb::kDelete, SetObject{name, seen.is_map}});
@@ -235,8 +235,8 @@ class Planner {
     }
   }
 
-  /// The part's rules among those in the chain. Their order among other parts' rules is of no
-  /// matter: no packet is of both families, and no chain has rules of both tables.
+  /// The part's rules among those in the chain. Their order relative to other parts' rules does
+  /// not matter: no packet is of both families, and no chain has rules of both tables.
   void plan_rules(const std::string& name, TableId part, const std::vector<NativeRule>& rules,
                   const ObservedChain* seen) {
     std::vector<ObservedRule> own;
@@ -244,7 +244,7 @@ class Planner {
       std::ranges::copy_if(seen->rules, std::back_inserter(own),
                            [&](const ObservedRule& rule) { return rule.part == part; });
     }
-    if (remade_.contains(part)) {  // a rule holds the set that has to be made again
+    if (remade_.contains(part)) {  // a rule refers to the set that has to be created again
       for (ObservedRule& rule : own) rule.rule.reset();
     }
     const Edits edits = diff_chain<NativeRule, ObservedRule>(rules, own);
@@ -273,7 +273,7 @@ class Planner {
         if (!rule->rule) causes.insert(Cause::kRuleForeign);
       }
     }
-    if (causes.empty()) causes.insert(Cause::kRuleForeign);  // one of ours stands twice
+    if (causes.empty()) causes.insert(Cause::kRuleForeign);  // one of our rules exists twice
     for (const Cause cause : causes) find(part, cause, name);
   }
 
@@ -294,7 +294,7 @@ class Planner {
   std::set<TableId> remade_;
   bool something_stays_ = false;
   std::vector<Step> evicted_rules_, evicted_flushes_, evicted_sets_, evicted_rest_;
-  // The last three add, after the others have made room.
+  // The last three add objects, after the others have removed conflicting ones.
   std::vector<Step> table_, less_rules_, flushes_, less_, sets_, chains_, rules_;
   Plan plan_;
 };

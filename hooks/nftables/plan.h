@@ -1,5 +1,4 @@
-// The difference between the wanted and the observed table, as what one transaction has to do.
-// Pure.
+// The difference between the wanted and the observed table, as the steps of one transaction. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +16,26 @@
 namespace nmanager::nftables {
 
 struct ObservedRule {
-  std::optional<NativeRule> rule;  // nothing: none that is wanted
-  std::optional<TableId> part;     // as its comment says
+  std::optional<NativeRule> rule;  // nullopt: not a rule that we write
+  std::optional<TableId> part;     // from its comment
   RuleRef ref = 0;                 // its handle
   std::uint64_t packets = 0;
 };
 
 struct ObservedChain {
-  std::optional<BaseChain> base;  // as it stands; a policy other than accept is none of ours
+  std::optional<BaseChain> base;  // as observed; a policy other than accept is not ours
   bool drops = false;             // its policy is drop
   std::vector<ObservedRule> rules;
 };
 
 struct ObservedSet {
-  bool as_made = true;   // key, data and flags are those of its name
-  bool strange = false;  // holds elements that no Element can say, or that time out
+  bool as_made = true;   // key, data and flags match its name
+  bool strange = false;  // has elements that no Element can express, or with a timeout
   SharedElements elements = std::make_shared<const Elements>();  // the others, sorted
   bool is_map = false;
 };
 
-/// A counter, quota, flowtable... of a stranger: we make none.
+/// A foreign counter, quota, flowtable...: we create none.
 struct OtherObject {
   static constexpr std::uint32_t kFlowtable = ~std::uint32_t{0};
   std::uint32_t type = 0;  // NFT_OBJECT_*, or kFlowtable
@@ -54,9 +53,9 @@ struct Observed {
 
 enum class Verb : std::uint8_t { kAdd, kFlush, kDelete };
 
-// What a step is about.
+// The objects of steps.
 struct OwnTable {
-  bool exists = false;  // kAdd: it is only switched on again
+  bool exists = false;  // kAdd: it is only enabled again
 };
 struct ChainObject {
   std::string name;
@@ -64,7 +63,7 @@ struct ChainObject {
 };
 struct RuleObject {
   std::string chain;
-  std::optional<RuleRef> ref;        // kDelete: this one; kAdd: before it, nothing: at the end
+  std::optional<RuleRef> ref;        // kDelete: this one; kAdd: before it, nullopt: at the end
   std::optional<NativeRule> rule{};  // kAdd
 };
 struct SetObject {
@@ -86,8 +85,8 @@ struct Step {
 enum class TableFate : std::uint8_t { kStays, kMade, kReplaced, kWoken, kDeleted };
 
 struct Plan {
-  /// What strangers put into the table. A transaction of its own, before the other one: when the
-  /// kernel refuses a part of it, that holds up nothing of ours.
+  /// Removal of foreign objects. A separate transaction before the other one: if the kernel refuses
+  /// a part of it, our own steps are not delayed.
   std::vector<Step> evictions;
   std::vector<Step> steps;  // one transaction, in this order
   TableFate table = TableFate::kStays;
@@ -98,11 +97,11 @@ struct Plan {
 
 using Wanted = std::map<TableId, std::shared_ptr<const Ruleset>>;  // never null
 
-/// Parts that `wanted` does not name are left as they stand. What strangers put into our table is
-/// taken out. A table in which nothing would be left is deleted.
+/// Parts that `wanted` does not name stay as they are. Foreign objects in our table are removed. A
+/// table that would become empty is deleted.
 [[nodiscard]] Plan make_plan(const Wanted& wanted, const Observed& observed);
 
-/// What `plan`, made from the other two, changes for flows of UDP to external addresses of `part`.
+/// The changes of `plan`, made from the other two, for UDP flows to external addresses of `part`.
 [[nodiscard]] UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observed,
                                    const Plan& plan);
 

@@ -90,7 +90,7 @@ class Renderer {
       ruleset_.left_chains.insert({outer, inner});
       return;
     }
-    // The source first: that costs less than asking conntrack.
+    // The source first: this costs less than a conntrack lookup.
     NativeRule jump = jump_from_base(part_, inner);
     jump.source = drop.source;
     jump.state_invalid = true;
@@ -99,7 +99,7 @@ class Renderer {
       NativeRule rule;
       rule.part = part_;
       rule.in_interface = one.in_interface;
-      rule.source = one.counts ? std::nullopt : one.source;  // else the jump has asked it
+      rule.source = one.counts ? std::nullopt : one.source;  // otherwise the jump matches it
       rule.destination = one.destination;
       rule.tcp_flags = one.tcp_flags;
       rule.counts = one.counts;

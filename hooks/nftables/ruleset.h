@@ -1,7 +1,7 @@
-// The values that `table inet nmanager` is made of. Pure.
+// The content of `table inet nmanager` as values. Pure.
 //
 // One table of family inet: the INVALID drop is the same rule for both families, and nat chains of
-// family inet exist since Linux 5.2, long before what kube-proxy's nftables mode asks for (5.13).
+// family inet exist since Linux 5.2; kube-proxy's nftables mode requires 5.13.
 //
 // Each rule and set belongs to one part, named as the tables of iptables are (TableId): "IPv4
 // filter" drops INVALID IPv4 packets, "IPv6 nat" translates external IPv6 addresses. Parts are
@@ -29,19 +29,19 @@ namespace nmanager::nftables {
 
 inline constexpr std::string_view kTableName = "nmanager";
 
-/// The table's comment. By its first part a table is known as ours, by the whole as one of this
-/// layout; a table of the name without it is a stranger's, and is not touched.
+/// The table's comment. Its first part marks a table as ours, the whole text as one of this layout;
+/// a table of this name without it is foreign and is not changed.
 inline constexpr std::string_view kOwner = "kept by nmanager";
 inline constexpr std::string_view kTableComment = "kept by nmanager, layout 1";
 
-/// What the sets of one part hold.
+/// The kinds of sets of one part.
 enum class SetKind : std::uint8_t {
-  kExternal,    // set: what everybody may use
-  kRestricted,  // set: what only certain sources may use, each with its source
-  kCluster,     // map: all of it, to the cluster address
+  kExternal,    // set: addresses that every source may use
+  kRestricted,  // set: addresses that only certain sources may use, with the source
+  kCluster,     // map: from all of these to the cluster address
 };
 
-/// A set or map: its name tells all of this.
+/// A set or map; its name contains all of this.
 struct SetId {
   Family family = Family::kIpv4;
   SetKind kind = SetKind::kExternal;
@@ -52,7 +52,7 @@ struct SetId {
 [[nodiscard]] std::optional<SetId> set_of(std::string_view name);
 [[nodiscard]] TableId part_of(const SetId& id);
 
-/// One element. Fields that its set has no use for keep their defaults.
+/// One element. Fields that its set does not use keep their defaults.
 struct Element {
   Address external;
   Protocol protocol = Protocol::kAny;
@@ -63,17 +63,17 @@ struct Element {
   auto operator<=>(const Element&) const = default;
 };
 using Elements = std::vector<Element>;  // sorted, no key twice
-/// Shared by who wants them and who knows that they stand: the same object needs no comparing.
+/// Shared between the wanted and the observed state: the same object needs no comparison.
 using SharedElements = std::shared_ptr<const Elements>;
 
-/// The packet is translated to what the map says.
+/// Translates the packet to the address in the map.
 struct Translate {
   SetId map;
   auto operator<=>(const Translate&) const = default;
 };
 using Verdict = std::variant<Drop, Return, Jump, Translate>;
 
-/// Matches are tried in this order; the family of `part` comes before them.
+/// Matches are evaluated in this order, after the family of `part`.
 struct NativeRule {
   TableId part;
   std::string in_interface;           // empty: any; a trailing '+' is a wildcard
@@ -89,25 +89,25 @@ struct NativeRule {
 
   bool operator==(const NativeRule&) const = default;
 };
-/// Equal rules hash equal.
+/// Equal rules have equal hashes.
 [[nodiscard]] std::uint64_t hash_of(const NativeRule& rule);
 
-/// What the chain of that name hooks into; nothing: it is only jumped to.
+/// The hook of the chain of that name; nullopt: not a base chain.
 [[nodiscard]] std::optional<BaseChain> base_of(std::string_view chain);
 
-/// One part, or several put together.
+/// One part, or several combined.
 struct Ruleset {
   std::map<ChainName, std::vector<NativeRule>> chains;
   std::map<SetId, SharedElements> sets;  // never null
-  // Not decided yet: the part's rules that are there stay as they are.
+  // Not decided yet: existing rules of the part stay as they are.
   std::set<ChainName> left_chains;
 };
 
-/// What `rule` of `chain` counts; nothing: no INVALID packets.
+/// The kind of packets that `rule` of `chain` counts; nullopt: not INVALID packets.
 [[nodiscard]] std::optional<InvalidCounter> counter_of(std::string_view chain,
                                                        const NativeRule& rule);
 
-/// What `spec` means for that part.
+/// The ruleset of that part for `spec`.
 [[nodiscard]] Ruleset render(TableId part, const TableSpec& spec);
 /// The same, with sets that hold nothing.
 [[nodiscard]] Ruleset render_frame(TableId part, const TableSpec& spec);

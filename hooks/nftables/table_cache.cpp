@@ -13,7 +13,7 @@ namespace nmanager::nftables {
 
 namespace {
 
-constexpr int kRest = 100;  // times its own duration
+constexpr int kRest = 100;  // times the duration of the read
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// What backend and watch of one network namespace share: what is known of the table, and what makes
-// it doubtful. Owner thread only.
+// Shared by backend and watch of one network namespace: the known content of the table, and the
+// events that invalidate it. Owner thread only.
 #pragma once
 
 #include <chrono>
@@ -24,14 +24,14 @@ class TableCache final : public netlink::Session {
  public:
   explicit TableCache(NftablesOptions options);
 
-  /// Where no event tells: takes what others may have done up to `generation` as doubtful.
+  /// Without events: invalidates everything that others may have changed up to `generation`.
   void doubt_since_proven(netlink::Generation generation);
-  /// Reads what is doubtful; the drop rules' counters are fresh when `counters`.
+  /// Reads what is invalid; with `counters`, the drop rules' counters too.
   Status refresh(bool counters);
   [[nodiscard]] const Structure& structure() const { return structure_; }
-  /// How often it was read: while this stays, nobody has touched it.
+  /// The number of reads: while it is unchanged, no other process has changed the table.
   [[nodiscard]] std::uint64_t structure_reads() const { return structure_reads_; }
-  /// The set stands as it has to be made.
+  /// The set exists as expected.
   [[nodiscard]] Result<KnownElements> elements(const SetId& id);
 
   /// Everything was read as of that generation.
@@ -58,8 +58,8 @@ class TableCache final : public netlink::Session {
   Structure structure_;
   std::map<SetId, KnownElements> known_;
 
-  // Without events nobody tells which elements were touched: they are read again after a change by
-  // others, but at most 1 % of a core is spent on it.
+  // Without events it is not known which elements were changed: they are read again after a change
+  // by others, but at most 1 % of a core is spent on this.
   bool sweep_due_ = false;
   Clock::duration sweep_cost_{};
   Clock::time_point swept_at_;

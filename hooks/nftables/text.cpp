@@ -16,7 +16,7 @@ std::string ip(Family family) {
   return family == Family::kIpv4 ? "ip" : "ip6";
 }
 
-/// The packet's fields that are looked for in a set.
+/// The packet's fields for a lookup in a set.
 std::string key_text(const SetId& id) {
   const std::string of = ip(id.family);
   std::string text = id.kind == SetKind::kRestricted ? of + " saddr . " : "";
@@ -45,7 +45,7 @@ std::string prefix_text(const std::string& field, const Prefix& prefix) {
   return field + " " + (host ? to_string(prefix.address()) : to_string(prefix)) + " ";
 }
 
-/// As numbers: how nft writes them by name depends on its version.
+/// As numbers: their names in nft depend on its version.
 std::string flags_text(const TcpFlags& flags) {
   return "tcp flags & 0x" + hexadecimal(flags.mask) + " == 0x" + hexadecimal(flags.value) + " ";
 }
@@ -66,7 +66,7 @@ std::string_view word_of(Verb verb) {
   return verb == Verb::kAdd ? "add " : verb == Verb::kFlush ? "flush " : "delete ";
 }
 
-/// What nft calls the objects of NFT_OBJECT_*, which begin at 1.
+/// nft's names of the objects NFT_OBJECT_*, which begin at 1.
 std::string_view word_of(const OtherObject& object) {
   constexpr std::array<std::string_view, 10> kWords{
       "counter", "quota",      "ct helper", "limit",          "connlimit",

@@ -1,4 +1,4 @@
-// Rules and plans as nft reads them (nft(8)): for logs, `nmanager plan`, golden tests. Pure.
+// Rules and plans in nft's syntax (nft(8)): for logs, `nmanager plan`, golden tests. Pure.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace nmanager::nftables {
 
-/// What stands behind "add rule inet nmanager CHAIN "; different rules have different texts.
+/// The text after "add rule inet nmanager CHAIN "; different rules have different texts.
 [[nodiscard]] std::string to_text(const NativeRule& rule);
 
 /// `192.0.2.1 . tcp . 80 comment "ns/name" : 10.96.0.1`, of the set `id`.

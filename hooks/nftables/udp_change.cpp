@@ -7,7 +7,7 @@ namespace nmanager::nftables {
 
 namespace {
 
-/// Whose traffic the part's chains translate: the source prefix of pods, and the node itself.
+/// The traffic that the part's chains translate: from the source prefix of pods, and of the node.
 struct Halves {
   bool pods = false;
   std::optional<Prefix> pod_cidr;
@@ -40,7 +40,7 @@ bool translates(std::string_view chain) {
   return (base && base->type == Table::kNat) || chain.starts_with("NMANAGER_EX_CLUS_");
 }
 
-/// Rules were missing or are new, so that none of the elements was obeyed as it is now.
+/// Rules were missing or are new, so that no element had its present effect before.
 bool way_changes(const Plan& plan) {
   if (plan.table != TableFate::kStays && plan.table != TableFate::kDeleted) return true;
   const auto changes = [](const Step& step) {
@@ -58,7 +58,7 @@ UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observe
   UdpChange change;
   const auto ruleset = wanted.find(part);
   if (part.table != Table::kNat || ruleset == wanted.end()) return change;
-  // Rules that are taken out as a whole: whose they were is not known any more, so anybody's.
+  // All rules are removed: their sources are not known any more, so any source is assumed.
   const Halves halves =
       ruleset->second->chains.empty() ? Halves{true, std::nullopt} : halves_of(*ruleset->second);
   const auto add_all = [&](const Elements& elements, UdpRules& rules) {

@@ -10,7 +10,7 @@ namespace nmanager::nftables {
 
 namespace {
 
-/// So many elements stand in one message, which has room for 4 KiB; the longest take 250 bytes.
+/// The number of elements in one message, which has 4 KiB; the longest elements have 250 bytes.
 constexpr std::size_t kElementsAtOnce = 12;
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Where the API server is and how to prove who we are; a value. Secrets never go into messages.
+// The location of the API server and the credentials for it; a value. Messages never contain
+// secrets.
 #pragma once
 
 #include <functional>
@@ -11,14 +12,14 @@
 
 namespace nmanager::api {
 
-/// A PEM text that stands in a file, read anew for each connection since it may be rotated, or that
-/// was given as data. Both empty: none.
+/// A PEM text in a file, read again for each connection since it may be rotated, or given as data.
+/// Both empty: none.
 struct PemSource {
   std::string file;
   std::string data;
 
   [[nodiscard]] bool given() const { return !file.empty() || !data.empty(); }
-  /// The text as it is now; kUnavailable with the file's name when it cannot be read.
+  /// The current text; kUnavailable with the file's name if it cannot be read.
   [[nodiscard]] Result<std::string> read() const;
   bool operator==(const PemSource&) const = default;
 };
@@ -28,7 +29,7 @@ struct ApiAccess {
   PemSource ca;                 // none: the system's CAs
   bool insecure = false;        // the server's certificate is not verified
   std::string tls_server_name;  // empty: the host of `server`
-  std::string token_file;       // read anew for each request
+  std::string token_file;       // read again for each request
   std::string token;            // used without token_file
   PemSource client_certificate;
   PemSource client_key;
@@ -36,21 +37,20 @@ struct ApiAccess {
   bool operator==(const ApiAccess&) const = default;
 };
 
-/// The value of a variable of the environment; empty: not set.
+/// The value of an environment variable; empty: not set.
 using Environment = std::function<std::string(const char*)>;
 
-/// The HTTP proxy on the way to the server, as Go's ProxyFromEnvironment has it: `proxy_url`, else
-/// HTTPS_PROXY or HTTP_PROXY unless NO_PROXY names the host; never for a loopback address. Empty:
-/// none.
+/// The HTTP proxy for the server, as in Go's ProxyFromEnvironment: `proxy_url`, else HTTPS_PROXY or
+/// HTTP_PROXY unless NO_PROXY names the host; never for a loopback address. Empty: none.
 [[nodiscard]] std::string proxy_of(const ApiAccess& access, const Environment& environment);
 
-/// What the operator should hear once, one line each: what weakens the connection.
+/// Warnings for the operator about what weakens the connection, one line each.
 [[nodiscard]] std::vector<std::string> warnings_of(const ApiAccess& access);
 
 /// "https://host:6443 through the proxy http://p:3128"; no user, no password.
 [[nodiscard]] std::string server_in_words(const ApiAccess& access, const std::string& proxy);
 
-/// Where the server is as far as its URL says so by address; a name is not looked up.
+/// The server's address if its URL contains one; a name is not looked up.
 [[nodiscard]] std::vector<Endpoint> server_endpoints(const ApiAccess& access);
 
 /// The whole file, at most 1 MiB.
@@ -59,7 +59,7 @@ using Environment = std::function<std::string(const char*)>;
 /// `current-context` of a kubeconfig. Paths in it are relative to its folder. One error names every
 /// problem. exec and auth-provider plug-ins are refused.
 [[nodiscard]] Result<ApiAccess> load_kubeconfig(const std::string& path);
-/// The same of a file's text; `path` is where it stands.
+/// The same for the text of the file `path`.
 [[nodiscard]] Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path);
 
 /// The pod's service account: KUBERNETES_SERVICE_HOST and _PORT, and token and ca.crt in `folder`.

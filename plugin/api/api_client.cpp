@@ -72,7 +72,7 @@ class Worker final : public BackgroundWork {
     state_.last_error.clear();
     heard();
     post(std::move(listed));
-    ::malloc_trim(0);  // what the list was read with
+    ::malloc_trim(0);  // returns the memory used for reading the list
     if (auto node = node_session_.node()) post(std::move(*node));
     return ending;
   }
@@ -121,7 +121,7 @@ class Worker final : public BackgroundWork {
   }
 
   ApiSession session_;
-  ApiSession node_session_;  // the first one's answer may be open
+  ApiSession node_session_;  // separate, since an answer may still be open in the first session
   const double pace_;
   // Worker's thread.
   Schedule schedule_;

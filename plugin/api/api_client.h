@@ -13,35 +13,35 @@ namespace nmanager::api {
 
 struct ApiClientOptions {
   std::string user_agent = "nmanager";
-  std::chrono::seconds watch_timeout{480};  // asked of the server; jittered by up to as much again
+  std::chrono::seconds watch_timeout{480};  // requested; jitter adds up to the same amount
   /// The server sends a bookmark a minute; longer silence means the connection is dead.
   std::chrono::milliseconds watch_silence{90'000};
   std::chrono::milliseconds list_silence{30'000};
-  /// For one page altogether, however it trickles.
+  /// The total time for one page, however slowly it arrives.
   std::chrono::milliseconds list_patience{120'000};
-  double pace = 1;  // every delay of the schedule is multiplied by it: for tests that cannot wait
+  double pace = 1;  // factor for every delay of the schedule: for tests that cannot wait
   std::size_t max_list = std::size_t{512} << 20;  // bytes of one page
-  /// The Node object to be asked for after each list, for a diagnosis; empty: none. That it may not
-  /// be read, or is not there, is no error.
+  /// The Node object to request after each list, for a diagnosis; empty: none. If access to it is
+  /// denied or it does not exist, that is not an error.
   std::string node_name;
   std::chrono::milliseconds node_silence{2'000};
 };
 
-/// A thread of its own. start_http_library() must have been called.
+/// Has its own thread. start_http_library() must have been called.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access,
                                                              ApiClientOptions options = {});
 
-/// Only the Node object: asks until it is had, then is silent. Reports NodePodCidrs once, with none
-/// when the Node may not be read, has none, or could not be had for half a minute; later still, if
-/// that comes to be different.
+/// Requests only the Node object, until it has arrived. Reports NodePodCidrs once: empty if access
+/// to the Node is denied, it has none, or no request succeeded for half a minute. Reports again if
+/// a later answer differs.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access,
                                                               ApiClientOptions options = {});
 
-/// One complete list, for commands that look once; blocks up to the list's time-outs.
+/// One complete list, for commands that run once; blocks up to the list's time-outs.
 [[nodiscard]] Result<ServicesListed> list_once(const ApiAccess& access,
                                                ApiClientOptions options = {});
 
-/// The Node object asked for once; nothing: it cannot be had.
+/// Requests the Node object once; nullopt: it is not available.
 [[nodiscard]] std::optional<NodePodCidrs> node_once(const ApiAccess& access,
                                                     ApiClientOptions options);
 

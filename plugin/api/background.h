@@ -1,5 +1,5 @@
-// The thread of a client for the API server. Its end is not waited for without a bound: a resolver
-// or a handshake may hold it up.
+// The thread of a client for the API server. The wait for its end is bounded, since a resolver or a
+// handshake may delay it.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@
 
 namespace nmanager::api {
 
-/// What the thread does and owns; it may outlive its client for the moment that its end takes.
+/// The thread's work and resources; it may outlive its client until the thread ends.
 class BackgroundWork {
  public:
   explicit BackgroundWork(ApiSink sink);
@@ -41,7 +41,7 @@ class BackgroundWork {
   bool ended_ = false;
 };
 
-/// A source that has `make` make its work when it is started.
+/// A source that calls `make` for its work when it is started.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_background_source(
     std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make);
 

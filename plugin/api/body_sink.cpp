@@ -58,8 +58,8 @@ class SinkBuffer final
   void _commit(std::size_t) override {}
 
  private:
-  /// Complete when the library may read more: so that a reader that is slow, or slower than the
-  /// network, bounds what is held.
+  /// Completes when the library may read more. This bounds the buffered data if the reader is
+  /// slower than the network.
   pplx::task<std::size_t> put(std::span<const std::uint8_t> data) {
     const pplx::task_completion_event<std::size_t> done;
     exchange_->on_data(

@@ -1,5 +1,5 @@
-// A response stream of cpprestsdk that hands each piece of the body on as it comes; the library's
-// own buffers would grow without bound while a watch lasts.
+// A response stream of cpprestsdk that passes each piece of the body on as it arrives; the
+// library's own buffers would grow without bound during a watch.
 #pragma once
 
 #include <cpprest/astreambuf.h>

@@ -1,5 +1,5 @@
-// One HTTP request whose answer comes in pieces. The library's threads put pieces in and never
-// wait; the client's own thread takes them out and waits with a deadline.
+// One HTTP request whose answer arrives in pieces. The library's threads add pieces and never wait;
+// the client's own thread takes them and waits with a deadline.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 
 namespace nmanager::api {
 
-/// What is known before the body.
+/// The status line and headers.
 struct ResponseHead {
   int status = 0;
   std::optional<std::chrono::seconds> retry_after;
@@ -25,32 +25,32 @@ struct ResponseHead {
 
 class Exchange {
  public:
-  /// Unread bytes from which on the library has to wait before it reads more.
+  /// With this many unread bytes the library has to wait before it reads more.
   static constexpr std::size_t kHighWater = std::size_t{256} << 10;
-  /// Bytes read off the connection of which nothing has been passed on: of a head, which is a few
-  /// hundred bytes; and of a body, where the library holds a chunk until it is complete, and a
-  /// server may send a whole list as one.
+  /// Limits for bytes read from the connection and not passed on yet: of a head, which has a few
+  /// hundred bytes; and of a body, since the library holds a chunk until it is complete, and a
+  /// server may send a whole list as one chunk.
   static constexpr std::size_t kMaxHead = std::size_t{1} << 20;
   static constexpr std::size_t kMaxChunk = std::size_t{24} << 20;
 
   // Library's threads.
   void on_connected();
-  /// Bytes have come off the connection; more than the bounds end the exchange.
+  /// Bytes were read from the connection; more than the bounds end the exchange.
   void on_received(std::size_t count);
   void on_head(ResponseHead head);
-  /// Takes the bytes. `resume` is called once, here or later on any thread: with true when more may
-  /// come, with false when the answer is given up.
+  /// Takes the bytes. `resume` is called once, here or later on any thread: with true when the
+  /// library may read more, with false when the answer is abandoned.
   void on_data(std::span<const std::uint8_t> data, std::function<void(bool)> resume);
-  /// The end; an error unless it was a clean one. The first call counts.
+  /// The end; an error unless the exchange ended cleanly. Only the first call has an effect.
   void on_end(std::optional<Error> error);
 
-  // Any thread: wakes whoever waits; every later wait ends at once with kStopped.
+  // Any thread: wakes the waiting thread; every later wait ends at once with kStopped.
   void stop();
 
   // The client's thread.
   enum class Event { kHead, kData, kEnd, kTimeout, kNotConnected, kStopped };
-  /// The next thing that is there; kHead once, then kData as long as there is some, then kEnd.
-  /// kNotConnected: `connect_by` has passed and there is no connection yet.
+  /// The next event: kHead once, then kData for each piece, then kEnd. kNotConnected: `connect_by`
+  /// has passed without a connection.
   Event wait(std::chrono::steady_clock::time_point deadline,
              std::optional<std::chrono::steady_clock::time_point> connect_by = std::nullopt);
   [[nodiscard]] ResponseHead head() const;
@@ -68,7 +68,7 @@ class Exchange {
   bool head_taken_ = false;
   std::string data_;
   std::function<void(bool)> resume_;
-  std::size_t held_ = 0;  // received since anything was passed on
+  std::size_t held_ = 0;  // received since the last piece was passed on
   bool body_begun_ = false;
   bool connected_ = false;
   bool too_much_ = false;

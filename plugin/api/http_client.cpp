@@ -47,13 +47,13 @@ Error error_of(const std::exception& exception, const TlsReport& report) {
 
 client::http_client_config config_of(const Target& target, std::shared_ptr<TlsReport> report) {
   client::http_client_config config;
-  // A backstop only: an idle timer of the library for each piece. The exchange's reader has its
-  // own.
+  // Only a fallback: the library's idle timer for each piece. The exchange's reader has its own
+  // timers.
   config.set_timeout(std::chrono::seconds(600));
   config.set_chunksize(target.piece);
-  config.set_max_redirects(0);              // the token would go with it
+  config.set_max_redirects(0);              // a redirect would receive the token
   config.set_validate_certificates(false);  // set_up_tls() does
-  config.set_tlsext_sni_enabled(false);     // so too
+  config.set_tlsext_sni_enabled(false);     // set_up_tls() does
   if (target.proxy) config.set_proxy(proxy_of(target));
   config.set_ssl_context_callback(
       [settings = target.tls, report = std::move(report)](boost::asio::ssl::context& context) {
@@ -96,9 +96,9 @@ class RestClient final : public HttpClient {
   }
 
  private:
-  /// A connection of the library is safe on one thread only: closing it, which is what cancelling
-  /// comes to, while another thread is between two steps of reading from it, crashes in Asio. So
-  /// there is one thread, and everything is done on it.
+  /// A connection of the library is safe only on one thread: cancelling closes it, and if another
+  /// thread is between two steps of reading from it at that time, Asio crashes. So there is one
+  /// thread for everything.
   template <class Work>
   static void on_library_thread(Work work) {
     boost::asio::post(crossplat::threadpool::shared_instance().service(), std::move(work));
@@ -144,7 +144,7 @@ class RestClient final : public HttpClient {
   pplx::cancellation_token_source source_;
 };
 
-/// Loads the material into a context that is thrown away, so that a fault is told by its name here.
+/// Loads the material into a temporary context, so that an error is reported by its name here.
 Status check_material(const TlsSettings& settings) {
   const std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context(
       ::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free);

@@ -1,5 +1,5 @@
-// The narrow door to the HTTP library (cpprestsdk 2.10.18, archived upstream): one GET at a time
-// whose answer streams into an Exchange. Nothing else in the project sees that library.
+// The interface to the HTTP library (cpprestsdk 2.10.18, archived upstream): one GET at a time
+// whose answer streams into an Exchange. No other part of the project uses that library.
 #pragma once
 
 #include <memory>
@@ -13,27 +13,27 @@
 
 namespace nmanager::api {
 
-/// First thing in main: the library would start 40 threads. It gets one, and is used on that one
-/// only.
+/// Must be called first in main: the library would start 40 threads. It gets one, and is used only
+/// on that thread.
 void start_http_library();
 
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  /// Starts GET `path_and_query`; an earlier one is given up. `token` may be empty. Everything that
-  /// happens is told to the exchange, on the library's threads. No redirect is followed.
+  /// Starts GET `path_and_query` and abandons an earlier request. `token` may be empty. All events
+  /// are reported to the exchange, on the library's threads. Redirects are not followed.
   virtual void get(const std::string& path_and_query, const std::string& token,
                    std::shared_ptr<Exchange> exchange) = 0;
-  /// Gives the current request up; its exchange ends soon.
+  /// Abandons the current request; its exchange ends soon.
   virtual void cancel() = 0;
 };
 
-/// Where a client connects to. Names are resolved before (Lookup): the library would do it without
-/// a deadline, one name after another, and never again for a connection that it keeps.
+/// The target of a client's connections. Names are resolved before (Lookup): the library would
+/// resolve without a deadline, one name after another, and never again for a connection it keeps.
 struct Target {
   ServerUrl server;
   Address address;                 // of the server, or of the proxy
-  std::optional<ServerUrl> proxy;  // an HTTP proxy on the way
+  std::optional<ServerUrl> proxy;  // an HTTP proxy, if used
   TlsSettings tls;
   std::string user_agent;
   /// A body without chunks is passed on in pieces of exactly this size, at 8 us each.

@@ -15,7 +15,7 @@ namespace nmanager::api {
 
 namespace {
 
-/// Base64 as kubeconfig's *-data fields have it; nothing: malformed.
+/// Decodes base64 as in kubeconfig's *-data fields; nullopt: malformed.
 std::optional<std::string> base64_decoded(std::string text) {
   std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
   if (text.empty() || text.size() % 4 != 0) return std::nullopt;
@@ -24,7 +24,7 @@ std::optional<std::string> base64_decoded(std::string text) {
                                      reinterpret_cast<const unsigned char*>(text.data()),
                                      static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
-  // Padding counts as zero bits for the library, wherever and however much of it there is.
+  // The library reads padding as zero bits, in any place and amount.
   const std::size_t padding = text.size() - std::min(text.find('='), text.size());
   if (padding > 2 || text.find_first_not_of('=', text.size() - padding) != std::string::npos) {
     return std::nullopt;
@@ -45,7 +45,7 @@ class Reader {
       : root_(root), folder_(std::filesystem::path(path).parent_path()), path_(std::move(path)) {}
 
   Result<ApiAccess> read() {
-    // As client-go: without a current-context it is the context without a name, where there is one.
+    // As client-go: without a current-context, the context with an empty name is used if it exists.
     const std::string context_name = text(root_, "current-context");
     if (context_name.empty() && !entry("contexts", "", "context").IsDefined()) {
       problem("current-context is not set");
@@ -72,7 +72,7 @@ class Reader {
     return value.Scalar();
   }
 
-  /// The `inner` map of the entry called `name` in the list `list`; undefined when there is none.
+  /// The `inner` map of the entry `name` in the list `list`; undefined if it does not exist.
   YAML::Node entry(const char* list, const std::string& name, const char* inner) {
     const YAML::Node entries = root_[list];
     if (entries && entries.IsSequence()) {
@@ -184,7 +184,7 @@ Result<ApiAccess> load_kubeconfig(const std::string& path) {
 
 Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path) {
   try {
-    // A comment at the end, or yaml-cpp 0.7 takes a quote that is never closed for a closed one.
+    // With a comment at the end, since yaml-cpp 0.7 otherwise accepts a quote that is never closed.
     const YAML::Node root = YAML::Load(std::string(text) + "\n#");
     if (!root.IsMap()) return Error{ErrorKind::kBadInput, path + ": not a kubeconfig"};
     return Reader(root, path).read();

@@ -1,4 +1,4 @@
-// Chunks of a stream -> lines. Pure. A chunk may end anywhere, in the middle of a character too.
+// Splits chunks of a stream into lines. Pure. A chunk may end anywhere, even inside a character.
 #pragma once
 
 #include <string>
@@ -9,17 +9,19 @@ namespace nmanager::api {
 
 class LineSplitter {
  public:
-  /// A Service is at most 1.5 MiB in etcd; its event is little more. Longer is not a watch event.
+  /// A Service has at most 1.5 MiB in etcd, its event little more. A longer line is not a watch
+  /// event.
   static constexpr std::size_t kMaxLine = std::size_t{4} << 20;
 
   /// Appends the complete lines, without their line breaks and without empty ones, to `lines`.
-  /// False: a line is longer than kMaxLine; the stream cannot be followed any further.
+  /// False: a line is longer than kMaxLine; the rest of the stream cannot be parsed.
   [[nodiscard]] bool add(std::string_view chunk, std::vector<std::string>& lines);
 
-  /// For the next stream; gives its memory back, as assigning an empty one would not.
+  /// Prepares for the next stream and releases the memory, which assigning an empty string does
+  /// not.
   void clear() { std::string().swap(rest_); }
 
-  /// True while part of a line waits for its end.
+  /// True while an incomplete line is buffered.
   [[nodiscard]] bool partial() const { return !rest_.empty(); }
 
  private:

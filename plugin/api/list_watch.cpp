@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 using Kind = Ending::Kind;
 using std::chrono::milliseconds;
 
-// As kube-proxy selects: what another proxy serves, and what is headless by label, is not ours.
+// As kube-proxy selects: without Services of another proxy and those labelled headless.
 constexpr std::string_view kServices =
     "/api/v1/services?labelSelector=%21service.kubernetes.io%2Fheadless%2C"
     "%21service.kubernetes.io%2Fservice-proxy-name";
@@ -36,7 +36,7 @@ std::string query_escaped(std::string_view text) {
   return result;
 }
 
-/// Bounds what is sent back to the server and kept.
+/// Bounds the values that are kept and sent back to the server.
 bool is_sane(const std::string& version) {
   constexpr std::size_t kMost = 16 * 1024;
   return version.size() <= kMost;
@@ -89,7 +89,7 @@ Ending ApiSession::pages(const std::string& query, ServicesListed& listed,
       return make_ending(Kind::kGarbled, "list of Services: pages without end");
     }
     token = one.continue_token;
-    // Of the last page: the first ones' versions are of the same list.
+    // Of the last page; the earlier pages have the version of the same list.
     listed.resource_version = one.resource_version;
   } while (!token.empty());
   if (listed.resource_version.empty() || !is_sane(listed.resource_version)) {
@@ -107,7 +107,7 @@ Ending ApiSession::list(const NextStep& step, ServicesListed& listed,
     case NextStep::What::kStreamList:
       return stream_list(listed, undecodable);
     case NextStep::What::kCachedList:
-      // The limit counts where the server has no watch cache.
+      // The limit takes effect if the server has no watch cache.
       return pages(limit(Schedule::kPageSize) + "&resourceVersion=0", listed, undecodable);
     case NextStep::What::kPagedList:
       return pages(limit(step.page_size), listed, undecodable);
@@ -156,7 +156,7 @@ std::variant<services::WatchEvent, Ending> ApiSession::next_event(milliseconds s
   return give_up(std::move(ending));
 }
 
-/// A watch that begins with all that exists, up to a bookmark that says so.
+/// A watch that begins with all objects, up to the bookmark that marks their end.
 Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undecodable) {
   const std::string query =
       watch_query("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
@@ -168,20 +168,20 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
     const int status = exchange_ ? exchange_->head().status : 0;
     return status == 400 || status == 422 ? unsupported(std::move(*ending)) : *ending;
   }
-  if (!exchange_->head().chunked) {  // all that exists would come byte by byte
+  if (!exchange_->head().chunked) {  // all objects would arrive byte by byte
     return unsupported(give_up(make_ending(Kind::kUnsupported, "a streaming list without chunks")));
   }
   std::size_t bad_ones = 0;
   bool progressed = false;
   const auto latest = Clock::now() + options_.list_patience;
   while (true) {
-    if (Clock::now() > latest) {  // changes keep it from being silent
+    if (Clock::now() > latest) {  // changes prevent the silence time-out
       return unsupported(give_up(make_ending(Kind::kUnsupported, "a streaming list without end")));
     }
     auto next = next_event(options_.list_silence);
     if (auto* ending = std::get_if<Ending>(&next)) {
       // ERROR 500: its etcd is too old; 400 and 422 as above. A server that does not know the
-      // parameter at all sends what exists, and then nothing that would end it.
+      // parameter sends all objects, and then nothing that marks the end.
       if (ending->kind == Kind::kDone) *ending = make_ending(Kind::kLost, "the list ended within");
       const bool silent = ending->kind == Kind::kSilent && progressed;
       if (ending->kind == Kind::kRefused || silent) return unsupported(std::move(*ending));
@@ -195,8 +195,8 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
       ++bad_ones;
       undecodable(std::move(*bad));
     } else if (const auto* mark = std::get_if<services::WatchBookmark>(&event.body)) {
-      if (!mark->initial_events_end) {  // comes before that one only where the parameter is not
-                                        // known
+      if (!mark->initial_events_end) {  // precedes the end mark only if the server does not
+                                        // know the parameter
         return unsupported(
             give_up(make_ending(Kind::kUnsupported, "a bookmark that ends no list")));
       }
@@ -219,13 +219,13 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
 
 std::optional<NodePodCidrs> ApiSession::node() {
   auto cidrs = ask_node();
-  http_.reset();  // it is asked for again after the next list, at the earliest
+  http_.reset();  // the next request is after the next list, at the earliest
   return cidrs;
 }
 
 std::optional<NodePodCidrs> ApiSession::ask_node() {
   if (node_is_refused()) return std::nullopt;
-  // A list of one: the role system:node-proxier may list Nodes, in every version.
+  // A list with one item: the role system:node-proxier is allowed to list Nodes, in every version.
   const std::string path = "/api/v1/nodes?fieldSelector=metadata.name%3D" +
                            query_escaped(options_.node_name) + "&limit=1";
   if (const auto ending = begin(path, options_.node_silence)) {

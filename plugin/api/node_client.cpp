@@ -1,4 +1,4 @@
-// The client that asks for one Node object and nothing else.
+// The client that requests only one Node object.
 #include <algorithm>
 #include <random>
 #include <utility>
@@ -40,7 +40,7 @@ class NodeWorker final : public BackgroundWork {
     }
   }
 
-  /// Nodes that start together do not ask together.
+  /// Jitter, so that nodes that start together do not send their requests together.
   milliseconds jittered(milliseconds pause) {
     std::uniform_real_distribution<double> spread(0.5, 1.5);
     return std::chrono::duration_cast<milliseconds>(pause * pace_ * spread(random_));

@@ -32,7 +32,7 @@ std::optional<Address> address_of(const sockaddr* address) {
   return std::nullopt;
 }
 
-/// Blocks as long as the C library pleases.
+/// Blocks as long as the C library does.
 Result<std::vector<Address>> ask(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;  // no AI_ADDRCONFIG: see getaddrinfo() below
@@ -97,12 +97,12 @@ std::optional<Result<std::vector<Address>>> Lookup::wait(
 
 }  // namespace nmanager::api
 
-/// Put before the C library's for the whole process: the HTTP library asks for every host with
-/// AI_ADDRCONFIG and leaves no way to have it otherwise (Boost.Asio's default flags of a query).
-/// With that flag glibc refuses 127.0.0.1 on a node whose interfaces have IPv6 addresses only, and
-/// ::1 on one that has IPv4 only. It exists so that names are not resolved to addresses that cannot
-/// be reached; for an address it means nothing.
-// The C library's own declaration names the parameters otherwise.
+/// Overrides the C library's function for the whole process: the HTTP library resolves every host
+/// with AI_ADDRCONFIG, and this cannot be configured (Boost.Asio's default flags of a query). With
+/// that flag glibc refuses 127.0.0.1 on a node whose interfaces have only IPv6 addresses, and ::1
+/// on one with only IPv4. The flag prevents that names are resolved to unreachable addresses; for
+/// an address it has no purpose.
+// The C library's declaration has other parameter names.
 // NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
 extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                            addrinfo** result) {

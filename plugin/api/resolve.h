@@ -1,4 +1,4 @@
-// The addresses of a host, asked for in a way that can be given up.
+// Resolves the addresses of a host; the query can be abandoned.
 #pragma once
 
 #include <chrono>
@@ -14,17 +14,17 @@
 
 namespace nmanager::api {
 
-/// One question to the resolver. It runs in a thread of its own that nobody waits for: a name
-/// server that does not answer holds up neither a stop nor the next question (the C library gives
-/// up by itself after the time-outs of resolv.conf).
+/// One query to the resolver. It runs in its own detached thread: a name server that does not
+/// answer delays neither a stop nor the next query (the C library gives up after the time-outs of
+/// resolv.conf).
 class Lookup {
  public:
-  /// Addresses and "localhost" (RFC 6761, 6.3) are known without asking.
+  /// Addresses and "localhost" (RFC 6761, 6.3) need no query.
   [[nodiscard]] static std::shared_ptr<Lookup> start(const std::string& host);
 
   /// Any thread; wait() ends at once.
   void stop();
-  /// In the order in which they should be tried. Nothing: stopped. kRetry: not in time.
+  /// The addresses in the order in which to try them. nullopt: stopped. kRetry: not in time.
   [[nodiscard]] std::optional<Result<std::vector<Address>>> wait(
       std::chrono::steady_clock::time_point deadline);
 

@@ -16,8 +16,8 @@ struct Row {
   Kind kind;
   std::string_view name;
   ErrorKind error;
-  bool counts_against_form;  // of a list: this form of list may be what fails
-  bool list_after_watch;     // what was missed can be had by a list only, or the watch is in doubt
+  bool counts_against_form;  // of a list: this form of list may be the cause
+  bool list_after_watch;     // only a list recovers missed events, or the watch is in doubt
 };
 
 constexpr std::array kRows{
@@ -49,7 +49,7 @@ const Row& row_of(Kind kind) {
   return kRows[static_cast<std::size_t>(kind)];
 }
 
-/// A form that fails this often in a row gives way to the next one.
+/// After this many consecutive failures of a form, the next form is used.
 constexpr int kFormFailures = 2;
 
 }  // namespace
@@ -121,19 +121,19 @@ NextStep Schedule::after_list(What what, const Ending& ending) {
     form_failures_ = 0;
     return list(milliseconds(0), false);
   }
-  // Pages whose second one is too old each time: one whole list instead, at once.
+  // The second page is too old each time: one whole list instead, at once.
   if (ending.kind == Kind::kExpired && ending.progressed && what != What::kWholeList) {
     form_ = What::kWholeList;
     form_failures_ = 0;
     return list(delay_of(failed_lists_, ending, kMaxDelay), true);
   }
-  // A streaming list is a watch: who may list and may not watch is refused it.
+  // A streaming list is a watch: it is denied to a client with the right to list only.
   if (ending.kind == Kind::kForbidden && what == What::kStreamList) form_ = What::kCachedList;
   if (row_of(ending.kind).counts_against_form) form_failed(what, ending);
   return list(delay_of(failed_lists_, ending, kMaxDelay), true);
 }
 
-/// The next form: streaming, out of the cache, in pages, and from the start again.
+/// The next form: streaming, from the cache, in pages, then the first one again.
 void Schedule::form_failed(What what, const Ending& ending) {
   if (ending.kind == Kind::kTooMuch) {
     if (what == What::kPagedList) {
@@ -165,7 +165,7 @@ NextStep Schedule::after_watch(const Ending& ending) {
     return {What::kWatch, delay_of(clean_ends_, ending, kMaxPause)};
   }
   if (row_of(ending.kind).list_after_watch) {
-    // An old version after a watch that brought something is the way of things.
+    // A version that is too old is normal after a watch with events.
     const bool failed = ending.kind != Kind::kExpired || !ending.progressed;
     return list(delay_of(forced_lists_, ending, kMaxDelay), failed);
   }

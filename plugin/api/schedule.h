@@ -1,5 +1,5 @@
-// What the client does after a list or a watch has ended, and how long it waits before. Pure: the
-// client's whole state machine is the table in schedule.cpp.
+// The client's next step after a list or a watch has ended, and the delay before it. Pure: the
+// table in schedule.cpp is the client's whole state machine.
 #pragma once
 
 #include <chrono>
@@ -20,23 +20,23 @@ struct Ending {
     kDone,      // a list is complete; a watch ended cleanly (its timeout, or the server restarts)
     kExpired,   // 410: the resourceVersion or continue token is too old
     kTooLarge,  // the server is behind the resourceVersion
-    kUnsupported,   // the server knows no streaming lists
+    kUnsupported,   // the server does not support streaming lists
     kUnauthorized,  // 401
     kForbidden,     // 403
     kThrottled,     // 429, or a 5xx with Retry-After
     kRefused,       // any other status or ERROR event
-    kUnreachable,   // no connection, no TLS, no credentials: the server has heard nothing
+    kUnreachable,   // no connection, TLS or credentials: no request was sent
     kLost,          // the connection broke
-    kSilent,        // it stayed open, and nothing came
-    kGarbled,       // bytes that are no answer
-    kTooMuch,       // an answer beyond all bounds
-    kStopped,       // we stop
+    kSilent,        // the connection stayed open without data
+    kGarbled,       // bytes that are not an HTTP answer
+    kTooMuch,       // the answer exceeds the bounds
+    kStopped,       // the client is stopping
   };
   Kind kind = Kind::kDone;
   std::string message = {};  // one line
   std::optional<std::chrono::seconds> retry_after = {};
-  bool progressed = false;                // a complete list, or a watch that brought something
-  std::chrono::milliseconds lasted = {};  // of a watch, from the server's first word on
+  bool progressed = false;                // a complete list, or a watch with at least one event
+  std::chrono::milliseconds lasted = {};  // of a watch, from the server's first answer on
 };
 
 [[nodiscard]] Ending make_ending(Ending::Kind kind, std::string message);
@@ -46,15 +46,15 @@ struct Ending {
 /// For metrics: "refused", "silent", ...
 [[nodiscard]] std::string_view name_of(Ending::Kind kind);
 
-/// A refusal as an ending; `body`: what the server said.
+/// A refusal as an ending; `body`: the server's answer.
 [[nodiscard]] Ending ending_of_status(int status, std::optional<std::chrono::seconds> retry_after,
                                       const services::ApiStatus& body);
 
 struct NextStep {
   enum class What : std::uint8_t {
-    kStreamList,  // a watch that begins with all that exists (sendInitialEvents)
-    kFollow,      // the watch that a streaming list has become
-    kCachedList,  // resourceVersion=0: out of the server's watch cache
+    kStreamList,  // a watch that begins with all objects (sendInitialEvents)
+    kFollow,      // the watch after a streaming list
+    kCachedList,  // resourceVersion=0: from the server's watch cache
     kPagedList,   // consistent, in pages of `page_size`: a quorum read
     kWholeList,   // consistent, without pages, where their continue tokens expire at once
     kWatch,
@@ -62,7 +62,7 @@ struct NextStep {
   };
   What what = What::kStreamList;
   std::chrono::milliseconds delay{0};
-  bool failed = false;  // something an operator may want to know
+  bool failed = false;  // of interest to an operator
   int page_size = 0;    // with kPagedList
 };
 
@@ -74,14 +74,14 @@ struct NextStep {
 
 class Schedule {
  public:
-  /// As client-go's reflector, but for the spread: a delay is between a quarter and the whole of
-  /// its step, so that nodes that lost their server at one moment come back apart.
+  /// As client-go's reflector except for the jitter: a delay is between a quarter and the whole of
+  /// its step, so that nodes that lost their server at the same time return at different times.
   static constexpr std::chrono::milliseconds kFirstDelay{800};
   static constexpr std::chrono::milliseconds kMaxDelay{30'000};
   static constexpr std::chrono::milliseconds kMaxRetryAfter{60'000};
-  /// A watch that lasted this long was a good one: whatever it ended with begins a new row.
+  /// A watch that lasted this long was successful: its ending starts a new series.
   static constexpr std::chrono::milliseconds kSettled{60'000};
-  /// After a watch that ended cleanly; a server may do that at once and for ever.
+  /// After a watch that ended cleanly; a server may end every watch at once.
   static constexpr std::chrono::milliseconds kMaxPause{5'000};
   static constexpr int kPageSize = 500;
 
@@ -100,14 +100,13 @@ class Schedule {
                                                    std::chrono::milliseconds most);
 
   std::mt19937_64 random_;
-  bool streaming_ = true;  // until the server has shown that it cannot
+  bool streaming_ = true;  // until the server has shown that it does not support it
   NextStep::What form_ = NextStep::What::kStreamList;
-  int form_failures_ = 0;  // of this form of list, in a row
+  int form_failures_ = 0;  // consecutive, of this form of list
   bool cached_too_large_ = false;
   int page_size_ = kPageSize;
-  // In a row each: lists that failed, watches that broke, lists because of a watch, clean ends of
-  // watches. A row of the latter three ends with a watch that settles, however much the others got
-  // through.
+  // Consecutive counts: failed lists, broken watches, lists because of a watch, clean ends of
+  // watches. Only a watch that lasts resets the latter three, whatever progress the others made.
   int failed_lists_ = 0;
   int broken_watches_ = 0;
   int forced_lists_ = 0;

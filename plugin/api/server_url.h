@@ -1,4 +1,4 @@
-// The URL of an API server, taken apart. Pure.
+// The parsed URL of an API server. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ namespace nmanager::api {
 struct ServerUrl {
   bool tls = true;
   std::string host;                // a name, or an address without brackets
-  std::optional<Address> address;  // `host`, where it is one
+  std::optional<Address> address;  // `host`, if it is an address
   std::uint16_t port = 443;
-  std::string path;  // "" or "/prefix", as Rancher has it
+  std::string path;  // "" or "/prefix", as with Rancher
   bool operator==(const ServerUrl&) const = default;
 };
 
@@ -26,7 +26,7 @@ struct ServerUrl {
 /// password; a user in the URL, a query and a fragment are refused.
 [[nodiscard]] Result<ServerUrl> parse_server_url(std::string_view text);
 
-/// "host:port" with brackets where they have to be; `always_port`: also where it is the scheme's.
+/// "host:port", with brackets if needed; `always_port`: also if it is the scheme's default port.
 [[nodiscard]] std::string authority_of(const ServerUrl& url, bool always_port);
 [[nodiscard]] std::string to_string(const ServerUrl& url);
 

@@ -1,4 +1,4 @@
-// Where Services come from.
+// The source of Services.
 #pragma once
 
 #include <functional>
@@ -10,11 +10,11 @@ namespace nmanager::api {
 /// Called on the client's thread; must not block and must not throw.
 using ApiSink = std::function<void(ApiEvent)>;
 
-/// Lists and watches Services until it is destroyed. Starting never fails: everything that goes
-/// wrong is reported as ApiState and tried again.
+/// Lists and watches Services until it is destroyed. Starting never fails: every failure is
+/// reported as ApiState and retried.
 class ServiceSource {
  public:
-  /// Returns within 100 ms whatever hangs; the sink is not called any more from then on.
+  /// Always returns within 100 ms; the sink is not called afterwards.
   virtual ~ServiceSource() = default;
   virtual void start(ApiSink sink) = 0;
 };

@@ -16,7 +16,7 @@ using Kind = Ending::Kind;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxStatusBody = std::size_t{64} << 10;
-/// While there is another address to try.
+/// If there is another address to try.
 constexpr milliseconds kConnectPatience{3'000};
 constexpr milliseconds kResolvePatience{5'000};
 constexpr const char* kBadProxy =
@@ -52,7 +52,7 @@ bool ApiSession::sleep(milliseconds delay) {
   return !stop_changed_.wait_for(lock, delay, [&] { return stopped_; });
 }
 
-/// Read for every request, and a watch lasts minutes at most: a rotated token is never missed.
+/// Read for every request. A watch lasts minutes at most, so a rotated token is always used.
 std::optional<Ending> ApiSession::read_token(std::string& token) {
   token = access_.token;
   if (!access_.token_file.empty()) {
@@ -112,15 +112,15 @@ std::optional<Ending> ApiSession::make_client(TlsMaterial tls, std::size_t piece
   return std::nullopt;
 }
 
-/// Sends the request and waits for the head; nothing: it is a 200 and the body follows. Addresses
-/// of one name are tried one after another until there is a connection.
+/// Sends the request and waits for the head; nullopt: status 200, and the body follows. The
+/// addresses of a name are tried one after another until a connection is established.
 std::optional<Ending> ApiSession::begin(const std::string& path_and_query, milliseconds silence) {
   auto tls = read_tls_material(access_);
   if (!tls) return make_ending(Kind::kUnreachable, tls.error().message);
-  // An event is passed on at once also where the body is not chunked; a list may wait for more.
+  // An event is passed on at once even if the body is not chunked; a list may wait for more data.
   constexpr std::size_t kListPiece = std::size_t{64} << 10;
   const std::size_t piece = path_and_query.find("&watch=1") == std::string::npos ? kListPiece : 1;
-  if (!(*tls == tls_) || piece != piece_) http_.reset();  // a client cannot change these
+  if (!(*tls == tls_) || piece != piece_) http_.reset();  // fixed for a client
   std::string token;
   if (auto ending = read_token(token)) return ending;
   while (true) {
@@ -148,7 +148,7 @@ std::optional<Ending> ApiSession::attempt(const std::string& path_and_query,
   }
   http_->get(path_and_query, token, exchange_);
   const auto start = Clock::now();
-  std::optional<Deadline> connect_by;  // without TLS the library does not say when it has connected
+  std::optional<Deadline> connect_by;  // without TLS the library does not report the connection
   if (addresses_.size() > 1 && access_.server.starts_with("https")) {
     connect_by = start + kConnectPatience;
   }
@@ -205,7 +205,7 @@ Ending ApiSession::ended() const {
   return make_ending(exchange_->too_much() ? Kind::kTooMuch : Kind::kLost, error->message);
 }
 
-/// The connection goes with it: nothing that is left on it can be taken for a later answer.
+/// Also closes the connection, so that leftover data is not read as a later answer.
 Ending ApiSession::give_up(Ending ending) {
   exchange_->stop();
   http_.reset();

@@ -31,7 +31,7 @@ class ApiSession {
   ApiSession(const ApiSession&) = delete;
   ApiSession& operator=(const ApiSession&) = delete;
 
-  /// In the form that `step` names. `undecodable` hears at once of each object that is left out.
+  /// In the form that `step` names. Each skipped object is reported to `undecodable` at once.
   /// After a streaming list the answer stays open for follow().
   Ending list(const NextStep& step, ServicesListed& listed, const Undecodables& undecodable);
 
@@ -42,14 +42,14 @@ class ApiSession {
   /// The rest of a streaming list's answer.
   Ending follow(std::string& resource_version, const Events& take);
 
-  /// Of options.node_name; nothing: it could not be had. One 403 ends the asking. Not while an
-  /// answer is open.
+  /// Of options.node_name; nullopt: not available. After one 403 it is not requested again. Not
+  /// while an answer is open.
   std::optional<NodePodCidrs> node();
 
-  /// Any thread; whatever runs ends with kStopped at once.
+  /// Any thread; the running operation ends with kStopped at once.
   void stop();
 
-  /// It makes no sense to ask for the Node (again).
+  /// No (further) request for the Node is needed.
   [[nodiscard]] bool node_is_refused() const {
     return options_.node_name.empty() || node_forbidden_;
   }
@@ -75,7 +75,7 @@ class ApiSession {
   Ending page(const std::string& query, services::ServicePage& page);
   Ending pages(const std::string& query, ServicesListed& listed, const Undecodables& undecodable);
 
-  /// The next piece of the body; an ending when there is none any more.
+  /// The next piece of the body; an ending after the last one.
   std::optional<Ending> next_piece(std::string& piece, std::chrono::milliseconds silence);
   std::variant<services::WatchEvent, Ending> next_event(std::chrono::milliseconds silence);
   [[nodiscard]] std::string watch_query(const std::string& more);
@@ -88,12 +88,12 @@ class ApiSession {
   std::mt19937_64 random_;
   TlsMaterial tls_;                   // of http_
   std::size_t piece_ = 0;             // of http_
-  std::unique_ptr<HttpClient> http_;  // for addresses_.front(); none after any fault
-  std::vector<Address> addresses_;    // of the server or proxy, those that are left to be tried
+  std::unique_ptr<HttpClient> http_;  // for addresses_.front(); null after any failure
+  std::vector<Address> addresses_;    // of the server or proxy, those not tried yet
   std::shared_ptr<Exchange> exchange_;
   LineSplitter splitter_;
   std::deque<std::string> lines_;  // complete, not decoded yet
-  bool overlong_ = false;          // behind lines_ comes one that is too long
+  bool overlong_ = false;          // the line after lines_ is too long
   bool node_forbidden_ = false;
 
   std::mutex stop_mutex_;

@@ -31,13 +31,13 @@ Bio memory(std::string_view text) {
   return Bio(::BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-/// Never asks at a terminal, as the library would by default.
+/// Never prompts on a terminal, which is the library's default.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) {
   return 0;
 }
 
-/// Calls `take` for each certificate of a PEM text; as Go reads bundles, what is none, or a broken
-/// one, is passed over.
+/// Calls `take` for each certificate of a PEM text. As Go reads bundles, other blocks and broken
+/// certificates are skipped.
 template <class Take>
 void each_certificate(std::string_view pem, Take take) {
   constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
@@ -111,9 +111,9 @@ const Hooked& hooked(const SSL* ssl) {
   return *static_cast<const Hooked*>(::SSL_CTX_get_ex_data(::SSL_get_SSL_CTX(ssl), hooked_index()));
 }
 
-/// The verification of every certificate of a context, whatever the library sets on its streams:
-/// it turns verification off altogether, or checks a name that is not always the right one, and
-/// accepts a common name where the alternative names do not match.
+/// Verifies every certificate of a context, whatever the library sets on its streams: the library
+/// turns verification off, or checks a name that is not always the right one, and accepts a common
+/// name if the alternative names do not match.
 int verify_always(X509_STORE_CTX* store, void* /*unused*/) {
   auto* ssl = static_cast<SSL*>(
       ::X509_STORE_CTX_get_ex_data(store, ::SSL_get_ex_data_X509_STORE_CTX_idx()));
@@ -154,7 +154,7 @@ std::string failure_in_words() {
   if (error == 0 || ERR_GET_LIB(error) != ERR_LIB_SSL) return {};
   switch (ERR_GET_REASON(error)) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-      return {};  // verify_always() knows better
+      return {};  // verify_always() checks the name
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
     case SSL_R_UNEXPECTED_MESSAGE:
@@ -179,7 +179,7 @@ void on_info(const SSL* ssl, int where, int value) {
   if (where == SSL_CB_CONNECT_EXIT && value <= 0) hooks.report->tell(failure_in_words());
 }
 
-/// Counts the records that carry data: the library buffers a head, or a chunk, without bound.
+/// Counts the records with data: the library buffers a head or a chunk without bound.
 void on_message(int writing, int /*version*/, int type, const void* data, std::size_t size,
                 SSL* ssl, void* /*argument*/) {
   constexpr std::size_t kHeaderSize = 5;
@@ -208,8 +208,8 @@ Error unusable(const std::string& what) {
 }
 
 Status use_authorities(SSL_CTX* context, const std::string& pem) {
-  X509_STORE* store = ::X509_STORE_new();    // or the system's CAs would stay trusted
-  ::SSL_CTX_set_cert_store(context, store);  // takes it over
+  X509_STORE* store = ::X509_STORE_new();    // otherwise the system's CAs would stay trusted
+  ::SSL_CTX_set_cert_store(context, store);  // takes ownership
   int count = 0;
   each_certificate(pem, [&](const Certificate& one) {
     if (::X509_STORE_add_cert(store, one.get()) == 1) ++count;
@@ -218,7 +218,7 @@ Status use_authorities(SSL_CTX* context, const std::string& pem) {
   return {};
 }
 
-/// Certificate and key may stand in one text, in any order.
+/// Certificate and key may be in one text, in any order.
 Status use_client_certificate(SSL_CTX* context, const TlsMaterial& tls) {
   int count = 0;
   bool usable = true;
@@ -293,7 +293,7 @@ std::string TlsReport::problem() const {
 Status set_up_tls(SSL_CTX* context, const TlsSettings& settings,
                   std::shared_ptr<TlsReport> report) {
   ::SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  // What Go offers: forward secrecy; AES-CBC for old servers. The level refuses RSA keys below 2048
+  // As Go's offer: forward secrecy; AES-CBC for old servers. The level refuses RSA keys below 2048
   // bits and SHA-1.
   constexpr int kLevel = 2;
   ::SSL_CTX_set_security_level(context, kLevel);

@@ -1,5 +1,4 @@
-// TLS as a client of the API server needs it, on a context of the HTTP library. Nothing else knows
-// OpenSSL.
+// TLS for a client of the API server, on a context of the HTTP library. No other part uses OpenSSL.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -26,15 +25,15 @@ struct TlsMaterial {
 /// Reads what `access` names; an error names the file.
 [[nodiscard]] Result<TlsMaterial> read_tls_material(const ApiAccess& access);
 
-/// What the handshakes of one client have come to. Written on the library's threads.
+/// The results of the handshakes of one client. Written on the library's threads.
 class TlsReport {
  public:
-  /// The exchange that is told of a connection and of the bytes that come in.
+  /// The exchange to which connections and received bytes are reported.
   void attach(std::weak_ptr<Exchange> exchange);
   void on_connected();
   void on_received(std::size_t count);
-  void tell(std::string problem);  // the first one counts
-  /// Why the server, or this client, was refused, in words; empty: nothing was.
+  void tell(std::string problem);  // only the first one is kept
+  /// The reason why the server or this client was refused, as text; empty: no refusal.
   [[nodiscard]] std::string problem() const;
 
  private:
@@ -45,12 +44,12 @@ class TlsReport {
 
 struct TlsSettings {
   TlsMaterial material;
-  std::string server_name;  // that the certificate has to name, and that is asked for (SNI)
+  std::string server_name;  // expected in the certificate, and sent as SNI
   bool insecure = false;
 };
 
 /// Sets up `context`, which keeps `report` (if any) as long as it exists. kBadInput: the material
-/// cannot be used; the message says which part.
+/// cannot be used; the message names the part.
 [[nodiscard]] Status set_up_tls(SSL_CTX* context, const TlsSettings& settings,
                                 std::shared_ptr<TlsReport> report);
 

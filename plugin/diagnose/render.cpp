@@ -1,4 +1,4 @@
-// The diagnosis for people and for programs.
+// The diagnosis as text and JSON.
 #include "plugin/diagnose/verdict.h"
 
 #include <nlohmann/json.hpp>

@@ -4,7 +4,7 @@ namespace nmanager::diagnose {
 
 namespace {
 
-/// A scan of ports sends more RSTs than anybody wants to keep.
+/// A port scan causes more RSTs than are useful to keep.
 constexpr std::size_t kMostKept = 10'000;
 
 }  // namespace
@@ -20,7 +20,7 @@ void ResetJudge::take(const Tuple& reset, bool outgoing, WallTime when) {
     if (flow.error().kind != ErrorKind::kAbsent) problem_ = flow.error().message;
     return;
   }
-  // Only against the direction of the answers: the other one is as whoever began knows it.
+  // Only the direction of the answers: the other one has the addresses that the client knows.
   if (flow->reply != reset.reversed() || known_.size() >= kMostKept) return;
   if (outgoing) {
     const bool by_originator = came_in_.contains(flow->original);

@@ -1,11 +1,11 @@
-// Holds each RST that was seen against conntrack: is it one of those that problem 1 or 3 sends?
-// Pure, given a way to ask conntrack.
+// Compares each captured RST with conntrack: does it result from problem 1 or 3? Pure, given an
+// interface to query conntrack.
 //
 // Problem 1: this node answers a segment of a translated connection with RST, since conntrack did
 // not translate that segment back. The RST leaves with the translated address. The pod's own RST
-// looks the same on the way out, but it has come in untranslated just before.
-// Problem 3: a client answers a segment that came with the pod's own address. The RST comes in with
-// that address, which a client that knows only the Service cannot know.
+// looks the same when it leaves, but it has entered the node untranslated just before.
+// Problem 3: a client answers a segment that arrived with the pod's own address. The RST arrives
+// with that address, which a client that knows only the Service cannot know.
 #pragma once
 
 #include <functional>
@@ -20,12 +20,12 @@ namespace nmanager::diagnose {
 
 class ResetJudge {
  public:
-  /// The connection that has the tuple as one of its directions; kAbsent: there is none.
+  /// The connection with the tuple as one of its directions; kAbsent: there is none.
   using Find = std::function<Result<Flow>(const Tuple&)>;
 
   explicit ResetJudge(Find find) : find_(std::move(find)) {}
 
-  /// In the order in which they were seen.
+  /// In the order of capture.
   void take(const Tuple& reset, bool outgoing, WallTime when);
 
   /// A segment of a pod that leaves the node with the pod's own address.
@@ -34,15 +34,16 @@ class ResetJudge {
   [[nodiscard]] std::size_t seen() const { return seen_; }
   [[nodiscard]] const std::vector<ResetHit>& by_node() const { return by_node_; }
   [[nodiscard]] const std::vector<ResetHit>& by_client() const { return by_client_; }
-  /// Connections of which a pod's answer left untranslated, whether or not the client has reset.
+  /// Connections with an answer of a pod that left untranslated, whether or not the client has
+  /// reset them.
   [[nodiscard]] const std::vector<ResetHit>& untranslated() const { return untranslated_; }
-  /// Why conntrack could not be asked; empty: it could.
+  /// Why conntrack could not be queried; empty: it could.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
   Find find_;
   std::set<Tuple> came_in_;
-  std::set<Flow> known_;  // one connection is reported once
+  std::set<Flow> known_;  // each connection is reported once
   std::vector<ResetHit> by_node_;
   std::vector<ResetHit> by_client_;
   std::set<Flow> known_untranslated_;

@@ -9,7 +9,7 @@ namespace nmanager::diagnose {
 
 namespace {
 
-/// Examples of one kind; the rest is counted.
+/// Examples of one kind; the others are only counted.
 constexpr std::size_t kMostShown = 20;
 
 Problem& end(Problem& problem, Verdict verdict, std::string why, std::string advice = {}) {
@@ -55,7 +55,7 @@ void add_lines(Problem& problem, const Lines& lines, Make make) {
   }
 }
 
-/// What both kinds of resets need to be seen; false: it could not be.
+/// Checks the requirements for observing both kinds of resets; false: not met.
 bool watched(const Evidence& evidence, Problem& problem) {
   const std::string& why =
       evidence.no_capture.empty() ? evidence.no_conntrack : evidence.no_capture;

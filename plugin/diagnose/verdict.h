@@ -1,4 +1,4 @@
-// From what was observed to a verdict on each of the three problems. Pure.
+// Derives a verdict on each of the three problems from the observations. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace nmanager::diagnose {
 
 enum class Verdict : std::uint8_t {
   kYes,       // seen
-  kPossible,  // not seen, and nothing here prevents it
+  kPossible,  // not seen, but nothing on this node prevents it
   kNo,        // it does not occur here
-  kUnknown,   // what decides could not be seen
+  kUnknown,   // the deciding facts could not be observed
 };
 [[nodiscard]] std::string_view to_string(Verdict verdict);  // "yes", ...
 
@@ -30,15 +30,15 @@ struct Problem {
 
 struct Diagnosis {
   std::vector<Problem> problems;      // three, in order
-  std::vector<std::string> notes;     // what else an operator should know, one line each
-  std::vector<std::string> not_seen;  // what could not be looked at, and why
-  /// 0: none was seen; 1: at least one was; 2: could not tell.
+  std::vector<std::string> notes;     // further remarks for the operator, one line each
+  std::vector<std::string> not_seen;  // what could not be observed, and why
+  /// 0: none was seen; 1: at least one was; 2: could not be determined.
   int exit_code = 0;
 };
 
 [[nodiscard]] Diagnosis diagnose(const Evidence& evidence);
 
-/// For people, and as JSON by docs/diagnose.schema.json.
+/// As text, and as JSON by docs/diagnose.schema.json.
 [[nodiscard]] std::string render(const Diagnosis& diagnosis, const Evidence& evidence,
                                  const Paint& paint);
 [[nodiscard]] std::string render_json(const Diagnosis& diagnosis, const Evidence& evidence);

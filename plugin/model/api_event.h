@@ -16,7 +16,7 @@
 
 namespace nmanager {
 
-/// A complete list: whatever is not in it does not exist (any more).
+/// A complete list: a Service that is not in it does not exist (any more).
 struct ServicesListed {
   std::vector<Service> services;
   std::string resource_version;
@@ -28,7 +28,7 @@ struct ServiceChanged {
 struct ServiceDeleted {
   std::string key;
 };
-/// An object that could not be decoded; what stood for `key` (may be empty) stays.
+/// An object that could not be decoded; the previous value of `key` (may be empty) stays.
 struct ServiceUndecodable {
   std::string key;
   std::string reason;
@@ -37,19 +37,19 @@ struct ServiceUndecodable {
 struct ApiState {
   enum class Phase : std::uint8_t { kConnecting, kListing, kWatching, kBackingOff };
   Phase phase = Phase::kConnecting;
-  std::string server;      // in words: URL without credentials, and the proxy on the way
+  std::string server;      // as text: URL without credentials, and the proxy
   std::string last_error;  // empty: none since the last success
   ErrorKind last_error_kind = ErrorKind::kUnavailable;
   std::chrono::milliseconds retry_in{};  // with kBackingOff
-  /// When the server last said something that proves the Services are current: the end of a list,
-  /// an event, a bookmark. The same moment by both clocks; nothing: never.
+  /// The last time that an answer of the server proved the Services current: the end of a list, an
+  /// event, a bookmark. The same moment by both clocks; nullopt: never.
   std::optional<WallTime> last_word;
   std::optional<TimePoint> last_word_at;
-  /// One line each, to be told once: what weakens the connection.
+  /// Warnings about what weakens the connection, one line each, reported once.
   std::vector<std::string> warnings;
   // Counters since start.
   std::uint64_t lists = 0;
-  std::uint64_t streamed_lists = 0;  // of these, as the beginning of a watch
+  std::uint64_t streamed_lists = 0;  // of these, as the start of a watch
   std::uint64_t watches = 0;
   std::uint64_t events = 0;  // ADDED, MODIFIED, DELETED
   std::uint64_t bookmarks = 0;
@@ -58,11 +58,11 @@ struct ApiState {
   std::map<std::string, std::uint64_t> errors_by_kind;  // "refused", "silent", ...; sums to errors
 };
 
-/// A server that is well says something once a minute (a bookmark), and a watch that was silent for
-/// 90 s is followed by a list: older than this, the Services may be out of date.
+/// A healthy server sends a bookmark once a minute, and a list follows a watch that was silent for
+/// 90 s. If the last answer is older than this, the Services may be out of date.
 inline constexpr std::chrono::seconds kServicesStaleAfter{180};
 
-/// Nothing: current, or nothing has been listed yet. Otherwise how long ago the last word came.
+/// nullopt: current, or nothing was listed yet. Otherwise the age of the last answer.
 [[nodiscard]] inline std::optional<std::chrono::seconds> stale_for(const ApiState& api,
                                                                    TimePoint now) {
   if (!api.last_word_at || now - *api.last_word_at <= kServicesStaleAfter) return std::nullopt;

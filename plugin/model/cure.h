@@ -1,4 +1,4 @@
-// The three problems and what is done about each on this node.
+// The three problems and the state of their cures on this node.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace nmanager {
 
 enum class CureState : std::uint8_t {
   kOn,         // its rules are in place
-  kFailing,    // its rules are wanted, and are not in place
+  kFailing,    // its rules are wanted but not in place
   kOff,        // turned off, or not possible here
   kNotNeeded,  // the problem does not occur here
   kUnknown,    // not decided yet
@@ -18,10 +18,10 @@ enum class CureState : std::uint8_t {
 
 struct Cure {
   int problem = 0;   // 1..3, as the README numbers them
-  std::string name;  // the problem in a few words
+  std::string name;  // short name of the problem
   CureState state = CureState::kUnknown;
   std::string why = {};  // one line; may be empty when on
-  std::string did = {};  // what it has done so far; empty: nothing to report
+  std::string did = {};  // its effect so far; empty: nothing to report
 };
 
 }  // namespace nmanager

@@ -1,4 +1,4 @@
-// Everything that can happen to the reconciler; values only.
+// The events of the reconciler; values only.
 #pragma once
 
 #include <array>
@@ -19,18 +19,18 @@
 
 namespace nmanager {
 
-/// kube-proxy's mode as far as it is known. Nothing: could not tell, which is not "not IPVS".
+/// kube-proxy's mode if known. nullopt: not determined, which does not mean "not IPVS".
 struct ModeKnown {
   std::optional<ProxyMode> mode;
   std::string origin;     // "kube-proxy", "config.conf", "flag", "kernel", ...
-  std::string note;       // why it could not be told, or what contradicts it; empty: nothing to say
-  bool in_doubt = false;  // kube-proxy may be in another mode by now
+  std::string note;       // why it is unknown, or what contradicts it; empty: no remark
+  bool in_doubt = false;  // kube-proxy may have changed its mode
 };
 /// The backend in use; an empty name: none yet.
 struct BackendKnown {
   std::string name;
-  std::string note;         // what an operator should know; empty: nothing
-  std::string reason = {};  // why this one
+  std::string note;         // for the operator; empty: no remark
+  std::string reason = {};  // why this backend
   bool operator==(const BackendKnown&) const = default;
 };
 struct SettingsChanged {
@@ -44,7 +44,7 @@ struct TableSynced {
   TableId id;
   SyncReport report;
 };
-/// The KUBE-* chains of one family were looked at. `checksum` only when the stamp had moved and the
+/// The KUBE-* chains of one family were checked. `checksum` only if the stamp had changed and the
 /// content was read.
 struct KubeLooked {
   Family family = Family::kIpv4;
@@ -52,31 +52,31 @@ struct KubeLooked {
   std::optional<KubeChecksum> checksum;
   std::chrono::nanoseconds checksum_cost{};
 };
-/// kube-proxy's own word, once.
+/// One report of kube-proxy itself.
 struct ProxySync {
-  bool reachable = false;     // it told its mode
-  bool metrics_read = false;  // and its metrics
-  /// In the order of kFamilies, per its metrics; with metrics_read nothing means: never synced.
+  bool reachable = false;     // it reported its mode
+  bool metrics_read = false;  // its metrics were read too
+  /// In the order of kFamilies, from its metrics; with metrics_read, nullopt means: never synced.
   std::array<std::optional<WallTime>, kFamilies.size()> last_sync;
   std::string error;  // one line
   /// In the order of kFamilies: failed calls of iptables-restore since kube-proxy's start.
   std::array<std::optional<double>, kFamilies.size()> restore_failures = {};
 };
-/// KUBE-PROXY-CANARY stands in mangle: while it does, kube-proxy in iptables mode sees no flush.
-/// Nothing: could not be told.
+/// KUBE-PROXY-CANARY exists in mangle: while it does, kube-proxy in iptables mode detects no flush.
+/// nullopt: could not be determined.
 struct CanaryKnown {
   std::optional<bool> stands;
 };
-/// Where the API server is reached: no rule may translate that.
+/// The address of the API server: no rule may translate it.
 struct ApiServersKnown {
   std::vector<Endpoint> endpoints;
 };
-/// Whether this process may write in this network namespace. `other`: the nmanager that does, in
-/// words; empty: it is this one.
+/// Whether this process may write in this network namespace. `other`: description of the nmanager
+/// that does; empty: this process.
 struct NodeClaimed {
   std::string other;
 };
-/// Somebody wants to see the rules' counters as they are now.
+/// A client requests the current counters of the rules.
 struct CountersAsked {};
 struct Tick {};
 

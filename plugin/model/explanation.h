@@ -10,18 +10,18 @@
 
 namespace nmanager {
 
-/// Either one Service, or all that are skipped, for one reason or for any.
+/// Either one Service, or all skipped ones, for one reason or any.
 struct ServiceQuestion {
   std::string service;  // "namespace/name"; empty: the skipped ones
   std::optional<SkipReason> reason;
 };
 
-/// Fit for a Kubernetes name (RFC 1123 labels) on both sides of the slash.
+/// Valid Kubernetes names (RFC 1123 labels) on both sides of the slash.
 [[nodiscard]] bool is_service_key(std::string_view text);
 
 struct RulesShown {
   std::string external;  // address
-  std::string cluster;   // address it is translated to
+  std::string cluster;   // the address after translation
   std::string ports;     // "tcp 80,443 udp 53", "any"
   std::string allowed;   // sources, "everybody"
   std::string for_whom;  // "pods in 10.244.0.0/16 and this node"

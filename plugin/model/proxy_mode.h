@@ -1,4 +1,4 @@
-// The mode that kube-proxy runs in, and how it is.
+// The mode and the health of kube-proxy.
 #pragma once
 
 #include <array>
@@ -23,16 +23,16 @@ enum class ProxyMode : std::uint8_t { kAuto, kIptables, kIpvs, kNftables };
   return "?";
 }
 
-/// How the neighbour is, by all that is known of it.
+/// The state of kube-proxy, from all sources.
 enum class ProxyHealth : std::uint8_t {
   kNotAsked,
   kSynced,
-  kNotStarted,         // it does not answer, and none of its chains stand
-  kDown,               // it does not answer while its chains stand
-  kNeverSynced,        // it answers, and has not synced since it started
-  kMetricsUnreadable,  // it answers, but its metrics tell nothing
-  kJumpsGone,          // its chains stand, and nothing leads to them
-  kSyncFails,          // it answers, and what it writes for a family fails
+  kNotStarted,         // it does not answer, and none of its chains exist
+  kDown,               // it does not answer while its chains exist
+  kNeverSynced,        // it answers, but has not synced since it started
+  kMetricsUnreadable,  // it answers, but its metrics cannot be used
+  kJumpsGone,          // its chains exist, but no jump leads to them
+  kSyncFails,          // it answers, but its writes for a family fail
 };
 inline constexpr std::array kProxyHealths{
     ProxyHealth::kNotAsked,  ProxyHealth::kSynced,      ProxyHealth::kNotStarted,

@@ -1,5 +1,5 @@
-// A Kubernetes Service, reduced to what decides about rules. Kept for every Service of the cluster,
-// so it is small: 10,000 of them have to fit into a few MiB.
+// A Kubernetes Service, reduced to the fields that affect rules. One is kept for every Service of
+// the cluster, so it is small: 10,000 of them have to fit into a few MiB.
 #pragma once
 
 #include <cstdint>

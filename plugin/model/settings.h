@@ -1,4 +1,4 @@
-// Every setting of the program with its effective value and where it came from.
+// Every setting of the program with its effective value and its source.
 #pragma once
 
 #include <chrono>
@@ -47,7 +47,7 @@ enum class Command : std::uint8_t {
 };
 enum class OutputFormat : std::uint8_t { kText, kJson };
 
-/// What a command was given beside the settings; each is taken by some commands only.
+/// Options of a command other than settings; each applies to some commands only.
 struct CommandOptions {
   std::string operand;                        // explain NS/NAME, completion SHELL, help COMMAND
   std::string services_file;                  // --services FILE
@@ -83,15 +83,15 @@ struct Settings {
   Setting<std::chrono::milliseconds> lock_wait{std::chrono::seconds(5)};
   Setting<ReadyWhen> ready_when{ReadyWhen::kRules};  // NMANAGER_READY_WHEN
   CommandOptions options;
-  std::string detect_local_mode;             // as kube-proxy's config has it, "" = ClusterCIDR
-  ProxyMode config_mode = ProxyMode::kAuto;  // mode in kube-proxy's config; kAuto: not told
-  std::vector<Warning> notes;                // things the operator should hear at start
-  std::vector<std::string> remarks;          // nothing is wrong: for the log alone
+  std::string detect_local_mode;             // as in kube-proxy's config, "" = ClusterCIDR
+  ProxyMode config_mode = ProxyMode::kAuto;  // mode in kube-proxy's config; kAuto: not set
+  std::vector<Warning> notes;                // warnings for the operator at start
+  std::vector<std::string> remarks;          // not problems: for the log only
 };
 
 [[nodiscard]] const Setting<std::optional<Prefix>>& pod_cidr(const Settings& settings,
                                                              Family family);
-/// Of at least one family.
+/// For at least one family.
 [[nodiscard]] bool knows_pod_cidr(const Settings& settings);
 
 }  // namespace nmanager

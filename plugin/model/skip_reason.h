@@ -12,12 +12,12 @@ namespace nmanager {
 enum class SkipReason : std::uint8_t {
   kExternalName,           // type ExternalName: no address at all
   kHeadless,               // clusterIP None
-  kNoExternalAddress,      // neither load balancer nor externalIPs
+  kNoExternalAddress,      // neither a load balancer nor externalIPs
   kPending,                // the load balancer has no address yet
   kHostnameOnly,           // an ingress entry with a host name and no ip
-  kIpModeProxy,            // ipMode is not VIP: traffic goes out to the load balancer on purpose
+  kIpModeProxy,            // ipMode is not VIP: traffic goes to the load balancer on purpose
   kExternalPolicyCluster,  // kube-proxy masquerades it itself: no rule needed
-  kInternalPolicyLocal,    // the ClusterIP would be the black hole
+  kInternalPolicyLocal,    // the ClusterIP would be a black hole
   kNoClusterIpOfFamily,
   kUnusableAddress,  // unspecified, loopback, link-local, multicast
   kNoPorts,
@@ -45,7 +45,7 @@ inline constexpr std::array kSkipReasons{SkipReason::kExternalName,
                                          SkipReason::kApiServer};
 [[nodiscard]] std::string_view to_string(SkipReason reason);  // "external_name", ...
 [[nodiscard]] std::optional<SkipReason> skip_reason(std::string_view name);
-/// The reason in words, for `nmanager status`.
+/// The reason as text, for `nmanager status`.
 [[nodiscard]] std::string_view in_words(SkipReason reason);
 
 }  // namespace nmanager

@@ -1,4 +1,4 @@
-// Points in time: `TimePoint` decides, `WallTime` is only shown.
+// Points in time: `TimePoint` for decisions, `WallTime` only for display.
 #pragma once
 
 #include <chrono>
@@ -7,7 +7,7 @@ namespace nmanager {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 using Millis = std::chrono::milliseconds;
-/// Wall-clock time; used for showing only, never for deciding.
+/// Wall-clock time; only for display, never for decisions.
 using WallTime = std::chrono::system_clock::time_point;
 
 /// Both clocks at one moment.

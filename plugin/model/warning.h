@@ -1,4 +1,4 @@
-// What an operator should read once: stable codes for programs, words for people.
+// Warnings for the operator: stable codes for programs, text for people.
 #pragma once
 
 #include <array>
@@ -11,20 +11,20 @@ namespace nmanager {
 /// Most urgent first; shown in this order. Names of the metric label `code`: once released, a code
 /// keeps its name and its meaning.
 enum class WarningCode : std::uint8_t {
-  kPodCidrMissing,          // no pod CIDR: the pods' half of a cure is off
+  kPodCidrMissing,          // no pod CIDR: the part of a cure for pods is off
   kPodCidrWrong,            // the pod CIDR does not cover pods of this node
-  kPodDetection,            // kube-proxy knows pods by other means than their address
+  kPodDetection,            // kube-proxy detects pods by another method than their address
   kContested,               // another agent keeps undoing our rules
-  kProxyModeUnknown,        // kube-proxy's mode could not be found out
-  kExternalClusterRefused,  // the rules of problem 2 were asked for where they would do harm
+  kProxyModeUnknown,        // kube-proxy's mode could not be determined
+  kExternalClusterRefused,  // the rules of problem 2 were requested where they would do harm
   kKubeRuleMissing,         // kube-proxy's own rule for problem 3 is not in KUBE-FORWARD
-  kBackend,                 // the backend in use is not the one to be expected, or in doubt
-  kApiAccess,               // the way to the API server could not be read
-  kApiInsecure,             // the connection to the API server is not protected as it should be
-  kConfigUnreadable,        // kube-proxy's configuration exists, or was named, and cannot be used
+  kBackend,                 // the backend in use is not the expected one, or is in doubt
+  kApiAccess,               // the access to the API server could not be read
+  kApiInsecure,             // the connection to the API server is not fully protected
+  kConfigUnreadable,        // kube-proxy's configuration exists, or was named, but is unusable
   kConfigValue,             // a value in it cannot be used
-  kUnknownVariable,         // a variable of the environment that names no setting
-  kSettingAdjusted,         // a setting was taken as something else than what was written
+  kUnknownVariable,         // an environment variable that is not a setting
+  kSettingAdjusted,         // a setting is used in a different form than written
 };
 inline constexpr std::array kWarningCodes{
     WarningCode::kPodCidrMissing,   WarningCode::kPodCidrWrong,

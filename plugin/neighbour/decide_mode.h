@@ -11,10 +11,10 @@
 namespace nmanager::neighbour {
 
 struct ModeDecision {
-  std::optional<ProxyMode> mode;  // never kAuto; nothing: it could never be told
-  std::string origin;             // who said so
+  std::optional<ProxyMode> mode;  // never kAuto; nullopt: never determined
+  std::string origin;             // the source
   bool certain = false;           // the operator's or kube-proxy's own word, and of now
-  std::string note;               // one line, what an operator should know; empty: nothing
+  std::string note;               // one line for the operator; empty: no remark
   bool in_doubt = false;          // what is known contradicts itself: `mode` may be of before
   bool operator==(const ModeDecision&) const = default;
 };

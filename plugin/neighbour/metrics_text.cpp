@@ -87,7 +87,7 @@ void keep_latest(std::optional<double>& kept, double seconds) {
   kept = std::max(kept.value_or(0), seconds);
 }
 
-/// Whether the series is of this family; nothing: it is of no family.
+/// Whether the series is of this family; nullopt: without a family.
 std::optional<bool> is_of(const Series& series, Family family) {
   const auto label = series.labels.find("ip_family");
   if (label == series.labels.end()) return std::nullopt;

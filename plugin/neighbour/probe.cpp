@@ -70,7 +70,7 @@ ProxyReport ask_kube_proxy(const Endpoint& endpoint, const HttpLimits& limits,
                            const std::stop_token& stop, Ask what) {
   ProxyReport report;
   ask_mode(endpoint, limits, stop, report);
-  // Who does not answer the first question is not asked the second: it would only hang again.
+  // Without an answer to the first request there is no second one, which would only hang again.
   if (report.reachable && what == Ask::kModeAndMetrics) ask_metrics(endpoint, limits, stop, report);
   report.when = std::chrono::system_clock::now();
   return report;
@@ -123,7 +123,7 @@ void KubeProxyProbe::loop(const std::stop_token& stop) {
                                         all ? Ask::kModeAndMetrics : Ask::kModeOnly);
     if (stop.stop_requested()) return;
     const bool as_before = report.reachable && report.mode == last.mode;
-    if (!all && as_before) {  // the metrics are those of the last look
+    if (!all && as_before) {  // the metrics are those of the last reading
       report.metrics_read = last.metrics_read;
       report.metrics = last.metrics;
       report.error = last.error;

@@ -23,18 +23,18 @@ struct ProxyReport {
   std::optional<ProxyMode> mode;
   bool reachable = false;     // it answered /proxyMode with a mode
   bool metrics_read = false;  // it answered /metrics with metrics of a kube-proxy
-  std::string error;          // one line; empty: nothing went wrong
+  std::string error;          // one line; empty: no error
   ProxyMetrics metrics;       // with metrics_read; without a last_sync it has never synced
   std::chrono::system_clock::time_point when;
 
   [[nodiscard]] bool never_synced() const { return metrics_read && !metrics.last_sync; }
-  /// The family's own last sync, to the microsecond; the one for all only where kube-proxy (before
-  /// 1.33) does not tell families apart.
+  /// The family's own last sync, to the microsecond; the common one only if kube-proxy (before
+  /// 1.33) does not distinguish families.
   [[nodiscard]] std::optional<std::chrono::system_clock::time_point> last_sync(Family family) const;
-  /// Calls of iptables-restore that failed since it started; nothing: not known.
+  /// Failed calls of iptables-restore since its start; nullopt: not known.
   [[nodiscard]] std::optional<double> restore_failures(Family family) const;
 
-  /// Equal but for `when`.
+  /// Equal except for `when`.
   [[nodiscard]] bool says_the_same(const ProxyReport& other) const;
 };
 
@@ -47,19 +47,19 @@ enum class Ask { kModeAndMetrics, kModeOnly };
 
 struct ProbeOptions {
   Endpoint endpoint;
-  /// For the mode, whose change makes rules of ours wrong: a question of some bytes.
+  /// For the mode, whose change makes some of our rules wrong: a small request.
   std::chrono::milliseconds interval{1'000};
-  /// For the metrics, which are long. They are also asked for when it is poked, says another mode,
-  /// or could not be reached before.
+  /// For the metrics, which are large. They are also read when the probe is poked, when the mode
+  /// has changed, or when kube-proxy was unreachable before.
   std::chrono::milliseconds metrics_interval{10'000};
-  /// Not more often than this, however often it is poked.
+  /// The minimum interval, however often the probe is poked.
   std::chrono::milliseconds least_gap{200};
   HttpLimits limits;
 };
 
-/// A thread of its own. Every report with something new, and one for each look at the metrics, goes
-/// to the sink, on that thread; the sink must not block or throw, nor destroy the probe. Ends in
-/// well under a second, even while kube-proxy hangs.
+/// Has its own thread. Every report with a change, and one for each reading of the metrics, is
+/// passed to the sink, on that thread; the sink must not block or throw, nor destroy the probe.
+/// Ends in well under a second, even while kube-proxy hangs.
 class KubeProxyProbe {
  public:
   using Sink = std::function<void(ProxyReport)>;

@@ -1,4 +1,4 @@
-// Everything that the reconciler can ask for; values only.
+// The actions of the reconciler; values only.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,23 @@ struct SyncTables {
   std::set<TableId> spare_flushed = {};  // see SyncOptions
   bool check = false;                    // see SyncOptions
 };
-/// Look at kube-proxy's chains; answered by KubeLooked. The content is read when the stamp is not
-/// `known_stamp` and `may_read_content`.
+/// Check kube-proxy's chains; answered by KubeLooked. The content is read if the stamp is not
+/// `known_stamp` and `may_read_content` is set.
 struct LookAtKube {
   Family family = Family::kIpv4;
   std::optional<KubeStamp> known_stamp;
   bool may_read_content = false;
 };
-/// Delete the conntrack entries of UDP flows whose nat rules have come, changed or gone.
+/// Delete the conntrack entries of UDP flows whose nat rules were added, changed or removed.
 struct ForgetUdpFlows {
   Family family = Family::kIpv4;
   UdpChange change;
 };
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};
-/// Large values were dropped: give their memory back to the system.
+/// Large values were dropped: return their memory to the system.
 struct TrimMemory {};
-/// One line an operator wants to read.
+/// One log line for the operator.
 struct LogLine {
   enum class Level : std::uint8_t { kDebug, kInfo, kWarning, kError };
   Level level = Level::kInfo;

@@ -13,7 +13,7 @@ std::string cannot_be_used(BackendChoice choice, const std::string& why) {
   return std::string(to_string(choice)) + " cannot be used: " + why;
 }
 
-/// Empty: nothing speaks against it.
+/// Empty: it can be used.
 std::string why_not(const BackendFailures& failures, BackendChoice choice) {
   const auto found = failures.find(choice);
   return found == failures.end() ? std::string() : found->second;
@@ -24,7 +24,7 @@ void add_note(BackendDecision& decision, const std::string& note) {
   decision.note += (decision.note.empty() ? "" : "; ") + note;
 }
 
-/// The variant of iptables, as if there were nothing else.
+/// The variant of iptables, without regard to nftables.
 BackendDecision by_variant(const BackendQuestion& question) {
   const detect::VariantDecision& variant = question.variant;
   BackendDecision decision;

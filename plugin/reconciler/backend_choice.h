@@ -1,5 +1,5 @@
-// Which backend keeps our rules: from the setting, kube-proxy's mode, the variant of iptables that
-// is in use here, and what has failed. Pure.
+// Chooses the backend: from the setting, kube-proxy's mode, the variant of iptables in use on this
+// node, and earlier failures. Pure.
 #pragma once
 
 #include <map>
@@ -13,23 +13,22 @@
 
 namespace nmanager::reconciler {
 
-/// Why a backend cannot be used here, one line each; one that is not in it: nothing speaks against
-/// it.
+/// Why a backend cannot be used here, one line each; a backend without an entry can be used.
 using BackendFailures = std::map<BackendChoice, std::string>;
 
-/// What has been seen of backends over time. One failure is no reason to leave a backend: a
-/// stranger may have renamed a chain between our read and our write. Pure.
+/// The history of the backends. One failure is not a reason to leave a backend: another program
+/// may have renamed a chain between our read and our write. Pure.
 class BackendHistory {
  public:
-  /// A backend that has worked is given up only after it failed for so long without a break ...
+  /// A backend that has worked is given up only after continuous failures for this time ...
   static constexpr Millis kPatience{10'000};
   /// ... and is tried again after this.
   static constexpr Millis kTryAgain{300'000};
 
-  /// How `backend`, which is in use, does now. `why`: empty: it works. `worked_before`: rules were
-  /// in place through it since it was chosen.
+  /// Records the state of `backend`, which is in use. `why`: empty: it works. `worked_before`:
+  /// rules were in place through it since it was chosen.
   void note(BackendChoice backend, const std::string& why, bool worked_before, TimePoint now);
-  /// Why it was given up, while it is.
+  /// The reason while it is given up.
   [[nodiscard]] std::optional<std::string> failed(BackendChoice backend, TimePoint now) const;
   [[nodiscard]] BackendFailures failures(TimePoint now) const;
 
@@ -44,24 +43,24 @@ class BackendHistory {
 
 struct BackendQuestion {
   BackendChoice setting = BackendChoice::kAuto;
-  std::optional<ProxyMode> mode;    // kube-proxy's; nothing: could not be told
-  detect::VariantDecision variant;  // of no interest unless the setting is kAuto
+  std::optional<ProxyMode> mode;    // kube-proxy's; nullopt: not determined
+  detect::VariantDecision variant;  // used only if the setting is kAuto
   BackendFailures failures;
   BackendChoice present = BackendChoice::kAuto;  // in use now; kAuto: none
 };
 
 struct BackendDecision {
-  BackendChoice backend = BackendChoice::kAuto;  // kAuto: none can be told
-  bool certain = false;                          // no need to look again soon
-  bool make_tables = false;                      // tables that do not exist yet may be made
+  BackendChoice backend = BackendChoice::kAuto;  // kAuto: cannot be determined
+  bool certain = false;                          // no need to check again soon
+  bool make_tables = false;                      // may create tables that do not exist yet
   std::string reason;                            // one line
-  std::string note;  // one line for an operator; empty: nothing is wrong
+  std::string note;                              // one line for an operator; empty: no problem
   bool operator==(const BackendDecision&) const = default;
 };
 
-/// A setting is obeyed. Else nftables when kube-proxy runs in nftables mode, or when the variant of
-/// iptables that is in use cannot be used; else that variant. A mode that could not be told keeps
-/// nftables where it is in use. Tables of iptables-legacy are made only where it is certain that
+/// A setting has priority. Else nftables if kube-proxy runs in nftables mode, or if the variant of
+/// iptables in use on the node does not work for us; else that variant. With an unknown mode,
+/// nftables stays in use if it is. Tables of iptables-legacy are created only if it is certain that
 /// the host uses them.
 [[nodiscard]] BackendDecision choose_backend(const BackendQuestion& question);
 

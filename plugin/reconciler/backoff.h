@@ -1,4 +1,4 @@
-// Delays that grow while something keeps failing, and shrink when it has been quiet.
+// Delays that grow during repeated failures and shrink after a quiet time.
 #pragma once
 
 #include <cstddef>
@@ -39,12 +39,12 @@ class Contest {
   static constexpr int kLastedPerDelay = 4;
 
   void repaired(TimePoint now);
-  /// To be called whenever time may have passed: ends the contest after a quiet while.
+  /// Call this whenever time may have passed: ends the contest after a quiet time.
   void look(TimePoint now);
   [[nodiscard]] bool contested() const { return delay_ > Millis::zero(); }
-  /// When the contest ends by itself, if nothing is repaired until then; nothing: there is none.
+  /// When the contest ends if nothing is repaired until then; nullopt: no contest.
   [[nodiscard]] std::optional<TimePoint> calm_at() const;
-  /// Not before this may the next repair be made; nothing: at once.
+  /// The earliest time of the next repair; nullopt: at once.
   [[nodiscard]] std::optional<TimePoint> not_before() const;
 
  private:

@@ -27,7 +27,7 @@ std::string trouble_in(const State& state, Table kind) {
     if (table.status.error) {
       one = table.status.error->message;
     } else if (!table.status.note.empty()) {
-      continue;  // the kernel has no such family, and nobody insists on it
+      continue;  // the kernel lacks this family, and no setting requires it
     } else if (!table.status.in_sync) {
       one = "not in place yet";
     } else if (table.changed_at) {
@@ -63,7 +63,7 @@ std::string packets_of(const State& state, Hook hook, bool dropped) {
          std::string(to_string(hook)) + " (" + parts + ")";
 }
 
-/// Why a drop is off where it is: by choice, or since the problem does not occur.
+/// Why a drop is off: by setting, or since the problem does not occur.
 CureState off_state(const State& state, Switch setting, Hook hook) {
   if (setting != Switch::kAuto) return CureState::kOff;
   if (state.conntrack.be_liberal) return CureState::kNotNeeded;

@@ -1,4 +1,4 @@
-// The three cures as they are on this node, in words. Pure.
+// The state of the three cures on this node, as text. Pure.
 #pragma once
 
 #include <vector>

@@ -101,7 +101,7 @@ DropDecision decide_forward(const State& state, Family family) {
                           : setting == Switch::kOn
                               ? DropDecision{InvalidAction::kDrop, "by setting"}
                               : DropDecision{InvalidAction::kCount, "by setting"};
-  if (decision.action == InvalidAction::kLeave) return decision;  // whatever counts as a pod then
+  if (decision.action == InvalidAction::kLeave) return decision;  // regardless of the pod CIDR
   if (decision.action && !pods_of(state, family)) {
     if (node_wanted(state) && !state.node_pod_cidrs) {
       return {InvalidAction::kLeave, "this node's podCIDR is being asked for"};

@@ -13,7 +13,7 @@
 namespace nmanager::reconciler {
 
 struct DropDecision {
-  std::optional<InvalidAction> action;  // nothing: off
+  std::optional<InvalidAction> action;  // nullopt: off
   std::string why;                      // one line, for people
 };
 
@@ -22,14 +22,14 @@ struct DropDecision {
 /// Problem 3.
 [[nodiscard]] DropDecision decide_forward(const State& state, Family family);
 
-/// What counts as a pod: kube-proxy's clusterCIDR or the setting, else this node's podCIDR.
+/// The addresses of pods: kube-proxy's clusterCIDR or the setting, else this node's podCIDR.
 [[nodiscard]] std::optional<Prefix> pods_of(const State& state, Family family);
 
-/// This node's Node object is needed: no other pod CIDR is known where one is wanted. The API
-/// server is asked for nothing else then.
+/// This node's Node object is needed: a pod CIDR is wanted and no other one is known. In this case
+/// there is no other request to the API server.
 [[nodiscard]] bool node_wanted(const State& state);
 
-/// Both decisions, as what the filter table shall hold.
+/// Both decisions, as the desired content of the filter table.
 [[nodiscard]] TableSpec filter_spec(const State& state, Family family);
 
 /// The same for the status, in the order of families and hooks.
@@ -39,7 +39,7 @@ struct DropDecision {
 [[nodiscard]] bool lacks_kube_rule(const State& state, Family family);
 [[nodiscard]] bool lacks_kube_rule(const State& state);  // in any family
 
-/// What an operator should know about them.
+/// Remarks on them for the operator.
 [[nodiscard]] std::vector<Warning> drop_warnings(const State& state);
 
 }  // namespace nmanager::reconciler

@@ -71,13 +71,13 @@ std::size_t ports_in(const ExternalAddress& entry) {
 }
 
 struct Everybody {
-  std::vector<ExternalAddress> given;  // as the rules have them
+  std::vector<ExternalAddress> given;  // as in the rules
   std::vector<SkippedShown> skipped;
 };
 
 using Port = std::tuple<Address, Protocol, std::uint16_t>;
 
-/// Who has what, by the rules as they are.
+/// The owners of addresses and ports in the present rules.
 class Holders {
  public:
   explicit Holders(const std::vector<ExternalAddress>& given) {
@@ -92,7 +92,7 @@ class Holders {
     const auto count = counts_.find({entry.external, entry.owner});
     return count != counts_.end() && count->second == ports_in(entry);
   }
-  /// Another Service that has a port of `entry`, or with match by address the address.
+  /// Another Service with a port of `entry`, or with the address if matched by address.
   [[nodiscard]] std::string other(const ExternalAddress& entry) const {
     std::string found;
     each_port(entry, [&](const Port& port) {
@@ -117,7 +117,7 @@ class Holders {
   std::map<Port, std::string> ports_;
 };
 
-/// What a Service asked for and did not get, since another one has it.
+/// Addresses and ports that a Service requests but another one has.
 void add_conflicts(const std::vector<ExternalAddress>& asked, Everybody& all) {
   const Holders holders(all.given);
   for (const ExternalAddress& entry : asked) {

@@ -1,4 +1,4 @@
-// Why a Service has rules, or has none; the same code whichever command asks. Pure.
+// Why a Service has rules, or has none; the same code for every command. Pure.
 #pragma once
 
 #include "plugin/model/explanation.h"
@@ -6,7 +6,7 @@
 
 namespace nmanager::reconciler {
 
-/// Costs as much as a look at every Service: an address may be another Service's already.
+/// Reads every Service, since another Service may already have an address.
 [[nodiscard]] Explanation explain(const State& state, const ServiceQuestion& question);
 
 }  // namespace nmanager::reconciler

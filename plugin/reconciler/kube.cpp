@@ -12,8 +12,8 @@ KubeState& kube_of(State& state, Family family) {
   return *std::ranges::find(state.kube, family, &KubeState::family);
 }
 
-/// kube-proxy has written its chains: ours have to be looked at once more, after this moment. When
-/// that was is known only of a change that was seen.
+/// kube-proxy has written its chains: ours have to be checked once more, after this time. The time
+/// is known only if the change was observed.
 void resynced(State& state, KubeState& kube, Now now, bool seen) {
   if (seen) kube.status.last_resync = now.wall;
   for (TableState& table : state.tables) {
@@ -28,7 +28,7 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
   const bool was_present = kube.status.present;
   const bool was_written = was_present && !kube.status.empty;
   const bool changed = kube.checksum && *kube.checksum != checksum;
-  // Chains that go may be the end of a mode as well.
+  // Removed chains may also be the end of a mode.
   if (changed || checksum.present != was_present) actions.emplace_back(AskKubeProxy{});
   if (changed && checksum.present && was_present) ++kube.status.resyncs;
   const bool looked_before = kube.checksum.has_value();
@@ -41,7 +41,7 @@ void take_content(State& state, KubeState& kube, const KubeChecksum& checksum, N
   kube.status.empty = checksum.empty;
   if (checksum.present && (changed || !was_present)) resynced(state, kube, now, looked_before);
   const std::string family(to_string(kube.family));
-  // Its chains are made first, and filled last.
+  // Its chains are created first and filled last.
   if (checksum.present && !checksum.empty && !was_written) {
     actions.emplace_back(LogLine{LogLine::Level::kInfo, family + ": kube-proxy has synced"});
   }
@@ -61,7 +61,7 @@ void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Acti
   if (!looked.stamp.ok()) {
     const ErrorKind kind = looked.stamp.error().kind;
     if (kind != ErrorKind::kAbsent && kind != ErrorKind::kUnsupported) {
-      kube.content_due = true;  // could not tell: look again after a rest
+      kube.content_due = true;  // unknown: read again after a delay
       kube.content_not_before = now.mono + Millis(1000);
       kube.status.unreadable = looked.stamp.error().message;
       return;

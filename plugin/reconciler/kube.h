@@ -1,4 +1,4 @@
-// What a look at kube-proxy's chains means: did it sync, and was our part verified after it. Pure.
+// Evaluates a check of kube-proxy's chains: did it sync, and was our part verified after it. Pure.
 #pragma once
 
 #include <vector>
@@ -9,13 +9,13 @@
 
 namespace nmanager::reconciler {
 
-/// A content checksum may cost at most this part of a core: it is not read again before so many
-/// times its own last duration.
+/// Bounds the cost of content checksums: the next one is read only after this many times the
+/// duration of the last one.
 inline constexpr int kChecksumRest = 100;
 
 void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Action>& actions);
 
-/// To be called when a table was verified: settles the resyncs that were seen before it.
+/// Call this when a table was verified: completes the resyncs that were seen before it.
 void settle_resyncs(State& state, Now now);
 
 }  // namespace nmanager::reconciler

@@ -41,8 +41,8 @@ void count_invalid(TableState& table, const InvalidCounts& seen) {
   table.invalid_seen = seen;
 }
 
-/// Jumps do not depend on Services: while a hook led to rules, and shall do so still, one that is
-/// wrong was made so by somebody else, whatever else the commit brought.
+/// Jumps do not depend on Services: if a hook led to rules and still has to, a wrong jump was
+/// caused by another program, whatever else the commit changed.
 bool is_damage(const TableState& table, const Finding& finding) {
   switch (finding.cause) {
     case Cause::kJumpMissing:
@@ -58,7 +58,7 @@ bool is_damage(const TableState& table, const Finding& finding) {
   }
 }
 
-/// What somebody else had done, of what the commit put right.
+/// Of the findings that the commit repaired, those caused by other programs.
 std::vector<Finding> damages_of(const TableState& table, const SyncReport& report) {
   if (table.verified_digest == table.spec_digest) return report.findings;
   std::vector<Finding> damages;
@@ -140,7 +140,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
   settle_resyncs(state, now);
 }
 
-/// A table that is not there and need not be: nothing of ours can stand in it.
+/// A table that does not exist and is not needed: it has nothing of ours.
 bool is_fine_without(const State& state, const TableState& table, const Error& error) {
   const bool missing = error.kind == ErrorKind::kAbsent || error.kind == ErrorKind::kUnsupported;
   if (!missing) return false;
@@ -150,7 +150,7 @@ bool is_fine_without(const State& state, const TableState& table, const Error& e
          !state.settings.pod_cidr_ipv6.value;
 }
 
-/// Not a failure: the repair comes when the window is over.
+/// Not a failure: the repair follows after the delay.
 void take_flush(TableState& table, Now now) {
   if (!table.flushed_at) table.flushed_at = now.mono;
   if (!table.changed_at) table.changed_at = now.mono;
@@ -206,7 +206,7 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
   }
   KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
   if (table.id.table == Table::kNat) {
-    // Chains go after their jumps: whether they did is to be read now, however long that takes.
+    // Chains are removed after their jumps: whether they were is read now, without a bound in time.
     if (kube.jumps == std::optional(true) && report.kube_jumps == std::optional(false)) {
       kube.content_due = true;
       kube.content_not_before = now.mono;

@@ -1,4 +1,4 @@
-// What a finished look at a table means for its state, the counters and the log. Pure.
+// Applies the result of a sync of a table to its state, the counters and the log. Pure.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace nmanager::reconciler {
 
-/// A table of iptables that somebody flushes whole is left alone for so long: what follows a flush
-/// is usually `-X` of all chains, which fails on those that are in use again.
+/// An iptables table is not repaired for this time after a flush of the whole table: `-X` of all
+/// chains usually follows, and fails on chains that are in use again.
 inline constexpr Millis kFlushWindow{1'000};
 
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions);

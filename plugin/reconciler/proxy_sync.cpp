@@ -17,8 +17,8 @@ bool all_verified(const State& state, Family family) {
   });
 }
 
-/// The change of the sync that ended at `told`: the last one until then. Nothing: none was seen
-/// since the sync before.
+/// The change of the sync that ended at `told`: the last one until then. nullopt: none was seen
+/// since the previous sync.
 const ChangeSeen* change_of(const KubeState& kube, WallTime told, std::optional<WallTime> before) {
   const ChangeSeen* found = nullptr;
   for (const ChangeSeen& change : kube.changes) {
@@ -27,15 +27,15 @@ const ChangeSeen* change_of(const KubeState& kube, WallTime told, std::optional<
   return found;
 }
 
-/// How long that took is known only of a sync that this process could see.
+/// The delay is known only for a sync after the start of this process.
 void verified(KubeStatus& kube, WallTime when) {
   kube.told_is_verified = true;
   if (kube.told_before_start) return;
   kube.told_verified = std::max(when - *kube.told_sync, WallTime::duration::zero());
 }
 
-/// Calls of iptables-restore that failed since the family's last sync. A count that is lower than
-/// before is that of another process.
+/// Failed calls of iptables-restore since the family's last sync. A count lower than before is from
+/// a new process.
 void take_failures(KubeState& kube, std::optional<double> count, bool just_synced) {
   if (!count) return;
   const bool first = !kube.status.told_sync && kube.failures_before > *count;
@@ -45,7 +45,7 @@ void take_failures(KubeState& kube, std::optional<double> count, bool just_synce
   kube.status.restore_failures = static_cast<std::uint64_t>(*count - kube.failures_before);
 }
 
-/// A sync that was not held against anything yet.
+/// A sync that was not compared yet.
 void take_told(State& state, KubeState& kube, WallTime told) {
   const auto before = std::exchange(kube.status.told_sync, told);
   if (before == told) return;
@@ -54,10 +54,10 @@ void take_told(State& state, KubeState& kube, WallTime told) {
   kube.status.told_verified.reset();
   const ChangeSeen* const change = change_of(kube, told, before);
   if (change != nullptr) {
-    if (change->verified) verified(kube.status, *change->verified);  // else settle_changes() tells
+    if (change->verified) verified(kube.status, *change->verified);  // else settle_changes()
     return;
   }
-  // No change was seen for it: a look from now on is what verifies it.
+  // No change was seen for it: the next check verifies it.
   for (TableState& table : state.tables) {
     if (table.id.family == kube.family) table.due = true;
   }
@@ -91,7 +91,7 @@ std::string failures_text(const State& state) {
   return text;
 }
 
-/// Since when something is so; the return value: for longer than a sync takes.
+/// Records since when a state lasts; returns true if it lasts longer than a sync.
 bool lasts(bool is_so, std::optional<TimePoint>& since, TimePoint now) {
   if (!is_so) since.reset();
   if (is_so && !since) since = now;
@@ -170,7 +170,7 @@ void tell_health(State& state, TimePoint now, std::vector<Action>& actions) {
 }
 
 ProxyHealth proxy_health(const State& state) {
-  // In nftables mode it keeps no chains that anything could lead to.
+  // In nftables mode it has no chains with jumps to them.
   if (state.mode.mode != ProxyMode::kNftables && jumps_gone(state)) return ProxyHealth::kJumpsGone;
   if (!state.proxy_sync) return ProxyHealth::kNotAsked;
   if (!state.proxy_sync->reachable) {

@@ -78,8 +78,8 @@ Check table_check(const TableState& table, WallTime now) {
   return check;
 }
 
-/// Ready waits for kube-proxy's first sync and for our look after its last one. In nftables mode
-/// kube-proxy keeps no iptables chains: nothing of ours can be displaced by it, and only the native
+/// Readiness requires kube-proxy's first sync and our check after its last one. In nftables mode
+/// kube-proxy has no iptables chains: it cannot displace anything of ours, and only the native
 /// backend sees its table.
 Check kube_check(const State& state, Now now) {
   Check check{std::string(kKubeProxySynced), false, false, {}};
@@ -129,7 +129,7 @@ Check kube_check(const State& state, Now now) {
   return check;
 }
 
-/// Not part of readiness: the rules that stand do not depend on a kube-proxy that runs.
+/// Not part of readiness: existing rules do not depend on a running kube-proxy.
 Check proxy_check(const State& state) {
   Check check{"kube-proxy", proxy_health(state) == ProxyHealth::kSynced, true,
               proxy_health_text(state)};

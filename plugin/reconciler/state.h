@@ -1,4 +1,4 @@
-// Everything the owner thread knows. A value: step() is the only code that changes it.
+// The state of the owner thread. A value: only step() changes it.
 #pragma once
 
 #include <array>
@@ -18,10 +18,10 @@
 
 namespace nmanager::reconciler {
 
-/// What we want of one table.
+/// The goal for one table.
 enum class Want : std::uint8_t {
-  kLeave,    // not known yet, or not our family: what stands stays, nothing is looked at
-  kNothing,  // no chain of ours may stand there
+  kLeave,    // not known yet, or not our family: the table is not read or changed
+  kNothing,  // the table must have no chain of ours
   kRules,
 };
 
@@ -43,20 +43,20 @@ struct TableState {
   bool services_due = false;  // Services have changed what it shall hold; see `pace`
   Pace pace;
   std::optional<TimePoint> changed_at;  // first unverified change by others
-  std::string changed_by;               // who, when known
+  std::string changed_by;               // the process, if known
   TimePoint not_before{};               // back-off after a failure
   TimePoint looked_at{};                // when the last look was asked for
   bool check_due = false;               // see SelfCheck
   bool untrimmed = false;               // memory was not given back to the system since that
   std::optional<TimePoint> verified_at;
-  std::optional<TimePoint> flushed_at;  // seen to be flushed whole, and not repaired yet
+  std::optional<TimePoint> flushed_at;  // flushed as a whole, and not repaired yet
   Backoff failures{Millis(100), Millis(30'000)};
   Contest contest;
   InvalidCounts invalid_seen;  // the rules' counters when last read
   TableStatus status;
 };
 
-/// A moment in which something changed in a family's tables, and when all of ours was verified
+/// A time at which something changed in a family's tables, and when all our rules were verified
 /// after it.
 struct ChangeSeen {
   WallTime seen;
@@ -68,18 +68,18 @@ struct KubeState {
   bool due = true;
   std::optional<KubeStamp> stamp;
   std::optional<KubeChecksum> checksum;
-  bool content_due = false;  // the stamp moved, the content was not read yet
+  bool content_due = false;  // the stamp changed, the content was not read yet
   TimePoint content_not_before{};
   std::optional<TimePoint> resynced_at;  // waits for a verification that began later
   std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
-  std::optional<bool> jumps;             // KUBE-* jumps stand in PREROUTING and OUTPUT of nat
+  std::optional<bool> jumps;             // KUBE-* jumps exist in PREROUTING and OUTPUT of nat
   std::optional<TimePoint> jumps_gone_since;
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
-  /// KUBE-SERVICES was made, and holds no rule since: the sync that makes it is not over.
+  /// KUBE-SERVICES was created and is still empty: the sync that created it is not complete.
   std::optional<TimePoint> made_at;
   bool jumps_gone = false;            // for longer than a sync takes
   bool stays_empty = false;           // likewise
-  double failures_before = 0;         // of iptables-restore, when it synced last
+  double failures_before = 0;         // of iptables-restore, at its last sync
   std::optional<bool> drops_invalid;  // KUBE-FORWARD drops INVALID packets
   KubeStatus status;
 };
@@ -103,9 +103,9 @@ struct State {
   BackendKnown backend;
   ConntrackKnown conntrack;
   std::vector<Endpoint> api_servers;                  // never translated
-  std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nothing: not told yet
-  std::optional<ProxySync> proxy_sync;                // nothing: kube-proxy was not asked yet
-  std::optional<bool> canary;                         // KUBE-PROXY-CANARY stands in mangle
+  std::optional<std::vector<Prefix>> node_pod_cidrs;  // of the Node object; nullopt: unknown
+  std::optional<ProxySync> proxy_sync;                // nullopt: kube-proxy was not queried yet
+  std::optional<bool> canary;                         // KUBE-PROXY-CANARY exists in mangle
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   ProxyHealth health_seen = ProxyHealth::kNotAsked;
   TimePoint health_since{};

@@ -17,8 +17,7 @@ namespace {
 
 using Actions = std::vector<Action>;
 
-/// A change by somebody else may be what mends a table that is of no use as it is (dormant, a chain
-/// on no hook).
+/// A change by another program may repair a table without effect (dormant, a chain on no hook).
 constexpr Millis kRetryAfterChange{1'000};
 
 void log(Actions& actions, LogLine::Level level, std::string text) {
@@ -44,7 +43,7 @@ class Intake {
 
   void operator()(ApiEvent event) {
     const bool of_node = std::holds_alternative<NodePodCidrs>(event) && node_wanted(state_);
-    if (!services_wanted(state_) && !of_node) return;  // of a client that was just stopped
+    if (!services_wanted(state_) && !of_node) return;  // from a client that was just stopped
     std::visit([this](auto&& one) { take(std::forward<decltype(one)>(one)); }, std::move(event));
   }
 
@@ -53,7 +52,7 @@ class Intake {
       if (change.family && table.id.family != *change.family) continue;
       table.due = true;
       if (!table.changed_at) table.changed_at = now_.mono;
-      // One that is fine without its table: a look costs nothing, and readiness waits for it.
+      // Valid without its table: a check is cheap, and readiness waits for it.
       if (!table.status.note.empty()) table.not_before = {};
       if (table.status.error && table.status.error->kind == ErrorKind::kUnavailable) {
         table.not_before = std::min(table.not_before, now_.mono + kRetryAfterChange);
@@ -68,7 +67,7 @@ class Intake {
 
   void operator()(ModeKnown mode) {
     if (!mode.mode && state_.mode.mode) {
-      mode.mode = state_.mode.mode;  // "could not tell" is not "not IPVS"
+      mode.mode = state_.mode.mode;  // "unknown" does not mean "not IPVS"
       mode.origin = state_.mode.origin;
     }
     if (mode.mode != state_.mode.mode) {
@@ -154,7 +153,7 @@ class Intake {
   void take(const ServiceUndecodable& bad) {
     constexpr std::size_t kMostLogged = 1000;
     ++state_.undecodable;
-    // Only a list asks what to keep: a watch that goes on for ever must not make this grow.
+    // Only a list needs these keys: during an endless watch they must not accumulate.
     const bool listing = state_.api.phase == ApiState::Phase::kListing;
     if (listing && !bad.key.empty()) state_.undecodable_keys.push_back(bad.key);
     if (state_.undecodable_logged.size() >= kMostLogged) return;
@@ -177,7 +176,7 @@ class Intake {
     state_.api = std::move(api);
   }
 
-  /// Another variant: nothing that was seen holds any more.
+  /// Another variant: all earlier observations are invalid.
   void forget_tables() {
     for (TableState& table : state_.tables) {
       table.due = true;
@@ -220,7 +219,7 @@ std::optional<TimePoint> look_at(const TableState& table, TimePoint now) {
   return when;
 }
 
-/// Not again when its window is over.
+/// Not again after its delay.
 bool spares_flush(const TableState& table, TimePoint now) {
   return table.want == Want::kRules &&
          (!table.flushed_at || now < *table.flushed_at + kFlushWindow);
@@ -293,7 +292,7 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
   }
 }
 
-/// Services that are not wanted any more are not kept.
+/// Drops Services that are not wanted any more.
 void drop_services(State& state, Actions& actions) {
   if (services_wanted(state) || (!state.store.listed() && state.store.size() == 0)) return;
   state.store = {};
@@ -305,7 +304,7 @@ void drop_services(State& state, Actions& actions) {
   actions.emplace_back(TrimMemory{});
 }
 
-/// Each warning once, when it comes up; not before the neighbour was asked for the first time.
+/// Logs each new warning once; not before the first query of kube-proxy.
 void log_warnings(State& state, Actions& actions) {
   if (!state.mode.mode && state.mode.note.empty()) return;
   std::set<Warning> shown;
@@ -322,7 +321,7 @@ State initial_state(Settings settings, Now now) {
   State state;
   state.settings = std::move(settings);
   state.started_at = now.wall;
-  state.warned = {state.settings.notes.begin(), state.settings.notes.end()};  // told at the start
+  state.warned = {state.settings.notes.begin(), state.settings.notes.end()};  // logged before
   state.next_full_look = now.mono + kFullLookInterval;
   for (std::size_t i = 0; i < kTables.size(); ++i) {
     state.tables[i].id = kTables[i];

@@ -1,5 +1,5 @@
-// The state machine of the owner thread: a pure function of state, event and time. It never touches
-// the kernel, the network or a clock; what has to be done comes out as actions.
+// The state machine of the owner thread: a pure function of state, event and time. It never uses
+// the kernel, the network or a clock; it returns actions.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,7 @@ namespace nmanager::reconciler {
 inline constexpr Millis kTrimAfter{10'000};
 /// The safety net behind the change watch: every table is read again at least so often.
 inline constexpr Millis kFullLookInterval{300'000};
-/// The filter tables are small; their DROP counters are read so often.
+/// The filter tables are small; their DROP counters are read this often.
 inline constexpr Millis kFilterLookInterval{15'000};
 
 /// The check of what is kept change by change: so many Services at once, and a pause.
@@ -23,9 +23,8 @@ inline constexpr Millis kCheckPause{50};
 
 [[nodiscard]] State initial_state(Settings settings, Now now);
 
-/// Takes events in, in order, then returns what has to be done, in order: a burst of Service
-/// changes makes one commit. The answers come back as events. Without `may_sync` tables that are
-/// due stay so.
+/// Applies the events in order, then returns the actions in order: a burst of Service changes
+/// makes one commit. The results return as events. Without `may_sync`, due tables stay due.
 [[nodiscard]] std::vector<Action> step(State& state, std::vector<Event> events, Now now,
                                        bool may_sync = true);
 

@@ -40,8 +40,8 @@ Want want_filter(const State& state, TableState& table) {
   return any ? Want::kRules : Want::kNothing;
 }
 
-/// Outside IPVS mode the rules would be a black hole, whatever the setting says; while the mode is
-/// not known, or the first list is not complete, what stands stays.
+/// Outside IPVS mode the rules would be a black hole, whatever the setting; while the mode is
+/// unknown or the first list is not complete, existing rules stay.
 Want want_nat(const State& state) {
   if (state.settings.external_cluster.value == Switch::kOff) return Want::kNothing;
   if (!state.mode.mode) return Want::kLeave;

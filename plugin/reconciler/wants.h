@@ -1,4 +1,4 @@
-// From settings, mode and Services to what is wanted of each table. Pure.
+// Derives the goal of each table from settings, mode and Services. Pure.
 #pragma once
 
 #include <memory>
@@ -19,27 +19,27 @@ void update_services(State& state);
 /// What `table` shall do.
 [[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);
 
-/// Which Services get rules.
+/// The Services with rules.
 [[nodiscard]] services::QualifySettings qualify_settings(const State& state);
 
-/// Every table that may be kept here is decided upon, and is as wanted.
+/// Every table in use is decided and as wanted.
 [[nodiscard]] bool all_stand(const State& state);
 
-/// The tables whose rules are decided upon and in place.
+/// The tables whose rules are decided and in place.
 [[nodiscard]] std::vector<TableId> settled_tables(const State& state);
 
-/// A change was seen in a table whose rules were not verified since.
+/// A table has changed and its rules were not verified since then.
 [[nodiscard]] bool has_unverified_change(const State& state);
 
-/// Why the backend in use is of no use here, one line; empty: it works, or may work later.
+/// Why the backend in use does not work here, one line; empty: it works, or may work later.
 [[nodiscard]] std::string trouble_of_backend(const State& state);
-/// Some table was verified through the backend in use.
+/// At least one table was verified through the backend in use.
 [[nodiscard]] bool has_worked(const State& state);
 
-/// Services have to be listed and watched: rules may follow from them. While kube-proxy's mode is
-/// not known they do not.
+/// Services have to be listed and watched: rules may depend on them. Not while kube-proxy's mode is
+/// unknown.
 [[nodiscard]] bool services_wanted(const State& state);
-/// Why not, for people; of use unless services_wanted().
+/// The reason as text; only if not services_wanted().
 [[nodiscard]] std::string why_no_services(const State& state);
 
 /// True while the external-cluster rules are wanted by mode and settings.

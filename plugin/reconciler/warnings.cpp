@@ -15,7 +15,7 @@ std::string variable(Family family) {
   return family == Family::kIpv4 ? "POD_CIDR_IPV4" : "POD_CIDR_IPV6";
 }
 
-/// The operator has said where pods are; nobody needs to guess.
+/// The operator has set the addresses of pods.
 bool set_by_operator(const Settings& settings) {
   return std::ranges::any_of(kFamilies, [&](Family family) {
     const auto& cidr = pod_cidr(settings, family);
@@ -23,7 +23,7 @@ bool set_by_operator(const Settings& settings) {
   });
 }
 
-/// kube-proxy may know pods otherwise than by cluster CIDR; we cannot.
+/// kube-proxy may detect pods by other methods than the cluster CIDR; we cannot.
 void warn_of_local_detection(const State& state, std::vector<Warning>& warnings) {
   const Settings& settings = state.settings;
   const std::string& mode = settings.detect_local_mode;
@@ -33,7 +33,7 @@ void warn_of_local_detection(const State& state, std::vector<Warning>& warnings)
     const auto& cidr = pod_cidr(settings, family).value;
     if (cidr) known += (known.empty() ? "" : " and ") + to_string(*cidr);
   }
-  if (known.empty()) return;  // which is a warning of its own
+  if (known.empty()) return;  // there is a separate warning for this
   warnings.push_back({WarningCode::kPodDetection,
                       "kube-proxy knows pods by detectLocalMode " + mode +
                           ", nmanager by their address: pods in " + known +

@@ -1,7 +1,7 @@
-// What an operator should know about the choices made. Pure.
+// Warnings for the operator about the decisions. Pure.
 //
-// A warning means that something is wrong or in doubt: none exists in a healthy set-up that the
-// documents describe.
+// A warning means that something is wrong or in doubt: a healthy set-up as in the documents has
+// none.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,7 @@ namespace nmanager::reconciler {
 /// Most urgent first.
 [[nodiscard]] std::vector<Warning> warnings_of(const State& state);
 
-/// Of these, what keeps the pods' half of the external-cluster rules from its work; none while
+/// Of these, problems that disable the part of the external-cluster rules for pods; none while
 /// these rules are not wanted.
 [[nodiscard]] std::vector<Warning> pod_warnings(const State& state);
 

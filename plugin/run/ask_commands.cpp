@@ -13,7 +13,7 @@ namespace nmanager::run {
 
 namespace {
 
-/// Without escape sequences (ECMA-48) at its begin.
+/// Without leading escape sequences (ECMA-48).
 std::string_view plain(std::string_view line) {
   while (line.starts_with('\x1b')) {
     const auto end = line.find('m');
@@ -35,7 +35,7 @@ std::string status_target(const Settings& settings) {
   return target;
 }
 
-/// Both words are fit for a URL: they were checked when the command line was read.
+/// Both words need no escaping in a URL: they were checked when the command line was parsed.
 std::string explain_target(const Settings& settings) {
   std::string target = "/explain?";
   target += settings.options.skipped ? "skipped=" : "service=";
@@ -59,7 +59,7 @@ int print_explanation(const Settings& settings, const Explanation& answer) {
   return settings.options.skipped || answer.has_rules() ? kExitDone : kExitFailed;
 }
 
-/// As the first line of the text or the first member of the JSON says.
+/// From the first line of the text or the first member of the JSON.
 bool says_rules(std::string_view text) {
   if (text.starts_with('{')) return text.find("\"has_rules\": true") < text.find('\n', 2);
   return text.substr(0, text.find('\n')).ends_with("has rules:");
@@ -96,7 +96,7 @@ int explain_command(const Settings& own, const World& world) {
       print(*text);
       return own.options.skipped || says_rules(*text) ? kExitDone : kExitFailed;
     }
-    if (text.error().kind == ErrorKind::kBadInput) {  // a process answered, but not the question
+    if (text.error().kind == ErrorKind::kBadInput) {  // a process answered with an error
       say(text.error().message);
       return kExitNoAnswer;
     }

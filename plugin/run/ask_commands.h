@@ -11,12 +11,12 @@ namespace nmanager::run {
 /// Prints the running process' status; 0: ready, 1: not ready, 3: no process answers.
 [[nodiscard]] int status_command(const Settings& settings);
 
-/// Prints the rules of a Service, or why there are none. Where no process answers, or with
-/// --services, it looks by itself as plan does. 0: it has rules, or --skipped; 1: none; 3: could
-/// not be found out.
+/// Prints the rules of a Service, or why there are none. If no process answers, or with --services,
+/// it reads the cluster or the file itself, as plan does. 0: it has rules, or --skipped; 1: none;
+/// 3: could not be determined.
 [[nodiscard]] int explain_command(const Settings& own, const World& world);
 
-/// A process that answers at --listen says that it is ready, in text or JSON.
+/// True if a process answers at --listen and reports in text or JSON that it is ready.
 [[nodiscard]] bool says_ready(std::string_view status);
 
 }  // namespace nmanager::run

@@ -8,10 +8,11 @@ namespace nmanager::run {
 
 namespace {
 
-constexpr Millis kLookUncertain{1'000};  // until the evidence is clear
-constexpr Millis kLookCertain{10'000};   // a node whose kubelet starts later than we do
-constexpr Millis kClearAgain{10'000};    // what could not be cleared: the lock may be held
-/// Somebody may restore an old ruleset at any time: the other backends are looked at for ever.
+constexpr Millis kLookUncertain{1'000};  // until the evidence is certain
+constexpr Millis kLookCertain{10'000};   // for a node whose kubelet starts after nmanager
+constexpr Millis kClearAgain{10'000};    // if clearing failed: the lock may be held
+/// Another program may restore an old ruleset at any time, so the other backends are always
+/// checked.
 constexpr Millis kClearInterval{300'000};
 
 constexpr std::array kEveryBackend{BackendChoice::kLegacy, BackendChoice::kNft,
@@ -45,8 +46,8 @@ std::optional<BackendKnown> Backends::look(TimePoint now, std::optional<ProxyMod
   return known;
 }
 
-/// Decides, and moves there; what cannot be made is a failure to decide with. No evidence is looked
-/// at when a setting says it all.
+/// Decides and moves to the chosen backend; a backend that cannot be created is a failure for the
+/// next decision. If a setting decides alone, no evidence is read.
 reconciler::BackendDecision Backends::decide(TimePoint now, std::optional<ProxyMode> mode) {
   reconciler::BackendQuestion question{
       settings_.backend.value, mode, {}, history_.failures(now), in_use_};
@@ -68,7 +69,7 @@ void Backends::evidence_may_have_changed() {
   next_look_ = std::min(next_look_, looked_at_ + kLookUncertain);
 }
 
-/// Empty: done, or nothing to do; else why it cannot be.
+/// Empty: done, or nothing to do; else the reason why it is impossible.
 std::string Backends::move_to(const reconciler::BackendDecision& decision, TimePoint now) {
   const BackendChoice choice = decision.backend;
   if (choice == BackendChoice::kAuto) return {};

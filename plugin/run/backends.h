@@ -1,5 +1,5 @@
-// The backend in use: made, and changed for another one when the evidence says so; and the other
-// backends, in which rules of a former choice may remain. Owner thread only.
+// Creates the backend in use and replaces it when the evidence changes; clears the other backends,
+// in which rules of a former choice may remain. Owner thread only.
 #pragma once
 
 #include <functional>
@@ -15,10 +15,10 @@
 
 namespace nmanager::run {
 
-/// Whether a backend may make tables that do not exist yet.
+/// Whether a backend may create tables that do not exist yet.
 enum class TableCreation : std::uint8_t { kAsNeeded, kNever };
 
-/// How a look at the backend in use went.
+/// The result of the last use of the backend.
 struct BackendTrouble {
   std::string why;             // empty: it works
   bool worked_before = false;  // rules were once in place through it
@@ -29,26 +29,26 @@ class Backends {
   Backends(const Settings& settings, Kernel& kernel,
            TableCreation creation = TableCreation::kAsNeeded);
 
-  /// Looks at the evidence when it is time to, and moves to another backend when it says so: each
-  /// second until it is certain, then each ten; at once when kube-proxy's mode is another one, or
-  /// when the backend in use turns out to be of no use. Nothing: no news.
+  /// Reads the evidence when due, and moves to another backend if it requires this: every second
+  /// until the evidence is certain, then every ten seconds; at once if kube-proxy's mode has
+  /// changed or the backend in use does not work. nullopt: no change.
   [[nodiscard]] std::optional<BackendKnown> look(TimePoint now, std::optional<ProxyMode> mode,
                                                  const BackendTrouble& trouble);
-  /// Tables have changed: look soon, but not more often than each second.
+  /// Tables have changed: read the evidence soon, but at most once per second.
   void evidence_may_have_changed();
   [[nodiscard]] TimePoint next_look() const { return next_look_; }
 
   [[nodiscard]] Backend* backend() const { return current_.backend.get(); }
   [[nodiscard]] ChangeWatch* watch() const { return current_.watch.get(); }
 
-  /// A process before this one, or this one before it moved, may have written in another backend.
-  /// Calls `clear` with the next one that is due, at most one a call; it returns false to be asked
-  /// again soon. To be called only while the rules of the backend in use are in place. Such a
-  /// backend makes no table and does not wait for the lock.
+  /// An earlier process, or this one before it moved, may have written in another backend. Calls
+  /// `clear` with the next due backend, at most one per call; `clear` returns false to be called
+  /// again soon. Call this only while the rules of the backend in use are in place. The backend
+  /// passed to `clear` creates no tables and does not wait for the lock.
   void clear_next(TimePoint now, const std::function<bool(Backend&)>& clear);
-  /// Asks again at once for those for which `clear` returned false: it can do more now.
+  /// Makes the backends due at once for which `clear` returned false: it can do more now.
   void clear_unfinished(TimePoint now);
-  /// When clear_next() has something to do.
+  /// The time at which clear_next() has work.
   [[nodiscard]] TimePoint next_clear() const;
 
  private:
@@ -62,17 +62,17 @@ class Backends {
   bool makes_tables_ = false;
   BackendPair current_;
   std::map<BackendChoice, TimePoint> clear_due_;  // every backend but the one in use
-  std::set<BackendChoice> unfinished_;            // of them, where something is left
+  std::set<BackendChoice> unfinished_;            // of these, those with leftovers
   detect::VariantDecision variant_;
   reconciler::BackendHistory history_;
-  std::string trouble_;  // of the backend in use, when last looked at
+  std::string trouble_;  // of the backend in use, as last seen
   std::optional<ProxyMode> mode_;
   TimePoint looked_at_{};
   TimePoint next_look_{};
   std::optional<BackendKnown> reported_;
 };
 
-/// What clear_next() and `nmanager cleanup` look into.
+/// The backends that clear_next() and `nmanager cleanup` check.
 [[nodiscard]] std::span<const BackendChoice> every_backend();
 
 }  // namespace nmanager::run

@@ -34,7 +34,7 @@ Result<ServicesListed> services_of(const Settings& settings, const World& world)
   return world.api_server.list_once(*access);
 }
 
-/// The state after one look around, as `run` would have it after its first list.
+/// The state after one reading of the node and the cluster, as `run` has it after its first list.
 Result<reconciler::State> look_once(Surroundings& around, const World& world) {
   const Settings& settings = around.settings();
   const Now now = world.process.now();

@@ -1,4 +1,4 @@
-// The commands that look or act once and end; their exit codes are the process'.
+// The commands that run once and end; they return the exit code of the process.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@
 namespace nmanager::run {
 
 /// 0: done; 1: something could not be done, reported on standard error; 2: bad usage or settings.
-/// What they mean for each command: settings/commands.h.
+/// The meaning for each command: settings/commands.h.
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNoAnswer = 3;
 
-/// The state after one look around, as `run` would have it after its first list.
+/// The state after one reading of the node and the cluster, as `run` has it after its first list.
 [[nodiscard]] Result<reconciler::State> look_once(Surroundings& around, const World& world);
 /// Services from --services FILE, else from the API.
 [[nodiscard]] Result<ServicesListed> services_of(const Settings& settings, const World& world);
@@ -26,13 +26,13 @@ inline constexpr int kExitNoAnswer = 3;
 void say(const std::string& line);
 void print(const std::string& text);
 
-/// Prints what `run` would change now, as texts for the tools that their first lines name; changes
-/// nothing. Decides as `run` does: the same code asks kube-proxy, lists Services where they are
-/// wanted, and chooses the backend.
+/// Prints the changes that `run` would make now, as input for the tools that the first lines name;
+/// changes nothing. Decides as `run` does: the same code asks kube-proxy, lists Services if they
+/// are wanted, and chooses the backend.
 [[nodiscard]] int plan_command(const Settings& own, const World& world);
 
-/// Takes every chain and jump of ours out of every backend's tables. Refuses while a running
-/// nmanager would put them back.
+/// Removes all our chains and jumps from every backend's tables. Refuses while a running nmanager
+/// would write them again.
 [[nodiscard]] int cleanup_command(const Settings& own, const World& world);
 
 }  // namespace nmanager::run

@@ -20,10 +20,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kAtOnce = 64;
 
-/// One connect that may still be going on.
+/// One connect, possibly in progress.
 struct Attempt {
   sys::Fd socket = sys::Fd(-1);
-  std::string outcome;  // empty: going on
+  std::string outcome;  // empty: in progress
 };
 
 std::string in_words(int code) {
@@ -66,7 +66,7 @@ void finish(Attempt& attempt) {
   attempt.outcome = in_words(code);
 }
 
-/// Waits for those that are going on. False: the time is over, or nothing is left.
+/// Waits for those in progress. False: the time has passed, or none is in progress.
 bool wait_for(std::vector<Attempt>& attempts, Clock::time_point until) {
   std::vector<pollfd> polled;
   std::vector<Attempt*> waiting;

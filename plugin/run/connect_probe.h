@@ -1,4 +1,4 @@
-// Connects from this node, to see whether an address can be reached.
+// Connects from this node to check whether an address is reachable.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,9 @@ struct ConnectTarget {
   std::uint16_t port = 0;
 };
 
-/// "connected", "timed out", "Connection refused", ... in the order of the targets. All at once, in
-/// batches; each takes at most `patience`. A connection is closed as soon as it exists.
+/// "connected", "timed out", "Connection refused", ... in the order of the targets. Runs in
+/// parallel batches; each takes at most `patience`. A connection is closed as soon as it is
+/// established.
 [[nodiscard]] std::vector<std::string> connect_to_each(const std::vector<ConnectTarget>& targets,
                                                        std::chrono::milliseconds patience);
 

@@ -26,8 +26,8 @@ using diagnose::Evidence;
 constexpr std::chrono::seconds kConnectPatience{2};
 constexpr std::size_t kMostProbes = 512;
 
-/// As nmanager would have it with every cure on: what is asked is whether the problems exist, not
-/// whether somebody wants them cured.
+/// The settings with every cure on: the diagnosis shows whether the problems exist, regardless of
+/// which cures are turned on.
 Settings with_every_cure(Settings own) {
   own.drop_invalid_input.value = Switch::kOn;
   own.external_cluster.value = Switch::kAuto;
@@ -42,7 +42,7 @@ diagnose::AtRisk at_risk(const ExternalAddress& entry) {
   return risk;
 }
 
-/// Only in IPVS mode are Services of any interest.
+/// Services are needed only in IPVS mode.
 void look_at_services(reconciler::State& state, const World& world, Evidence& evidence) {
   if (!services_wanted(state)) return;
   auto services = services_of(state.settings, world);
@@ -62,7 +62,7 @@ void look_at_services(reconciler::State& state, const World& world, Evidence& ev
   }
 }
 
-/// Whether nothing would have to be written in tables of that kind; nothing: could not be read.
+/// True if tables of that kind need no change; nullopt: could not be read.
 std::optional<bool> in_place(reconciler::State& state, Backend& backend, Table kind) {
   std::vector<Goal> goals;
   for (reconciler::TableState& table : state.tables) {
@@ -76,7 +76,7 @@ std::optional<bool> in_place(reconciler::State& state, Backend& backend, Table k
   return plan.problems.empty() ? std::optional(true) : std::nullopt;
 }
 
-/// Which of the drops are in place, alone or both; nothing is set where that could not be read.
+/// Determines which of the two drops are in place; leaves unset what could not be read.
 void look_at_drops(reconciler::State& state, Backend& backend, Evidence& evidence) {
   struct Drops {
     bool input;

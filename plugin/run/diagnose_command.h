@@ -1,4 +1,4 @@
-// `nmanager diagnose`: which of the three problems this node has, and whom they hit.
+// `nmanager diagnose`: which of the three problems this node has, and what they affect.
 #pragma once
 
 #include "plugin/model/settings.h"
@@ -6,8 +6,8 @@
 
 namespace nmanager::run {
 
-/// Looks, watches for --for, and prints the verdicts; writes nothing anywhere. 0: none of the
-/// problems was seen; 1: at least one was; 2: could not tell.
+/// Reads the state, watches for --for, and prints the verdicts; changes nothing. 0: none of the
+/// problems was seen; 1: at least one was; 2: could not be determined.
 [[nodiscard]] int diagnose_command(const Settings& own, const World& world);
 
 }  // namespace nmanager::run

@@ -17,7 +17,7 @@ namespace {
 using Level = reconciler::LogLine::Level;
 
 constexpr Millis kLookAroundInterval{5'000};
-constexpr Millis kLongestWait{1'000};  // /livez and the ages in /readyz want a turn now and then
+constexpr Millis kLongestWait{1'000};  // /livez and the ages in /readyz need regular turns
 
 }  // namespace
 
@@ -43,7 +43,7 @@ void Loop::turn() {
   held_up_ = false;
   if (claim_node()) {
     take(gather());
-    // A repair does not wait for a look at the evidence, nor for what may be left elsewhere.
+    // A repair does not wait for the evidence or for leftovers in other backends.
     choose_backend();
     follow_services();
     clear_others();
@@ -54,7 +54,7 @@ void Loop::turn() {
   world_.output.beat(mono());
 }
 
-/// False: another nmanager keeps the rules of this network namespace; nothing is touched.
+/// False: another nmanager keeps the rules of this network namespace; nothing is changed.
 bool Loop::claim_node() {
   if (claimed_) return true;
   std::string other = world_.process.claim_node();
@@ -65,7 +65,7 @@ bool Loop::claim_node() {
   return claimed_;
 }
 
-/// Everything that has happened since the last turn.
+/// All events since the last turn.
 Loop::Events Loop::gather() {
   Events events;
   if (ChangeWatch* watch = backends_.watch(); watch != nullptr) {
@@ -74,7 +74,7 @@ Loop::Events Loop::gather() {
     next_drain_ = mono() + watch->poll_interval();
   }
   for (Event& event : mailbox_.take()) events.push_back(std::move(event));
-  asked_ = world_.output.asked();  // after the mailbox: each question posts to it
+  asked_ = world_.output.asked();  // after the mailbox, since each question posts to it
   if (asked_ != answered_) events.emplace_back(CountersAsked{});
   look_around(events);
   return events;
@@ -109,7 +109,7 @@ void Loop::log_changes(const std::vector<SettingShown>& before) const {
   }
 }
 
-/// Nothing while no table could be looked at.
+/// nullopt while no table could be read.
 std::optional<bool> Loop::kube_chains() const {
   if (backends_.backend() == nullptr) return std::nullopt;
   return std::ranges::any_of(state_.kube,
@@ -143,7 +143,7 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
 void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   Backend* backend = backends_.backend();
   if (backend == nullptr) return;
-  // A lock or a rival may hold the look up: what was seen to have changed is shown before that.
+  // A lock or another agent may delay the read, so the detected change is published before.
   if (has_unverified_change(state_)) publish();
   SyncOptions options;
   options.keep_plan_text = world_.output.logs_debug();
@@ -151,7 +151,7 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   options.check = action.check;
   auto reports = backend->sync(action.goals, options);
   for (std::size_t i = 0; i < reports.size(); ++i) {
-    // One wait for a lock or a rival a turn: others than these want to be heard as well.
+    // At most one wait for a lock or another agent per turn, so that other events are handled.
     held_up_ = held_up_ || (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
   }
@@ -164,7 +164,7 @@ void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
   looked.family = action.family;
   looked.stamp = backend->kube_stamp(action.family);
   const bool moved = looked.stamp.ok() && action.known_stamp != *looked.stamp;
-  // That nothing is there costs nothing to read, and is not to wait.
+  // Reading an absent table is cheap and does not have to wait.
   const bool gone = looked.stamp.ok() && *looked.stamp == KubeStamp{0};
   if (moved && (action.may_read_content || gone)) {
     const auto start = mono();
@@ -193,7 +193,7 @@ void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
   }
 }
 
-/// Services are listed and watched only while rules can follow from them.
+/// Services are listed and watched only while rules may depend on them.
 void Loop::follow_services() {
   follow(feed_, services_wanted(state_), around_.settings());
   follow(node_feed_, node_wanted(state_), around_.settings());
@@ -202,7 +202,7 @@ void Loop::follow_services() {
 void Loop::follow(ServiceFeed& feed, bool wanted, const Settings& settings) {
   if (wanted == feed.running()) return;
   if (wanted) {
-    (void)feed.follow(settings);  // what goes wrong is in the mailbox
+    (void)feed.follow(settings);  // failures are reported in the mailbox
     return;
   }
   feed.stop();
@@ -217,19 +217,19 @@ void Loop::choose_backend() {
   take(std::move(events));
 }
 
-/// First the rules of the backend in use are in place, then what may remain in others goes: no
-/// moment without rules.
+/// Removes rules from other backends only after the rules of the backend in use are in place, so
+/// that there is no moment without rules.
 void Loop::clear_others() {
   const std::vector<TableId> settled = settled_tables(state_);
   if (settled.empty() || has_unverified_change(state_)) return;
-  // What is not decided yet is left for when it is.
+  // Undecided tables are left until they are decided.
   const bool all = all_stand(state_);
   if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
   settled_when_cleared_ = settled.size();
   backends_.clear_next(mono(), [&](Backend& other) { return clear(other, settled) && all; });
 }
 
-/// False: to be tried again.
+/// False: must be retried.
 bool Loop::clear(Backend& other, std::span<const TableId> tables) {
   bool cleared = true;
   const std::vector<Goal> goals = no_rules_in(tables);
@@ -274,7 +274,7 @@ void Loop::publish() {
   }
   std::ranges::stable_sort(snapshot.warnings, {}, &Warning::code);
   world_.output.publish(std::move(snapshot));
-  // Rules come first: a port that is taken is tried again at each turn.
+  // Rules have priority: a port in use is tried again in each turn.
   const std::string problem = world_.output.serve(now.mono);
   if (problem == endpoint_problem_) return;
   if (problem.empty()) {
@@ -297,7 +297,7 @@ TimePoint Loop::next_turn() const {
   return std::max(until, now);
 }
 
-/// None while another nmanager has this node: nothing would be taken from them.
+/// Empty while another nmanager keeps this node: the descriptors would not be drained.
 std::vector<int> Loop::wake_fds() const {
   if (!state_.other_nmanager.empty()) return {};
   std::vector<int> fds = world_.kube_proxy.fds();

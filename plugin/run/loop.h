@@ -1,8 +1,8 @@
-// The owner thread: waits for events, lets step() decide, does what it asks for, publishes the
-// result. Everything it touches is behind World.
+// The owner thread: waits for events, lets step() decide, executes the decision, publishes the
+// result. It accesses the outside only through World.
 //
 // The longest block in one turn: one wait for the xtables lock (--lock-wait, at most 15 s) and the
-// kernel's own time for a commit; netlink answers are waited for at most 5 s.
+// kernel's own time for a commit; the wait for netlink answers is at most 5 s.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +25,10 @@ class Loop {
   /// `own`: flags and environment only. `world` and `mailbox` must live longer.
   Loop(const Settings& own, std::string version, const World& world, Mailbox<Event>& mailbox);
 
-  /// Until the process is asked to stop. The rules stay: a rolling update must not open a gap.
+  /// Runs until a stop is requested. The rules stay: a rolling update must not open a gap.
   void run();
 
-  /// One turn: takes in what has happened, does what follows from it, publishes.
+  /// One turn: collects events, acts on them, publishes.
   void turn();
   /// The next turn is due no later than this.
   [[nodiscard]] TimePoint next_turn() const;
@@ -72,10 +72,10 @@ class Loop {
   ServiceFeed feed_;
   ServiceFeed node_feed_;
   bool claimed_ = false;
-  bool held_up_ = false;  // in this turn, by a lock or a rival
+  bool held_up_ = false;  // in this turn, by a lock or another agent
   std::size_t settled_when_cleared_ = 0;
-  std::uint64_t asked_ = 0;     // questions for fresh counters that were taken in
-  std::uint64_t answered_ = 0;  // and whose answer is in the state
+  std::uint64_t asked_ = 0;     // requests for fresh counters that were read
+  std::uint64_t answered_ = 0;  // of these, answered in the state
   std::string endpoint_problem_;
   TimePoint next_look_around_{};
   TimePoint next_drain_{};

@@ -1,4 +1,4 @@
-// The one way into the owner thread: other threads post values, the owner takes them all at once.
+// The only input of the owner thread: other threads post values, the owner takes all at once.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -24,11 +24,11 @@ class Mailbox {
       values_.push_back(std::move(value));
     }
     const std::uint64_t one = 1;
-    // Cannot fail but with a full counter, and then the owner is awake already.
+    // Fails only if the counter is full; then the owner is already awake.
     (void)!::write(ready_.get(), &one, sizeof one);
   }
 
-  /// Owner thread. Readable while there is something to take().
+  /// Owner thread. Readable while take() has values.
   [[nodiscard]] int fd() const { return ready_.get(); }
 
   [[nodiscard]] std::vector<T> take() {

@@ -1,4 +1,4 @@
-// nmanager: command line, the real world put together, the end.
+// nmanager: command line, construction of the real world, end of the process.
 #include <malloc.h>
 #include <unistd.h>
 
@@ -21,14 +21,14 @@
 namespace nmanager::run {
 namespace {
 
-/// As Kubernetes' own clients name themselves.
+/// In the form of Kubernetes' own clients.
 constexpr const char* kUserAgent =
     "nmanager/" NMANAGER_VERSION " (linux/" NMANAGER_ARCH ") " NMANAGER_REVISION;
 
 using Level = reconciler::LogLine::Level;
 
-/// Ends the process: a thread of the HTTP library may hang in name resolution for ten seconds, and
-/// one that writes the log for as long as nobody reads it. Neither is waited for.
+/// Ends the process without waiting for its threads: one of the HTTP library may block in name
+/// resolution for ten seconds, and the log's writer while no process reads standard error.
 [[noreturn]] void end_process(int code, RealOutput& output) {
   output.flush(std::chrono::milliseconds(500));
   std::fflush(stdout);
@@ -37,7 +37,7 @@ using Level = reconciler::LogLine::Level;
 
 [[noreturn]] void run(const Settings& own, const World& world, RealOutput& output,
                       Mailbox<Event>& mailbox) {
-  ::mallopt(M_ARENA_MAX, 1);  // threads that allocate little: one heap, given back after peaks
+  ::mallopt(M_ARENA_MAX, 1);  // threads allocate little: one heap, trimmed after peaks
   api::start_http_library();
   Loop loop(own, NMANAGER_VERSION, world, mailbox);
   output.log(Level::kInfo,

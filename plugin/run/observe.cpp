@@ -18,7 +18,7 @@ namespace {
 
 std::optional<std::uint64_t> read_number(const std::string& name) {
   constexpr std::size_t kMostBytes = 64;
-  // /proc/sys/net shows the namespace of whoever opens it.
+  // /proc/sys/net shows the namespace of the process that opens it.
   const auto text = sys::read_small_file("/proc/sys/net/netfilter/" + name, kMostBytes);
   if (!text) return std::nullopt;
   const std::string_view digits = trimmed(*text);
@@ -33,7 +33,7 @@ std::optional<bool> read_switch(const std::string& name) {
   return number ? std::optional(*number != 0) : std::nullopt;
 }
 
-/// Counters of the kernel have 32 bits in netlink, and begin again.
+/// The kernel's counters have 32 bits in netlink and wrap around.
 std::uint64_t grown(std::uint64_t before, std::uint64_t after) {
   return static_cast<std::uint32_t>(after - before);
 }
@@ -47,7 +47,7 @@ void note_statistics(const conntrack::Statistics& before, conntrack::Look& look,
   evidence.conntrack.early_drops = grown(before.early_drops, after->early_drops);
 }
 
-/// Until the time is over, or the process is asked to stop.
+/// Until the time has passed or a stop is requested.
 void take_until(Process& process, TimePoint until, capture::ResetCapture& capture,
                 diagnose::ResetJudge& judge) {
   const std::array fds{capture.fd()};
@@ -76,7 +76,7 @@ void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Ev
   auto capture = capture::ResetCapture::open(evidence.pod_cidrs);
   if (!capture) {
     evidence.no_capture = capture.error().message;
-    // Nothing more comes to be seen; what conntrack counts meanwhile decides nothing by itself.
+    // No more packets are captured; conntrack's counters alone decide nothing.
   } else {
     diagnose::ResetJudge judge([&](const Tuple& tuple) { return look.find(tuple); });
     take_until(process, until, *capture, judge);

@@ -9,8 +9,7 @@
 
 namespace nmanager::run {
 
-/// Fills in what RSTs and conntrack show within `time`; ends sooner when the process is asked to
-/// stop.
+/// Records what RSTs and conntrack show within `time`; ends earlier if a stop is requested.
 void watch_resets(Process& process, std::chrono::milliseconds time, diagnose::Evidence& evidence);
 
 /// nf_conntrack's sysctls of this network namespace.

@@ -17,8 +17,8 @@ namespace {
 constexpr std::string_view kCanary = "KUBE-PROXY-CANARY";  // pkg/proxy/iptables in Kubernetes
 constexpr std::string_view kNativeTable = "kube-proxy";    // pkg/proxy/nftables
 
-/// True when `look` says so for any family; nothing when it cannot say it for one, nor true for the
-/// other. A kernel without nf_tables holds nothing.
+/// True if `look` returns true for a family; nullopt if it fails for one and is not true for the
+/// other. A kernel without nf_tables has no objects.
 template <class Look>
 std::optional<bool> in_any_family(Look look) {
   std::optional<bool> found = false;

@@ -65,7 +65,7 @@ neighbour::ProxyReport RealKubeProxy::ask_once(const Endpoint& endpoint) {
 api::ApiClientOptions RealApiServer::client_options() const {
   api::ApiClientOptions options;
   options.user_agent = user_agent_;
-  options.node_name = variable("NODE_NAME");  // of the downward API; else it is not asked for
+  options.node_name = variable("NODE_NAME");  // from the downward API; empty: no Node request
   return options;
 }
 

@@ -1,4 +1,4 @@
-// kube-proxy and the API server as they are.
+// The real kube-proxy and API server.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,7 @@ class RealKubeProxy final : public KubeProxy {
 class RealApiServer final : public ApiServer {
  public:
   explicit RealApiServer(std::string user_agent) : user_agent_(std::move(user_agent)) {}
-  /// --kubeconfig, else kube-proxy's kubeconfig where it exists, else the pod's service account.
+  /// --kubeconfig, else kube-proxy's kubeconfig if it exists, else the pod's service account.
   [[nodiscard]] Result<api::ApiAccess> access(const Settings& settings) override;
   [[nodiscard]] std::unique_ptr<api::ServiceSource> make_source(
       const api::ApiAccess& access) override;

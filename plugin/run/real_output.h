@@ -16,7 +16,7 @@ namespace nmanager::run {
 
 class RealOutput final : public Output {
  public:
-  /// `wake` makes the owner thread turn: somebody has asked something. Any thread.
+  /// `wake` starts a turn of the owner thread: a client has sent a question. Any thread.
   RealOutput(const Settings& settings, TimePoint now, std::function<void()> wake);
 
   void log(reconciler::LogLine::Level level, const std::string& text) override;
@@ -30,7 +30,7 @@ class RealOutput final : public Output {
   }
   [[nodiscard]] std::string serve(TimePoint now) override;
 
-  /// Waits until everything was written, or the bound is over; for the end of the process.
+  /// Waits until everything is written or the bound has passed; for the end of the process.
   void flush(std::chrono::milliseconds bound) { log_.flush(bound); }
 
  private:

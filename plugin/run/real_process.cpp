@@ -44,8 +44,8 @@ bool RealProcess::wait(TimePoint until, std::span<const int> fds) {
   if (::ppoll(polled.data(), polled.size(), &timeout, nullptr) >= 0 || errno == EINTR) {
     return polled.front().revents == 0;
   }
-  // More descriptors than the limit of the process allows (poll(2), EINVAL): only the stop is
-  // waited for, and not for long.
+  // More descriptors than the limit of the process allows (poll(2), EINVAL): waits only for the
+  // stop, with a short time-out.
   constexpr int kShortWaitMs = 50;
   return ::poll(polled.data(), 1, kShortWaitMs) <= 0;
 }

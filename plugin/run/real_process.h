@@ -9,10 +9,11 @@ namespace nmanager::run {
 
 class RealProcess final : public Process {
  public:
-  /// Blocks SIGTERM and SIGINT for this thread and those it starts: to be made before any other.
+  /// Blocks SIGTERM and SIGINT for this thread and those it starts: create it before any other
+  /// thread.
   RealProcess();
 
-  /// SIGTERM or SIGINT has come.
+  /// SIGTERM or SIGINT was received.
   [[nodiscard]] bool stop_requested() const;
 
   [[nodiscard]] Now now() const override;

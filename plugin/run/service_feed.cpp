@@ -29,7 +29,7 @@ void ServiceFeed::start(const api::ApiAccess& access) {
   });
 }
 
-/// The gate first: a client that ends slowly, or not at all, has nothing more to say.
+/// Closes the gate first, so that a client that ends slowly or never cannot post any more.
 void ServiceFeed::stop() {
   problem_.clear();
   access_.reset();
@@ -41,7 +41,7 @@ void ServiceFeed::stop() {
   source_.reset();
 }
 
-/// Without a client nobody else reports the state of the connection.
+/// Without a client, this reports the state of the connection.
 void ServiceFeed::report(const Error& error) {
   if (std::exchange(problem_, error.message) == error.message || source_) return;
   ApiState state;

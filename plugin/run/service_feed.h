@@ -1,6 +1,6 @@
-// An API client in use, for Services or for this node's Node object: there is one only while that
-// is wanted, and another one when the settings lead to another server or other credentials. Owner
-// thread only.
+// The API client in use, for Services or for this node's Node object: it exists only while that is
+// wanted, and is replaced when the settings name another server or other credentials. Owner thread
+// only.
 #pragma once
 
 #include <cstdint>
@@ -26,20 +26,19 @@ class ServiceFeed {
   ServiceFeed(const ServiceFeed&) = delete;
   ServiceFeed& operator=(const ServiceFeed&) = delete;
 
-  /// To be called while it is wanted: at the start and when a file may have changed. An
-  /// access that cannot be read (a kubeconfig that is half written) leaves the client that runs
-  /// alone; see problem(). True: a client was started. After that nothing of an earlier one comes
-  /// to the mailbox any more.
+  /// Call this while a client is wanted: at the start and when a file may have changed. If the
+  /// access cannot be read (an incomplete kubeconfig), the running client continues; see problem().
+  /// True: a client was started; an earlier one posts nothing to the mailbox any more.
   bool follow(const Settings& settings);
-  /// Nothing comes to the mailbox any more.
+  /// Nothing is posted to the mailbox any more.
   void stop();
   [[nodiscard]] bool running() const { return source_ != nullptr; }
 
-  /// Why the settings lead to no client, one line; empty: nothing is wrong.
+  /// Why no client can be started with the settings, one line; empty: no problem.
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
-  /// Between a client's thread and the mailbox: closed, nothing passes.
+  /// Between a client's thread and the mailbox: if closed, events are dropped.
   struct Gate {
     std::mutex mutex;
     bool open = true;  // protected by mutex

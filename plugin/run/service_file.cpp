@@ -14,7 +14,7 @@ namespace nmanager::run {
 
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // 40,000 Services take 80 MB
+constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // 40,000 Services have 80 MB
 
 Result<std::string> read_text(const std::string& path) {
   if (path != "-") return sys::read_small_file(path, kMostBytes);
@@ -23,7 +23,7 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
-/// YAML's plain scalars as JSON has them; what is quoted stays text.
+/// Converts YAML's plain scalars to JSON values; quoted ones stay text.
 void add_scalar(const YAML::Node& node, std::string& json) {
   const std::string& text = node.Scalar();
   const bool plain = node.Tag() == "?";
@@ -52,7 +52,7 @@ void add_json(const YAML::Node& node, std::string& json, int depth) {
   json += map ? '}' : ']';
 }
 
-/// A ServiceList of the Services in a List of kubectl, or of a single Service.
+/// A ServiceList with the Services of a kubectl List, or with a single Service.
 Result<std::string> as_service_list(const std::string& text, std::vector<std::string>& skipped) {
   try {
     const YAML::Node root = YAML::Load(text + "\n#");  // see settings/kube_proxy_config.cpp

@@ -1,4 +1,4 @@
-// Services out of a file, for `nmanager plan --services`.
+// Services from a file, for `nmanager plan --services`.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace nmanager::run {
 
-/// What `kubectl get services -A -o json` or `-o yaml` prints: a ServiceList or a List, as JSON or
-/// YAML; "-" is standard input. `skipped` gets a line for each object that is left out. kAbsent,
-/// kDenied, kBadInput: the message begins with the name.
+/// Reads output of `kubectl get services -A -o json` or `-o yaml`: a ServiceList or a List, as JSON
+/// or YAML; "-" is standard input. `skipped` gets a line for each skipped object. kAbsent, kDenied,
+/// kBadInput: the message begins with the name.
 [[nodiscard]] Result<ServicesListed> read_services(const std::string& path,
                                                    std::vector<std::string>& skipped);
 

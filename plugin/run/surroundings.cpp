@@ -8,10 +8,10 @@ namespace {
 
 std::vector<std::string> watched_paths(const Settings& own, const settings::KubeProxyFiles& files) {
   return {own.kube_proxy_config.value, own.kubeconfig.value, files.kubeconfig, files.missing,
-          settings::kubeconfig_beside(own)};  // the watch leaves out empty ones
+          settings::kubeconfig_beside(own)};  // the watch skips empty ones
 }
 
-/// What pods that do not count as such do without; empty: nothing.
+/// The cures that pods outside of the pod CIDRs lack; empty: none.
 std::string what_pods_miss(const Settings& settings, std::optional<ProxyMode> mode) {
   if (mode == ProxyMode::kIpvs && settings.external_cluster.value != Switch::kOff) {
     return "do not get the external-cluster rules";
@@ -29,8 +29,8 @@ Surroundings::Surroundings(Settings own, const World& world) : own_(std::move(ow
   read_files();
 }
 
-/// Reads until nothing changed while it was read: the watch is set before each reading, so what is
-/// written in between is read again, now or at the next look.
+/// Reads until no file changed during the read: the watch is set before each read, so a file that
+/// is written in between is read again, now or at the next poll.
 void Surroundings::read_files() {
   constexpr int kMostRounds = 4;
   for (int round = 0; round < kMostRounds; ++round) {
@@ -44,7 +44,7 @@ void Surroundings::read_files() {
 void Surroundings::start_asking() {
   asking_ = true;
   const auto endpoint = parse_endpoint(settings_.kube_proxy_metrics.value);
-  // Checked when the settings were read; a file's bad value is a note there.
+  // Checked when the settings were parsed; a bad value of a file is a note there.
   if (endpoint) world_.kube_proxy.ask_at(*endpoint);
 }
 
@@ -107,7 +107,7 @@ void Surroundings::decide(const neighbour::KernelEvidence& kernel, std::vector<E
 void Surroundings::note_routes(const neighbour::KernelEvidence& kernel) {
   route_notes_.clear();
   const std::string missed = what_pods_miss(settings_, decision_.mode);
-  if (missed.empty()) return;  // there are no rules for pods' traffic
+  if (missed.empty()) return;  // no rules for traffic of pods exist
   for (const neighbour::PodRoute& route : uncovered_routes(
            kernel.pod_routes, settings_.pod_cidr_ipv4.value, settings_.pod_cidr_ipv6.value)) {
     route_notes_.push_back("the pod CIDR does not cover the pods' route " +

@@ -1,5 +1,5 @@
-// What the owner thread sees around itself besides tables and Services: kube-proxy's answers and
-// files, and the kernel's settings. Turns them into events. Owner thread only.
+// Inputs of the owner thread other than tables and Services: kube-proxy's answers and files, and
+// the kernel's settings. Converts them to events. Owner thread only.
 #pragma once
 
 #include <optional>
@@ -15,26 +15,27 @@ namespace nmanager::run {
 
 class Surroundings {
  public:
-  /// `own`: flags and environment only (settings::parse_settings()). kube-proxy's files are read
-  /// here, and watched from before they are read.
+  /// `own`: flags and environment only (settings::parse_settings()). Reads kube-proxy's files; the
+  /// watch of them starts before they are read.
   Surroundings(Settings own, const World& world);
 
-  /// The effective settings, kube-proxy's files included.
+  /// The effective settings, including kube-proxy's files.
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
-  /// Begins to ask kube-proxy, again and again.
+  /// Starts to query kube-proxy periodically.
   void start_asking();
-  /// Asks kube-proxy once, now; for commands that look once.
+  /// Queries kube-proxy once, now; for commands that run once.
   void ask_once();
 
-  /// Looks at files, kernel and what kube-proxy has answered; events only for what is news.
+  /// Reads files, kernel and kube-proxy's answers; returns events only for changes.
   /// `kube_chains`: KUBE-SERVICES exists in a nat table of the variant in use.
   [[nodiscard]] std::vector<Event> look(std::optional<bool> kube_chains);
 
-  /// A file that says how to reach the API server, or may, has changed since the last call.
+  /// A file that defines, or may define, the access to the API server has changed since the last
+  /// call.
   [[nodiscard]] bool take_access_changed() { return std::exchange(access_changed_, false); }
 
-  /// Pods' routes on this node that the pod CIDRs do not cover, one line each.
+  /// Routes to pods on this node that the pod CIDRs do not cover, one line each.
   [[nodiscard]] const std::vector<std::string>& route_notes() const { return route_notes_; }
   [[nodiscard]] const std::optional<std::string>& kube_proxy_version() const {
     return report_.metrics.version;

@@ -1,13 +1,12 @@
-// What the command's output goes to.
+// Properties of the command's terminal.
 #pragma once
 
 namespace nmanager::run {
 
-/// Standard output is a terminal that shows colours, and nobody minds (https://no-color.org).
+/// Standard output is a terminal with colours, and NO_COLOR is not set (https://no-color.org).
 [[nodiscard]] bool wants_colour();
 
-/// A person sits at a terminal: standard input or output is one. In a container without a tty
-/// neither is.
+/// Standard input or output is a terminal. In a container without a tty neither is.
 [[nodiscard]] bool at_a_terminal();
 
 }  // namespace nmanager::run

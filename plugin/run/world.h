@@ -1,7 +1,7 @@
-// Everything outside of the process that the loop touches: clock, kernel, kube-proxy, API server,
-// log and publication, each behind an interface, so that tests put something else in its place.
-// main() wires the real ones; nothing in this folder makes one by itself. All are called on the
-// owner thread, and nothing here may wait without a bound.
+// Everything outside of the process that the loop uses: clock, kernel, kube-proxy, API server, log
+// and publication, each behind an interface, so that tests can replace it. main() passes the real
+// ones; nothing else in this folder creates them. All are called on the owner thread, and no wait
+// here may be unbounded.
 #pragma once
 
 #include <chrono>
@@ -34,7 +34,7 @@ struct BackendPair {
 };
 
 struct BackendOptions {
-  bool create_tables = false;              // tables that do not exist yet may be made
+  bool create_tables = false;              // may create tables that do not exist yet
   std::chrono::milliseconds lock_wait{0};  // longest wait for the xtables lock in one sync
   bool poll_only = false;                  // do not listen to the kernel's events
 };
@@ -48,9 +48,9 @@ class Kernel {
   [[nodiscard]] virtual Result<BackendPair> make_backend(BackendChoice choice,
                                                          const BackendOptions& options) = 0;
   [[nodiscard]] virtual detect::VariantEvidence variant_evidence() = 0;
-  /// `kube_chains` is left open: the backend in use knows it.
+  /// Does not set `kube_chains`, which the backend in use determines.
   [[nodiscard]] virtual neighbour::KernelEvidence evidence() = 0;
-  /// KUBE-PROXY-CANARY exists in a mangle table; nothing: could not be read.
+  /// KUBE-PROXY-CANARY exists in a mangle table; nullopt: could not be read.
   [[nodiscard]] virtual std::optional<bool> canary() = 0;
   /// The number of conntrack entries deleted.
   [[nodiscard]] virtual Result<std::size_t> forget_flows(Family family,
@@ -62,35 +62,35 @@ class KubeProxy {
  public:
   virtual ~KubeProxy() = default;
   [[nodiscard]] virtual settings::KubeProxyFiles read_files(const Settings& own) = 0;
-  /// Replaces the watched files. What changes after this call is reported by files_changed().
+  /// Replaces the watched files. files_changed() reports changes after this call.
   virtual void watch_files(std::vector<std::string> paths) = 0;
-  /// Files may have changed, or reports have come.
+  /// Files may have changed, or reports have arrived.
   [[nodiscard]] virtual bool has_news() = 0;
-  /// Readable when it has.
+  /// Readable in these cases.
   [[nodiscard]] virtual std::vector<int> fds() const = 0;
-  /// One of the files was changed, made or removed since the last call.
+  /// One of the files was changed, created or removed since the last call.
   [[nodiscard]] virtual bool files_changed() = 0;
-  /// Asks `endpoint` from now on, again and again, on a thread of its own.
+  /// Queries `endpoint` periodically from now on, on a separate thread.
   virtual void ask_at(const Endpoint& endpoint) = 0;
-  /// Asks soon, and once more after that.
+  /// Queries soon, and once more after that.
   virtual void ask_soon() = 0;
   [[nodiscard]] virtual std::vector<neighbour::ProxyReport> take_reports() = 0;
-  /// One answer, for commands that look once; waits at most a few seconds.
+  /// One answer, for commands that run once; waits at most a few seconds.
   [[nodiscard]] virtual neighbour::ProxyReport ask_once(const Endpoint& endpoint) = 0;
 };
 
 class ApiServer {
  public:
   virtual ~ApiServer() = default;
-  /// Which server, and with whose credentials.
+  /// The server and the credentials.
   [[nodiscard]] virtual Result<api::ApiAccess> access(const Settings& settings) = 0;
   [[nodiscard]] virtual std::unique_ptr<api::ServiceSource> make_source(
       const api::ApiAccess& access) = 0;
-  /// Reports NodePodCidrs of this node, once it can be had; no Services.
+  /// Reports NodePodCidrs of this node when available; no Services.
   [[nodiscard]] virtual std::unique_ptr<api::ServiceSource> make_node_source(
       const api::ApiAccess& access) = 0;
   [[nodiscard]] virtual Result<ServicesListed> list_once(const api::ApiAccess& access) = 0;
-  /// For commands that look once; nothing: it cannot be had.
+  /// For commands that run once; nullopt: not available.
   [[nodiscard]] virtual std::optional<NodePodCidrs> node_once(const api::ApiAccess& access) = 0;
 };
 
@@ -102,13 +102,14 @@ class Output {
   [[nodiscard]] virtual bool logs_debug() const = 0;
   [[nodiscard]] virtual std::uint64_t lost_log_lines() const = 0;
   virtual void publish(Snapshot snapshot) = 0;
-  /// So many times somebody has asked for counters of now (Snapshot::answers).
+  /// The number of requests for current counters (Snapshot::answers).
   [[nodiscard]] virtual std::uint64_t asked() = 0;
-  /// The loop turns.
+  /// Records a turn of the loop.
   virtual void beat(TimePoint now) = 0;
-  /// Questions about Services that have come in since the last call.
+  /// Questions about Services since the last call.
   [[nodiscard]] virtual std::vector<status::PendingQuestion> take_questions() = 0;
-  /// Serves the published state, if it is not served yet. Empty: it is; else why not, one line.
+  /// Starts to serve the published state unless it is served already. Empty: it is served; else the
+  /// reason, one line.
   [[nodiscard]] virtual std::string serve(TimePoint now) = 0;
 };
 
@@ -117,12 +118,12 @@ class Process {
  public:
   virtual ~Process() = default;
   [[nodiscard]] virtual Now now() const = 0;
-  /// Only one nmanager may write in a network namespace. Empty: it is this one, until it ends;
-  /// else who it is, one line.
+  /// Only one nmanager may write in a network namespace. Empty: this process, until it ends; else
+  /// the other process, one line.
   [[nodiscard]] virtual std::string claim_node() = 0;
   virtual void trim_memory() = 0;
-  /// Returns when `until` has come, when a descriptor of `fds` is readable, or when the process is
-  /// asked to stop (false).
+  /// Returns at `until`, when a descriptor of `fds` is readable, or when a stop is requested
+  /// (false).
   [[nodiscard]] virtual bool wait(TimePoint until, std::span<const int> fds) = 0;
 };
 

@@ -1,5 +1,5 @@
-// The one table that says what a command is: its operand, its own flags, its exit codes. The
-// command line, `nmanager help`, the man page and the completions are made from it. Pure.
+// The table of commands: operand, own flags, exit codes. The command line, `nmanager help`, the man
+// page and the completions are generated from it. Pure.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace nmanager::settings {
 
-/// A flag that only some commands take.
+/// A flag that only some commands have.
 struct CommandFlag {
   std::string_view flag;    // without the dashes
   char letter = 0;          // -o; 0: none
@@ -26,17 +26,17 @@ struct CommandFlag {
 struct CommandDefinition {
   std::string_view name;
   Command command = Command::kRun;
-  std::string_view operand;      // "NS/NAME"; in brackets: may be left out; empty: it takes none
+  std::string_view operand;      // "NS/NAME"; in brackets: optional; empty: none
   std::string_view summary;      // one sentence
-  std::string_view description;  // more of them; may be empty
+  std::string_view description;  // more sentences; may be empty
   std::vector<CommandFlag> flags;
   std::vector<std::pair<int, std::string_view>> exit_codes;
 };
 
-/// In the order in which people read them. Constant.
+/// In display order. Constant.
 [[nodiscard]] const std::vector<CommandDefinition>& command_definitions();
 
-/// Null: there is no such command.
+/// Null: unknown command.
 [[nodiscard]] const CommandDefinition* find_command(std::string_view name);
 [[nodiscard]] const CommandDefinition& definition_of(Command command);
 

@@ -9,14 +9,14 @@ namespace nmanager::settings {
 
 namespace {
 
-/// A flag with what may follow it.
+/// A flag with the values that may follow it.
 struct FlagWord {
   std::string flag;  // "--listen"
   std::string help;
-  std::string values;  // as the tables have them; empty: it takes none
+  std::string values;  // as in the tables; empty: it has no value
 };
 
-/// "a|b|c" -> a b c; nothing: not a choice of words.
+/// "a|b|c" -> a b c; empty: not a choice of words.
 std::vector<std::string> choices(std::string_view values) {
   std::vector<std::string> words;
   if (values.find('|') == std::string_view::npos) return words;
@@ -67,7 +67,7 @@ std::string names_of_commands() {
   return joined(names);
 }
 
-/// What may stand behind the command.
+/// The words that may follow the command.
 std::string operands_of(const CommandDefinition& command) {
   return command.command == Command::kHelp ? names_of_commands() : joined(choices(command.operand));
 }

@@ -9,7 +9,7 @@ namespace nmanager::settings {
 
 namespace {
 
-// The first spelling of a value is the one that is shown.
+// The first spelling of a value is shown.
 constexpr std::array kSwitchWords{Word<Switch>{"auto", Switch::kAuto},
                                   Word<Switch>{"true", Switch::kOn},
                                   Word<Switch>{"false", Switch::kOff},
@@ -51,7 +51,7 @@ struct Names {
   std::string_view help;
 };
 
-/// `parse` makes a Result<T> of a text, `show` a text of a T.
+/// `parse` converts text to Result<T>, `show` a T to text.
 template <class T, class Parse, class Show>
 SettingDefinition define(Names names, Setting<T> Settings::*member, Parse parse, Show show) {
   SettingDefinition definition;
@@ -74,7 +74,7 @@ template <class T, class E, std::size_t N>
 SettingDefinition define_words(Names names, Setting<T> Settings::*member,
                                const std::array<Word<E>, N>& words) {
   for (const Word<E>& word : words) {
-    // Only the spelling that is shown: the others are for those who know them from elsewhere.
+    // Only the displayed spelling: the others are accepted for compatibility.
     if (show_word(std::span<const Word<E>>(words), word.value) != word.text) continue;
     names.values += (names.values.empty() ? "" : "|") + std::string(word.text);
   }

@@ -10,9 +10,9 @@ namespace nmanager::settings {
 
 namespace {
 
-/// Further away it is another word.
+/// A word with a larger distance is a different one.
 constexpr std::size_t kMostEdits = 2;
-/// Read by the program, but no setting.
+/// Used by the program, but not settings.
 constexpr std::string_view kNodeName = "NODE_NAME";
 
 bool ends_like_service_variable(std::string_view name) {
@@ -52,7 +52,7 @@ bool is_setting(std::string_view name) {
                              [&](const auto& definition) { return definition.env == name; });
 }
 
-/// The setting that was probably meant.
+/// The most similar setting.
 std::optional<std::string_view> nearest(std::string_view name) {
   std::optional<std::string_view> found;
   std::size_t least = kMostEdits + 1;
@@ -80,7 +80,7 @@ Environment environment_from(const char* const* environ_array) {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   if (a.size() > b.size() + kMostEdits || b.size() > a.size() + kMostEdits) {
-    return std::max(a.size(), b.size());  // no need to know exactly
+    return std::max(a.size(), b.size());  // an upper bound is sufficient
   }
   std::vector<std::size_t> before;
   std::vector<std::size_t> last(b.size() + 1);

@@ -10,7 +10,7 @@ std::string padded(std::string_view word, std::size_t width) {
   return std::string(word) + std::string(word.size() < width ? width - word.size() : 1, ' ');
 }
 
-/// Broken at blanks, each line indented.
+/// Wrapped at blanks, each line indented.
 std::string wrapped(std::string_view text, std::size_t indent) {
   constexpr std::size_t kWidth = 96;
   const std::string margin(indent, ' ');

@@ -1,4 +1,4 @@
-// Help, manual page and completions, all from the tables of commands and settings. Pure.
+// Help, manual page and completions, generated from the tables of commands and settings. Pure.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace nmanager::settings {
 
-/// Commands, and every setting with its name in the environment and its default.
+/// Commands, and every setting with its environment variable and its default.
 [[nodiscard]] std::string help_text(const Paint& paint);
 /// Of one command.
 [[nodiscard]] std::string help_text(const CommandDefinition& command, const Paint& paint);
@@ -18,7 +18,7 @@ namespace nmanager::settings {
 /// nmanager(8) as troff of the man macros (groff_man(7)).
 [[nodiscard]] std::string manual_page(std::string_view version);
 
-/// For "bash", "zsh" or "fish"; nothing: another shell.
+/// For "bash", "zsh" or "fish"; nullopt: another shell.
 [[nodiscard]] std::optional<std::string> completion(std::string_view shell);
 
 }  // namespace nmanager::settings

@@ -18,13 +18,13 @@ Error bad(std::string message) {
   return Error{ErrorKind::kBadInput, std::move(message)};
 }
 
-/// Access by name that never throws on a node of the wrong shape.
+/// Access by name that does not throw on a node of the wrong type.
 class Reader {
  public:
   Reader(const YAML::Node& root, std::vector<std::string>& problems)
       : root_(root), problems_(problems) {}
 
-  /// The value of `key`, or of `section.key`; nothing when absent or null.
+  /// The value of `key` or of `section.key`; nullopt if absent or null.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) {
     YAML::Node node = root_;
     for (std::size_t at = 0; at <= path.size();) {
@@ -78,7 +78,7 @@ void read_pod_cidrs(Reader& reader, KubeProxyConfig& config) {
 void read_mode(Reader& reader, KubeProxyConfig& config) {
   const auto text = reader.text("mode");
   if (!text) return;
-  // Compared as kube-proxy does, which knows exactly these words.
+  // As kube-proxy, which accepts exactly these words.
   for (const ProxyMode mode : {ProxyMode::kIptables, ProxyMode::kIpvs, ProxyMode::kNftables}) {
     if (*text == to_string(mode)) config.mode = mode;
   }
@@ -99,13 +99,14 @@ Address loopback(Family family) {
   return *Address::parse(family == Family::kIpv4 ? "127.0.0.1" : "::1");
 }
 
-/// Where something that listens on `bound` can be asked. Go listens on both families at [::].
+/// The address for requests to a server that listens on `bound`. With [::] Go listens on both
+/// families.
 Address reachable(const Address& bound) {
   return bound.is_unspecified() ? loopback(Family::kIpv4) : bound;
 }
 
 /// The defaults are those of kube-proxy (pkg/proxy/apis/config/v1alpha1/defaults.go): loopback of
-/// bindAddress' family, and the port may be left out.
+/// bindAddress' family, and the port is optional.
 void read_metrics_address(Reader& reader, KubeProxyConfig& config) {
   const std::string text = reader.text("metricsBindAddress").value_or("");
   if (text.empty()) {
@@ -170,8 +171,8 @@ Result<KubeProxyConfig> parse_kube_proxy_config(std::string_view text) {
   if (text.size() > kMaxConfigBytes)
     return bad("is larger than " + std::to_string(kMaxConfigBytes) + " bytes");
   try {
-    // yaml-cpp 0.7 takes the end of the text for the end of a quoted word if only blanks follow the
-    // quote; a comment at the end makes it see that the quote was never closed.
+    // yaml-cpp 0.7 treats the end of the text as the end of a quoted word if only blanks follow the
+    // quote; with a comment at the end it detects the missing quote.
     return read_config(YAML::Load(std::string(text) + "\n#"));
   } catch (const YAML::Exception& error) {
     return bad("is not YAML: line " + std::to_string(error.mark.line + 1) + ": " + error.msg);

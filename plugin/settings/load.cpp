@@ -17,12 +17,12 @@ namespace nmanager::settings {
 
 namespace {
 
-/// What the command line holds, before any of it is understood.
+/// The words of the command line, before their values are parsed.
 struct CommandLine {
   std::vector<std::vector<std::string>> values;                  // by definition
   std::map<std::string_view, std::vector<std::string>> options;  // the command's own, by flag
   std::vector<std::string> extras;
-  std::string lacks_value;  // the last flag, when nothing follows it
+  std::string lacks_value;  // the last flag, if its value is missing
   bool help = false;
   bool version = false;
   const CommandDefinition* command = nullptr;
@@ -63,8 +63,8 @@ bool is_known_flag(std::string_view word) {
           }));
 }
 
-/// Takes out what CLI11 would stop at: flags with an empty value, which count as not set, and a
-/// last one that waits for its value. (A flag elsewhere takes the next word, whatever it is.)
+/// Removes words at which CLI11 would stop: flags with an empty value, which are treated as not
+/// set, and a last flag without its value. (Any other flag takes the next word as its value.)
 void prepare(std::vector<std::string>& words, CommandLine& line) {
   std::erase_if(words, [](const std::string& word) {
     return word.ends_with('=') && is_known_flag(word.substr(0, word.size() - 1));
@@ -100,14 +100,14 @@ void add_command(CLI::App& app, const CommandDefinition& definition, CommandLine
   }
 }
 
-/// CLI11 splits the line; it is told to accept everything, so that it does not stop at the first
+/// CLI11 splits the line; it is set to accept everything, so that it does not stop at the first
 /// problem. May throw CLI::Error.
 CommandLine split(int argc, const char* const* argv) {
   CommandLine line;
   const auto& definitions = setting_definitions();
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   prepare(words, line);
-  std::reverse(words.begin(), words.end());  // as CLI::App::parse wants them
+  std::reverse(words.begin(), words.end());  // as CLI::App::parse expects
   line.values.resize(definitions.size());
   CLI::App app;
   app.set_help_flag();
@@ -117,7 +117,7 @@ CommandLine split(int argc, const char* const* argv) {
   for (std::size_t i = 0; i < definitions.size(); ++i) {
     app.add_option("--" + std::string(definitions[i].flag), line.values[i])
         ->expected(1)
-        ->allow_extra_args(false)  // else '[a,b]' would become two values
+        ->allow_extra_args(false)  // otherwise '[a,b]' would become two values
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   app.require_subcommand(0, 1);
@@ -146,7 +146,7 @@ void take_environment(const Environment& environment, Settings& settings, Proble
   for (const SettingDefinition& definition : setting_definitions()) {
     const auto found = environment.find(std::string(definition.env));
     if (found == environment.end() || found->second.empty()) continue;
-    // A malformed value is told even where a flag overrides it: somebody believes in it.
+    // A malformed value is reported even if a flag overrides it.
     Settings scratch;
     Settings& target = definition.origin(settings) == Origin::kFlag ? scratch : settings;
     const Status set = definition.set(found->second, Origin::kEnvironment, target);
@@ -166,7 +166,7 @@ void take_options(const CommandLine& line, Settings& settings, Problems& problem
   }
 }
 
-/// The operand is taken out of the extras.
+/// Removes the operand from the extras.
 void take_operand(CommandLine& line, Settings& settings, Problems& problems) {
   if (line.command == nullptr || line.command->operand.empty()) return;
   const auto operand = std::ranges::find_if(
@@ -179,7 +179,7 @@ void take_operand(CommandLine& line, Settings& settings, Problems& problems) {
   }
 }
 
-/// What the operand has to be.
+/// Checks the operand.
 void check_operand(const Settings& settings, Problems& problems) {
   const CommandOptions& options = settings.options;
   if (settings.command == Command::kHelp && !options.operand.empty() &&

@@ -7,12 +7,12 @@
 
 namespace nmanager::settings {
 
-/// Flags and environment only; pure. One error names every problem. An empty value counts as not
-/// set. Variables that name no setting are warnings (environment.h).
+/// Flags and environment only; pure. One error names every problem. An empty value is treated as
+/// not set. Unknown variables are warnings (environment.h).
 [[nodiscard]] Result<Settings> parse_settings(int argc, const char* const* argv,
                                               const Environment& environment);
 
-/// parse_settings() and what kube-proxy's files add (merge.h), read once.
+/// parse_settings() merged with kube-proxy's files (merge.h), read once.
 [[nodiscard]] Result<Settings> load_settings(int argc, const char* const* argv,
                                              const Environment& environment);
 

@@ -7,8 +7,8 @@ namespace nmanager::settings {
 
 namespace {
 
-/// Text of a paragraph: backslashes, hyphens of flags and a dot or quote at the begin of a line
-/// mean something to troff (groff_man(7)).
+/// Escapes the text of a paragraph: backslashes, hyphens of flags and a dot or quote at the start
+/// of a line are special to troff (groff_man(7)).
 std::string escaped(std::string_view text) {
   std::string result;
   if (text.starts_with('.') || text.starts_with('\'')) result = "\\&";

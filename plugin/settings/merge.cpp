@@ -48,7 +48,7 @@ void fill_from(const KubeProxyConfig& config, Settings& settings) {
   settings.detect_local_mode = config.detect_local_mode;
 }
 
-/// Where nobody said that there is one, a missing file is how most platforms are: nothing is wrong.
+/// Unless the file was named explicitly, a missing file is not a problem: most platforms have none.
 void note_unreadable(const Settings& own, const Error& error, Settings& settings) {
   const std::string text = "nothing is taken from kube-proxy's configuration: " + error.message;
   const bool expected = own.kube_proxy_config.origin != Origin::kDefault;

@@ -26,7 +26,7 @@ std::optional<Prefix> block_or_host(std::string_view text) {
   return Prefix::parse(text);
 }
 
-/// As the kernel sees it (dev_valid_name in net/core/dev.c), with iptables' trailing '+'.
+/// By the kernel's rules (dev_valid_name in net/core/dev.c), with iptables' trailing '+'.
 bool valid_interface(std::string_view name) {
   if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." || name == "+") {
     return false;

@@ -1,5 +1,5 @@
-// Text of one setting's value -> value. Problems come back in words that fit behind the setting's
-// name: "is not a CIDR such as 10.244.0.0/16". Pure.
+// Parses the text of one setting's value. An error's message is written after the setting's name:
+// "is not a CIDR such as 10.244.0.0/16". Pure.
 #pragma once
 
 #include <algorithm>
@@ -19,10 +19,11 @@
 
 namespace nmanager::settings {
 
-/// The same, but only a loopback address will do.
+/// The same, but only a loopback address is allowed.
 [[nodiscard]] Result<Endpoint> parse_loopback_endpoint(std::string_view text);
 
-/// A block of `family`; length 0 is refused, since it would match everybody. Host bits are cleared.
+/// A block of `family`; length 0 is refused, since it would match every host. Host bits are
+/// cleared.
 [[nodiscard]] Result<Prefix> parse_pod_cidr(Family family, std::string_view text);
 /// True when `text`, which parses as `prefix`, has host bits that were cleared.
 [[nodiscard]] bool has_host_bits(std::string_view text, const Prefix& prefix);
@@ -33,15 +34,15 @@ namespace nmanager::settings {
 
 /// "500ms", "5s", "1m"; more than 0, at most one hour.
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
-/// The same, at most 15 s: the loop stands still meanwhile, and /livez fails after 30 s.
+/// The same, at most 15 s: the loop is blocked during the wait, and /livez fails after 30 s.
 [[nodiscard]] Result<std::chrono::milliseconds> parse_lock_wait(std::string_view text);
 [[nodiscard]] std::string to_string(std::chrono::milliseconds duration);
 
 /// A decimal number without sign, `low`..`high`.
 [[nodiscard]] Result<int> parse_number(std::string_view text, int low, int high);
 
-/// The spelling of one value of an enumeration. Several spellings may stand for one value: the
-/// first is the one that is shown.
+/// The spelling of one value of an enumeration. A value may have several spellings: the first one
+/// is shown.
 template <class E>
 struct Word {
   std::string_view text;

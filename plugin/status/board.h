@@ -1,4 +1,4 @@
-// The border between the owner thread, which publishes, and the status server, which shows.
+// The interface between the owner thread, which publishes, and the status server, which renders.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,7 @@ class StatusBoard {
   explicit StatusBoard(SteadyTime now, std::function<void()> wake = {})
       : wake_(std::move(wake)), beat_(now.time_since_epoch().count()) {}
 
-  /// Owner thread. Those whose question the snapshot answers are told.
+  /// Owner thread. Calls `done` of each request that the snapshot answers.
   void publish(SnapshotPtr snapshot) {
     std::vector<std::function<void()>> done;
     {
@@ -36,9 +36,9 @@ class StatusBoard {
     for (const auto& tell : done) tell();
   }
 
-  /// Any thread. Asks for a snapshot whose counters are read from now on; `done` is called on the
-  /// owner thread when it is here, and must not block. It may take as long as a lock is held: the
-  /// caller needs a deadline.
+  /// Any thread. Requests a snapshot whose counters are read after this call; `done` is called on
+  /// the owner thread when it is published, and must not block. This may take as long as a lock is
+  /// held: the caller needs a deadline.
   void ask(std::function<void()> done) {
     {
       const std::lock_guard lock(mutex_);
@@ -46,16 +46,16 @@ class StatusBoard {
     }
     if (wake_) wake_();
   }
-  /// Owner thread: so many questions were asked until now.
+  /// Owner thread: the number of requests so far.
   [[nodiscard]] std::uint64_t asked() const {
     const std::lock_guard lock(mutex_);
     return asked_;
   }
 
-  /// Owner thread: the loop turns.
+  /// Owner thread: records a turn of the loop.
   void beat(SteadyTime now) { beat_.store(now.time_since_epoch().count()); }
 
-  /// Any thread; nothing before the first publish().
+  /// Any thread; null before the first publish().
   [[nodiscard]] SnapshotPtr current() const {
     const std::lock_guard lock(mutex_);
     return snapshot_;

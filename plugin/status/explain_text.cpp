@@ -1,4 +1,4 @@
-// `nmanager explain` for people.
+// The text of `nmanager explain`.
 #include "plugin/status/render.h"
 
 #include <map>

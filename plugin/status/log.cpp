@@ -52,10 +52,10 @@ class LineFormatter final : public spdlog::formatter {
 
 }  // namespace
 
-/// Writes whole lines; the thread that does so may stand still for as long as nobody reads.
+/// Writes whole lines; its thread may block while no process reads standard error.
 class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  /// Lines that have been written, or could not be.
+  /// Lines that were written or could not be written.
   [[nodiscard]] std::uint64_t done() const { return done_.load(); }
 
  protected:
@@ -67,7 +67,7 @@ class Log::Sink final : public spdlog::sinks::base_sink<std::mutex> {
     while (left > 0) {
       const ssize_t written = ::write(STDERR_FILENO, at, left);
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) break;  // nobody is there any more
+      if (written <= 0) break;  // the reader has closed its end
       at += written;
       left -= static_cast<std::size_t>(written);
     }

@@ -1,4 +1,4 @@
-// The log: one line for each thing an operator wants to know, on standard error.
+// The log: one line for each event of interest to an operator, on standard error.
 #pragma once
 
 #include <spdlog/async_logger.h>
@@ -15,14 +15,14 @@
 
 namespace nmanager::status {
 
-/// Text ("2026-01-02T03:04:05.678Z warning ...") or a JSON object a line. Lines are written by a
-/// thread of its own: nobody who logs ever waits for a reader that has stopped reading. When the
-/// queue is full the oldest line is dropped, and counted.
+/// Text ("2026-01-02T03:04:05.678Z warning ...") or one JSON object per line. A separate thread
+/// writes the lines, so that no logging thread waits for a reader that has stopped reading. If the
+/// queue is full, the oldest line is dropped and counted.
 class Log {
  public:
   /// `level` is one of spdlog's names.
   Log(std::string_view level, LogFormat format);
-  /// Waits for the writer: where nobody may read, the process ends without this.
+  /// Waits for the writer; if there may be no reader, the process ends without this.
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -34,7 +34,7 @@ class Log {
   }
   /// Lines dropped so far.
   [[nodiscard]] std::uint64_t lost() const;
-  /// Waits until all is written, at most `bound`. False: something is not.
+  /// Waits until all lines are written, at most `bound`. False: some are not.
   bool flush(std::chrono::milliseconds bound);
 
  private:

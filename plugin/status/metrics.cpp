@@ -85,7 +85,7 @@ Labels labels_of(const TableStatus& table) {
           {"table", std::string(to_string(table.id.table))}};
 }
 
-// A label value that has not come up yet stands there with 0: rates see its first increase.
+// A label value that has not occurred yet is exported as 0, so that rates see its first increase.
 
 std::map<Cause, std::uint64_t> with_all_causes(std::map<Cause, std::uint64_t> counts) {
   for (int i = 0; i <= static_cast<int>(Cause::kElementForeign); ++i) counts[static_cast<Cause>(i)];
@@ -267,7 +267,7 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
 
 void add_api(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   const ApiState& api = snapshot.api;
-  if (snapshot.services_wanted) {  // who is not asked is neither connected nor not
+  if (snapshot.services_wanted) {  // without a client the state is undefined
     gauge("nmanager_api_connected", "1 while the API server answers.")
         .add(api.last_error.empty() && api.lists > 0 ? 1 : 0)
         .into(all);

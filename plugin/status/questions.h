@@ -1,5 +1,5 @@
-// Questions that only the owner thread can answer, since it alone holds the Services: the status
-// server asks, the owner answers at its next turn. Neither ever waits for the other.
+// Questions that only the owner thread can answer, since only it has the Services: the status
+// server asks, the owner answers in its next turn. Neither waits for the other.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,16 @@ namespace nmanager::status {
 
 struct PendingQuestion {
   ServiceQuestion question;
-  /// Takes the answer to whoever asked; drops it when they have gone. Owner thread.
+  /// Passes the answer to the client; drops it if the client has disconnected. Owner thread.
   std::function<void(Explanation)> answer;
 };
 
 class Questions {
  public:
-  /// An answer costs a look at every Service: more askers at once are refused.
+  /// An answer reads every Service: more simultaneous questions are refused.
   static constexpr std::size_t kMost = 4;
 
-  /// `wake` is called by ask() on the asker's thread; it must not block.
+  /// ask() calls `wake` on the caller's thread; it must not block.
   explicit Questions(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   /// Server thread. False: too many are waiting.

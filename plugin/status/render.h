@@ -1,4 +1,4 @@
-// What the world is shown, as pure functions of the snapshot.
+// Renders the snapshot for the endpoints. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,28 +12,28 @@
 namespace nmanager::status {
 
 /// In the style of kube-apiserver: "ok", or with `verbose` (and always when not ready) a line for
-/// each check. Lines that do not decide are marked [i].
+/// each check. Informational lines are marked [i].
 [[nodiscard]] std::string render_readyz(const Snapshot& snapshot, bool verbose);
 
 struct StatusStyle {
-  bool settings = false;  // every setting too
+  bool settings = false;  // also every setting
   bool colour = false;
 };
 
-/// For people; what `nmanager status` prints. The first three lines are the cures; the next one
-/// begins with "ready" or "not ready".
+/// The text of `nmanager status`. The first three lines are the cures; the next one begins with
+/// "ready" or "not ready".
 [[nodiscard]] std::string render_status(const Snapshot& snapshot, WallTime now,
                                         const StatusStyle& style);
 
-/// For programs, by docs/status.schema.json; its first member is "ready".
+/// JSON as in docs/status.schema.json; its first member is "ready".
 [[nodiscard]] std::string render_status_json(const Snapshot& snapshot);
 
-/// What `nmanager explain` prints: for people, or as JSON by docs/explain.schema.json, whose first
+/// The output of `nmanager explain`: text, or JSON as in docs/explain.schema.json, whose first
 /// member is "has_rules".
 [[nodiscard]] std::string render_explanation(const Explanation& answer, const Paint& paint);
 [[nodiscard]] std::string render_explanation_json(const Explanation& answer);
 
-/// Of this process, read when the metrics are asked for.
+/// Of this process, read at each request for metrics.
 struct ProcessStats {
   double start_time = 0;  // seconds since 1970
   double cpu_seconds = 0;

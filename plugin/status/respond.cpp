@@ -23,7 +23,7 @@ Answer livez(const StatusBoard& board, StatusBoard::SteadyTime now) {
   return answer;
 }
 
-/// The value of a parameter; empty when it has none. Nothing: it is not there.
+/// The value of a parameter; empty if it has none. nullopt: no such parameter.
 std::optional<std::string_view> parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     const auto end = query.find('&');
@@ -53,7 +53,7 @@ Target split(std::string_view target) {
   return {target.substr(0, mark), target.substr(mark + 1)};
 }
 
-/// What a loop that stands still has published is not the state of now.
+/// The snapshot of a loop that no longer runs does not show the current state.
 std::optional<Answer> too_old(const StatusBoard& board, StatusBoard::SteadyTime now) {
   const auto age = board.beat_age(now);
   if (age <= kTurnLimit) return std::nullopt;

@@ -1,4 +1,4 @@
-// From a request's method and target to its answer. Pure but for the process' own statistics.
+// Answers a request by its method and target. Pure except for the process' own statistics.
 #pragma once
 
 #include <optional>
@@ -17,23 +17,24 @@ struct Answer {
   std::string body;
 };
 
-/// The loop is taken for dead when it has not turned for so long. A commit into a table of 10,000
+/// The loop is treated as dead if it has not run for this long. A commit into a table of 10,000
 /// Services takes about a second (facts: legacy tables), ten tries of it ten.
 inline constexpr std::chrono::seconds kBeatLimit{30};
 
-/// Ready needs a turn that is not older: a turn that waits for the xtables lock takes at most 15 s.
+/// Readiness requires a turn that is not older than this: a turn that waits for the xtables lock
+/// takes at most 15 s.
 inline constexpr std::chrono::seconds kTurnLimit{20};
 
-/// What /explain was asked: ?service=NS/NAME, ?skipped or ?skipped=REASON, and ?json, ?colour.
+/// The query of /explain: ?service=NS/NAME, ?skipped or ?skipped=REASON, and ?json, ?colour.
 struct ExplainRequest {
   ServiceQuestion question;
   bool json = false;
   bool colour = false;
 };
-/// Nothing: the target is another path. An error says what is wrong with the question.
+/// nullopt: the target is another path. An error describes what is wrong with the query.
 [[nodiscard]] std::optional<Result<ExplainRequest>> explain_request(std::string_view target);
 [[nodiscard]] Answer answer_of(const ExplainRequest& request, const Explanation& explanation);
-/// The answer to a GET of `target` shows what the rules have counted.
+/// True if the answer to a GET of `target` shows counters of the rules.
 [[nodiscard]] bool shows_counters(std::string_view target);
 
 [[nodiscard]] Answer respond(std::string_view method, std::string_view target,

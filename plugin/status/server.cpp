@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds kCountersPatience{1'000};  // for the owner 
 constexpr std::chrono::milliseconds kExplainPatience{5'000};   // likewise
 
 class Connection;
-/// The one that was idle longest is first; a new connection takes its place.
+/// The connection that was idle longest is first; a new connection replaces it.
 using Connections = std::list<std::weak_ptr<Connection>>;
 
 /// One connection; requests one after the other. Server thread only.
@@ -92,7 +92,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     return respond(request.method, request.target, board_, std::chrono::steady_clock::now());
   }
 
-  /// What shows counters waits for those of now, but not for long.
+  /// An answer with counters waits for current ones, with a deadline.
   void when_fresh(const Request& request) {
     const int number = ++asked_;
     board_.ask([weak = weak_from_this(), request, number] {
@@ -107,7 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     });
   }
 
-  /// The owner thread answers at its next turn, or nobody does in time.
+  /// The owner thread answers in its next turn, or the deadline passes.
   void explain(const Result<ExplainRequest>& request, bool keep_alive) {
     if (!request) return answer({400, "text/plain", request.error().message + '\n'}, keep_alive);
     const int number = ++asked_;
@@ -134,7 +134,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void answered(int number, Answer content, bool keep_alive) {
-    if (number != asked_) return;  // it was answered before
+    if (number != asked_) return;  // already answered
     ++asked_;
     patience_.cancel();
     answer(std::move(content), keep_alive);
@@ -198,7 +198,7 @@ class Server final : public StatusServer {
         admit(std::move(socket));
         return accept();
       }
-      // Out of descriptors, most likely: the next try would fail at once, and so on.
+      // Probably out of descriptors: an immediate retry would fail again.
       pause_.expires_after(kAcceptPause);
       pause_.async_wait([this](beast::error_code stopped) {
         if (!stopped) accept();

@@ -1,6 +1,6 @@
-// The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. One thread of its own,
-// loopback only. /status and /metrics show counters of the moment they are asked for, unless the
-// owner thread cannot answer within a second.
+// The local HTTP endpoint: /livez, /readyz, /status, /explain, /metrics. Its own thread, loopback
+// only. /status and /metrics show counters read at the request, unless the owner thread cannot
+// answer within a second.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +16,15 @@ namespace nmanager::status {
 
 class StatusServer {
  public:
-  /// kBadInput: not a loopback address; kUnavailable: the port cannot be had, the message says why.
+  /// kBadInput: not a loopback address; kUnavailable: the port cannot be bound, the message has the
+  /// reason.
   [[nodiscard]] static Result<std::unique_ptr<StatusServer>> start(const Address& address,
                                                                    std::uint16_t port,
                                                                    StatusBoard& board,
                                                                    Questions& questions);
   virtual ~StatusServer() = default;  // stops within milliseconds, whatever clients do
 
-  /// The port that was bound; interesting when 0 was asked for.
+  /// The bound port, of interest if 0 was requested.
   [[nodiscard]] virtual std::uint16_t port() const = 0;
 };
 

@@ -1,4 +1,4 @@
-// `nmanager status` for people.
+// The text of `nmanager status`.
 #include "plugin/status/render.h"
 
 #include <algorithm>
@@ -130,7 +130,7 @@ std::string cure_line(const Cure& cure, const Paint& paint) {
   return text + '\n';
 }
 
-/// What is wrong, with names.
+/// The problems, with names.
 std::string wrong_part(const Snapshot& snapshot, const Paint& paint) {
   std::string text;
   if (snapshot.ready()) {

@@ -1,1 +1,1 @@
-"""A seeded, replayable random enemy of nmanager. See README.md in this folder."""
+"""Randomized, replayable fault injection for nmanager. See README.md in this folder."""

@@ -1,4 +1,4 @@
-"""The command line. A run is one seed in one world; each run is a process in namespaces of its own (worker.py)."""
+"""The command line. A run is one seed in one world; each run is a process in its own namespaces (worker.py)."""
 
 import argparse
 import concurrent.futures
@@ -60,7 +60,7 @@ def replay_one(options, path):
 
 
 def replay(options):
-    """Each file is a case of its own, two side by side."""
+    """Each file is a separate case; two run in parallel."""
     options.verbose = options.verbose or len(options.replay) == 1
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda path: replay_one(options, path), options.replay))

@@ -26,7 +26,7 @@ def status_object(code, message, reason=None):
 
 
 class Faults(Switches):
-    """What the server does wrong at the moment. Every field is read at each request or event."""
+    """The active faults of the server. Every field is read at each request or event."""
 
     def __init__(self):
         self.clear()
@@ -41,10 +41,10 @@ class Faults(Switches):
         #                         "unknown-deleted", "old-version", "end-at-once", "bookmark-garbage", "endless",
         #                         "no-object", "split"
         self.second_page_gone = False
-        self.watch_resets = 0  # so many watches are cut right after their headers
+        self.watch_resets = 0  # number of watches to cut right after their headers
         self.chunked = True
         self.redirect_to = None
-        self.future_watch = "error"  # a watch from a version that is still to come: "error" or "silent" (a rewound etcd)
+        self.future_watch = "error"  # a watch from a future version: "error" or "silent" (a rewound etcd)
         self.ignore_changes = False  # the watch cache lags: changes are not seen until this is lifted
 
 
@@ -69,7 +69,7 @@ class ApiServer(Server):
         super().kick()
 
     def wake(self):
-        """Makes watchers look at the faults again."""
+        """Makes watchers read the faults again."""
         self.store.disturbed = time.monotonic()
         with self.store.changed:
             self.store.changed.notify_all()
@@ -262,7 +262,7 @@ class ApiServer(Server):
         while True:
             with store.changed:
                 if store.epoch != epoch:
-                    return False  # the history this watch belongs to is gone: the connection is cut
+                    return False  # the history of this watch is gone: the connection is cut
                 due = [] if faults.ignore_changes or faults.watch_body == "silent" else \
                     [entry for entry in store.history if entry[0] > sent]
                 if not due and faults.watch_body not in OWN_INITIATIVE:
@@ -285,7 +285,7 @@ class ApiServer(Server):
                     out.event(bookmark(sent))
 
     def _send_events(self, out, events, sent):
-        """False when the stream is to end."""
+        """False if the stream has to end."""
         wrong = self.faults.watch_body
         if wrong is None or wrong == "silent":
             for event in events:

@@ -1,4 +1,4 @@
-"""From the rules that stand to their effects, comparable with the oracle's (oracle.py tells the form)."""
+"""Derives the effects of observed rules, comparable with the oracle's (form: see oracle.py)."""
 
 import ipaddress
 import re
@@ -13,7 +13,7 @@ VALUE_OPTIONS = {"-s": "source", "-d": "destination", "-p": "protocol", "-i": "i
 
 
 class Problem(Exception):
-    """A rule that nothing explains."""
+    """A rule without an explanation."""
 
 
 class Unreadable(Problem):
@@ -46,7 +46,7 @@ def ports_of(text):
 
 
 def narrow(outer, inner):
-    """The intersection of two networks as text ("" is any); None when there is none."""
+    """The intersection of two networks as text ("" is any); None if it is empty."""
     if not outer or not inner:
         return outer or inner
     a, b = ipaddress.ip_network(outer), ipaddress.ip_network(inner)
@@ -71,7 +71,7 @@ def merge(condition, rule):
 
 
 class Flattened:
-    """All that a packet can meet from one hook on, in order: (verdict, argument, condition)."""
+    """The rules that a packet can reach from one hook on, in order: (verdict, argument, condition)."""
 
     def __init__(self, table, chain):
         self.table = table
@@ -105,7 +105,7 @@ class Flattened:
                 self.found.append((target, rule.get("to") or rule.get("mark"), merged))
 
 
-NO_RESET = {"protocol": "tcp", "flags": ("RST", "NONE")}  # dropped by a rule of its own, to be counted apart
+NO_RESET = {"protocol": "tcp", "flags": ("RST", "NONE")}  # dropped by a separate rule with its own counter
 SYN_ACK = {"protocol": "tcp", "flags": ("SYN,ACK", "SYN,ACK")}
 
 
@@ -135,8 +135,8 @@ def effects_of_drop(flat):
 
 
 def exemption_of(condition, dropped):
-    """`dropped`: the source of what is dropped."""
-    condition.pop("state", None)  # only INVALID packets come here, or all do: the same for an exemption
+    """`dropped`: the source of the dropped packets."""
+    condition.pop("state", None)  # only INVALID packets reach this rule, or all do: the same for an exemption
     if len(condition) > 1 and condition.get("source") == dropped:
         condition.pop("source")
     if condition == SYN_ACK:
@@ -175,7 +175,7 @@ def effects_of_dnat(flat, bit):
 
 
 def iptables_effects(tables_of_family, family, bit, ignored=()):
-    """{(family, table, hook): effects} of the chains of one family; raises Problem on what does not belong."""
+    """{(family, table, hook): effects} of the chains of one family; raises Problem for rules that do not belong."""
     effects, hooks = {}, [("filter", drop.hook) for drop in DROPS] + [("nat", hook) for hook in EXTERNAL_HOOKS]
     reached = {}
     for name, hook in hooks:
@@ -198,7 +198,7 @@ def iptables_effects(tables_of_family, family, bit, ignored=()):
         if name in ignored:
             continue
         left = {chain for chain in table.chains if chain.startswith(OURS)} - reached.get(name, set())
-        left.discard("NMANAGER_MARK_MASQ")  # may wait for its first user
+        left.discard("NMANAGER_MARK_MASQ")  # may exist before its first user
         if left:
             raise Problem(f"IPv{family} {name}: nothing leads to {sorted(left)}")
         for hook in HOOKS.get(name, ()):

@@ -1,4 +1,4 @@
-"""Compares what stands with what ought to: problems as text, none when all is well."""
+"""Compares the observed with the expected rules: problems as text, none if all is as expected."""
 
 from .effects import Problem, iptables_effects
 from .native import native_effects
@@ -32,7 +32,7 @@ def compare(tables, expectation):
                 yield from left_overs(variant, family, saved)
         if backend == "nftables":
             effects.update(native_effects(tables.native, expectation.families, expectation.bit))
-        elif len(expectation.families) == 2 and any("table" in entry for entry in tables.native):  # else it may hold the other family
+        elif len(expectation.families) == 2 and any("table" in entry for entry in tables.native):  # otherwise it may contain the other family
             yield "the native table is left over"
     except Problem as problem:
         yield str(problem)

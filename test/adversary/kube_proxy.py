@@ -69,7 +69,7 @@ class KubeChains:
         self.mode = "ipvs"
         self.random = random.Random(seed)
         self.sets_made = False
-        self.touched = time.monotonic()  # when a tool last ran for it
+        self.touched = time.monotonic()  # when a tool last ran on its behalf
 
     def tool(self, family, name=""):
         return ("iptables" if family == 4 else "ip6tables") + "-" + self.variant + name
@@ -83,7 +83,7 @@ class KubeChains:
         run(self.tool(family, "-restore"), "-w", "5", "--noflush", "--counters", text=text, env=self.env)
 
     def _device(self):
-        """kube-ipvs0, on which kube-proxy in IPVS mode has the Services' addresses; a veth where there is no dummy."""
+        """kube-ipvs0, on which kube-proxy in IPVS mode has the Services' addresses; a veth if the kernel has no dummy device."""
         if self.mode != "ipvs":
             run("ip", "link", "del", "kube-ipvs0", check=False)
         elif run("ip", "link", "add", "kube-ipvs0", "type", "dummy", check=False)[0] != 0:
@@ -100,7 +100,7 @@ class KubeChains:
         self.sets_made = True
 
     def rules(self, family):
-        """What iptables-restore --noflush gets, Services in random order as kube-proxy writes them."""
+        """The input of iptables-restore --noflush, Services in random order as kube-proxy writes them."""
         text = ["*filter"]
         chains = CHAINS[self.mode]
         text += [f":{chain} - [0:0]" for chain in chains["filter"]]
@@ -204,7 +204,7 @@ class KubeChains:
         self.restore(family, text)
 
     def remove(self, table=None):
-        """What kube-proxy does with its chains when it leaves a mode: jumps first, then the chains."""
+        """Removes the chains as kube-proxy does when it leaves a mode: jumps first, then the chains."""
         for family in (4, 6):
             saves = together([self.tool(family, "-save")], env=self.env)[0]
             text, current, lines, chains = [], None, [], []
@@ -249,7 +249,7 @@ class EndpointFaults(Switches):
     def __init__(self):
         self.hang = False
         self.status = None  # an HTTP status for everything
-        self.mode_text = None  # what /proxyMode answers instead of the truth
+        self.mode_text = None  # the false answer of /proxyMode
         self.metrics_fault = None  # "garbage", "empty", "partial", "nan", "no-timestamps"
 
 
@@ -262,7 +262,7 @@ class Endpoint(Server):
         self.mode = "ipvs"
         self.started = time.time()
         self.synced = {"IPv4": None, "IPv6": None}
-        self.syncs = {"IPv4": [], "IPv6": []}  # every one there ever was
+        self.syncs = {"IPv4": [], "IPv6": []}  # all syncs so far
         self.restore_failures = {"IPv4": 0, "IPv6": 0}
         self.up()
 

@@ -1,4 +1,4 @@
-"""The effects of `table inet nmanager`, from nft's JSON (oracle.py tells the form)."""
+"""The effects of `table inet nmanager`, from nft's JSON (form: see oracle.py)."""
 
 import ipaddress
 
@@ -152,7 +152,7 @@ def native_effects(objects, families, bit):
             flat = NativeFlattened(table, OURS + hook, family)
             reached |= flat.reached
             if family not in families:
-                continue  # left as it stands
+                continue  # stays as it is
             found = effects_of_drop(flat) if name == "filter" else dnat_effects(flat, bit)
             if found:
                 effects[family, name, hook] = found
@@ -180,7 +180,7 @@ def dnat_effects(flat, bit):
             within = str(ipaddress.ip_network(values["source"])) if "source" in values else ""
             source = merge({"source": condition.get("source", "")}, {"source": within})
             if source is None:
-                continue  # a range without a pod in it does nothing here
+                continue  # a range without a pod has no effect here
             effects.add(("dnat", source["source"], "type" in condition, key[0], *(key[1:] or ("", 0)), targets[key]))
     return effects
 

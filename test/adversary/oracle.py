@@ -1,4 +1,4 @@
-"""What the rules ought to be, written from README.md ("The rules", "A Service qualifies", "Settings").
+"""The expected rules, written from README.md ("The rules", "A Service qualifies", "Settings").
 
 An expectation is a set of effects for each (family, table, hook), whatever chains or sets carry them:
   ("drop-invalid", exemptions)                         a drop of INVALID packets, with what returns before it
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Settings:
-    """The flags of one run, and what kube-proxy's file says for those that are not given."""
+    """The flags of one run, and kube-proxy's file for those that are not given."""
     backend: str = "auto"
     drop_invalid: str = "true"
     drop_forward: str = "auto"
@@ -67,7 +67,7 @@ class DropFamily:
     chain: str
     wanted: object  # (settings, mode) -> bool
     source: object  # (settings, family) -> source CIDR of the drop; "" is any
-    spares: frozenset = frozenset()  # what returns before it, beside the exemptions
+    spares: frozenset = frozenset()  # what returns before it, in addition to the exemptions
 
 
 DROPS = [
@@ -96,9 +96,9 @@ class Expectation:
     backend: str
     effects: dict  # (family, table, hook) -> set of effects
     bit: int
-    families: tuple = (4, 6)  # what stands in a family that is not kept is left as it stands
-    ignored: tuple = ()  # tables that are not looked at
-    unsure: frozenset = field(default_factory=frozenset)  # external addresses whose reading README leaves open
+    families: tuple = (4, 6)  # rules in a family that is not kept stay as they are
+    ignored: tuple = ()  # tables that are not checked
+    unsure: frozenset = field(default_factory=frozenset)  # external addresses for which README is ambiguous
 
 
 def expect(settings, mode, variant, services):
@@ -119,7 +119,7 @@ def expect(settings, mode, variant, services):
 
 
 def exemption(text, family, dropped):
-    """The exemption as ("iface"/"src"/"dst", value); None where it is of the other family, or of nobody who is dropped."""
+    """The exemption as ("iface"/"src"/"dst", value); None if it is of the other family, or of a source that is never dropped."""
     kind, _, value = text.partition(":")
     if kind == "iface":
         return kind, value
@@ -191,7 +191,7 @@ def external_addresses(item, family, unsure):
 
 
 def loose(text):
-    """The address that a forgiving reader would see in `text`."""
+    """The address that a lenient parser reads in `text`."""
     mapped = text.rpartition(":")[2]
     try:
         return ".".join(str(int(part)) for part in mapped.split("."))
@@ -238,7 +238,7 @@ def external_effects(settings, family, services, unsure):
 
 
 def sources(ranges, pods, family):
-    """(hook, source) for the pods' half and the node's half."""
+    """(hook, source) for the traffic of pods and of the node."""
     networks = outermost(ranges, family) if ranges else [ipaddress.ip_network("0.0.0.0/0" if family == 4 else "::/0")]
     for network in networks:
         yield "OUTPUT", "" if network.prefixlen == 0 else str(network)

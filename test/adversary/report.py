@@ -1,7 +1,7 @@
-"""One table: every line that nmanager says, and what makes it true.
+"""The table of every line that nmanager prints, with the condition under which it is true.
 
 A check gets (match, runner) and returns None when the line is true (or cannot be judged now), else what is wrong with it. It
-is asked after a step, when rules and readiness have settled, and again for a second before it counts. A line without an entry
+is called after a step, when rules and readiness have settled, and again for a second before it fails. A line without an entry
 fails. Lines change between versions of the program: this file is the only place that knows them, one entry each.
 """
 
@@ -16,11 +16,11 @@ UNKNOWN = "unknown line"
 KUBE_PROXY_SELECTOR = Selector("!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless")
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 TABLE = r"IPv(?P<family>[46]) (?P<table>filter|nat)"
-SLACK = 3.0  # seconds between an event and the turn that shows it, on an idle machine
-PROXY_MEMORY = 15.0  # kube-proxy's metrics are asked for every 10 s
-VARIANT_MEMORY = 12.0  # both variants are looked at every 10 s
+SLACK = 3.0  # seconds from an event to the turn of the loop that shows it, on an idle machine
+PROXY_MEMORY = 15.0  # kube-proxy's metrics are read every 10 s
+VARIANT_MEMORY = 12.0  # both variants are checked every 10 s
 API_MEMORY = 65.0  # pauses between tries at the API server grow to 30 s; silence counts as stale after a minute
-WRITERS = r"(ip6?tables[-a-z]*|xtables-[-a-z]*|nft)"  # a name as the kernel has it: cut to 15 characters
+WRITERS = r"(ip6?tables[-a-z]*|xtables-[-a-z]*|nft)"  # a process name as in the kernel: truncated to 15 characters
 CAUSES = {"jump_missing", "jump_displaced", "jump_duplicated", "jump_altered", "jump_left_over", "chain_missing", "chain_left_over",
           "rule_missing", "rule_foreign", "rule_order", "table_altered", "set_missing", "set_altered", "set_left_over",
           "element_missing", "element_foreign"}
@@ -30,11 +30,11 @@ DEFAULTS = {"rule-drop-invalid-input-exempt": "", "rule-external-cluster-enable"
             "log-level": "info", "log-format": "text", "rule-drop-invalid-input-enable": "true"}
 
 
-# What may be so
+# Conditions
 
 
 def fine(_match, _runner):
-    """For words that state nothing about the world (headings, a line that another one proves)."""
+    """For text without a statement about the world (headings, a line that another one proves)."""
     return None
 
 
@@ -76,7 +76,7 @@ def kube_jumps(runner, family):
 
 
 def rules_count(match, runner):
-    """As many rules as stand in our chains, where iptables counts the same; and verified not longer ago than README says."""
+    """The number of rules in our chains, if iptables counts the same; and verified within the time that README names."""
     if "ago" in match.groupdict() and match["ago"] and int(match["ago"]) > 310 * runner.pace:
         return "it is to be looked at every five minutes"
     variant = runner.world.kube.variant
@@ -95,7 +95,7 @@ def not_kept(match, runner):
 
 
 def step_ended_otherwise(_match, runner):
-    """A failing check, when the step ended with rules in place and a node that has to be ready."""
+    """A failing check, if the step ended with rules in place and a node that has to be ready."""
     return "the node is ready by everything that can be seen" if runner.ready_expected is True else None
 
 
@@ -111,7 +111,7 @@ def backend_named(match, runner):
 
 
 def backend_because(match, runner):
-    """`KUBE-SERVICES in X`: they stand there."""
+    """`KUBE-SERVICES in X`: it exists there."""
     wrong = backend_named(match, runner)
     found = re.search(r"KUBE-SERVICES(?: and hint chains)? in iptables-(legacy|nft)", match[0])
     if wrong or not found or runner.world.kube.mode == "nftables" or runner.ready_expected is not True:
@@ -130,7 +130,7 @@ def mode_named(match, runner):
 
 
 def mode_by(match, runner):
-    """Who told it: kube-proxy itself, unless it cannot be asked; its file says otherwise where that is said."""
+    """The source: kube-proxy itself, unless it cannot be queried; a reported difference to its file exists."""
     wrong = mode_named(match, runner)
     if wrong:
         return wrong
@@ -142,7 +142,7 @@ def mode_by(match, runner):
 
 
 def mode_note(match, runner):
-    """Its word and its file differ, or it could not be asked lately."""
+    """Its answer and its file differ, or it could not be queried recently."""
     told = re.search(r"runs in mode (\S+), its configuration says (\S+):", match[0])
     if told:
         return None if told[1] != told[2] == runner.world.kube.mode else "its configuration says the same"
@@ -172,7 +172,7 @@ def services_counted(match, runner):
     if not runner.services_are_known():
         return None
     count = sum(1 for item in runner.world.current_services() if KUBE_PROXY_SELECTOR.takes(item))
-    # What cannot be read may or may not count.
+    # Unreadable objects may or may not be included.
     return None if abs(count - int(match["count"])) <= runner.world.notes.get("odd-services", 0) else f"there are {count}"
 
 
@@ -190,7 +190,7 @@ def services_missing(_match, runner):
 
 
 def chains_stand(match, runner):
-    """kube-proxy's chains are there, and changed no later than it says."""
+    """kube-proxy's chains exist, and changed no later than reported."""
     kube = runner.world.kube
     if kube.mode == "nftables":
         return None
@@ -207,7 +207,7 @@ def chains_stand(match, runner):
 
 
 def kube_proxy_well(match, runner):
-    """It listens, has synced, and each sync that is told of was one, and could be seen where that is said."""
+    """It listens, has synced, and each reported sync took place, and was observable if the line says so."""
     proxy = runner.world.proxy
     if proxy.listener is None and time.monotonic() - proxy.disturbed > SLACK * runner.pace:
         return "it does not listen"
@@ -230,7 +230,7 @@ def syncs_were(match, runner):
 
 
 def kube_proxy_ill(match, runner):
-    """A state of kube-proxy that is not well is one that it was in lately."""
+    """A reported bad state of kube-proxy is one that it was in recently."""
     text = match[0]
     families = runner.world.settings.families()
     if "Services do not work on this node" in text:
@@ -249,7 +249,7 @@ def chains_gone(_match, runner):
 
 
 def api_well(match, runner):
-    """It was heard of lately, unless it was away or silent."""
+    """It answered recently, unless it was unreachable or silent."""
     if match["ago"] and int(match["ago"]) > API_MEMORY * runner.pace and not api_was_disturbed(runner):
         return "its bookmarks come more often"
     return None
@@ -265,7 +265,7 @@ def api_not_asked(_match, runner):
 
 
 def nothing_dropped(match, _runner):
-    """No packet that conntrack calls INVALID is ever sent here."""
+    """The test never sends packets that conntrack marks INVALID."""
     return "nothing was sent" if re.search(r", [1-9]\d* (dropped|counted)", match["counts"]) else None
 
 
@@ -289,7 +289,7 @@ def times(match, runner):
     return None
 
 
-# Warnings: each says what is so now
+# Warnings: each describes the present state
 
 
 def both_variants(_match, runner):
@@ -332,7 +332,7 @@ def forward_uncured(_match, runner):
 
 
 def cure_of_drop(match, setting, kept):
-    """`kept`: it is wanted as far as can be seen; None: cannot be judged."""
+    """`kept`: it appears to be wanted; None: cannot be judged."""
     state = match["state"]
     if setting == "false":
         return None if state == "OFF" else "it is turned off"
@@ -408,7 +408,7 @@ READYZ = [
     (r"\[-\]only-instance failed: .*", step_ended_otherwise),
     *[(r"\[i\]warning [a-z0-9_]+: (?:" + pattern + ")", check) for pattern, check in WARNINGS],
     (r"waiting for kube-proxy, and for nothing else: .*", step_ended_otherwise),
-    (r"readyz check (passed|failed)", fine),  # contradiction() holds it against the lines
+    (r"readyz check (passed|failed)", fine),  # contradiction() compares it with the lines
 ]
 
 STATUS = [
@@ -447,7 +447,7 @@ STATUS = [
     (r"  (?P<name>[-a-z0-9]+) = (?P<value>.*) \((?P<where>[^)]*)\)", setting_told),
 ]
 
-# README's table of failures names what is logged. The log is of a whole step, so a line is held against what can have happened.
+# README's table of failures names the log lines. The log covers a whole step, so a line is checked against all possible events.
 MESSAGES = [
     (r"nmanager \S+ starts: .*", fine),
     (r"stops; the rules stay", fine),
@@ -484,7 +484,7 @@ LOG_LINE = re.compile(rf"{STAMP} ({'|'.join(LEVELS)}) (?P<text>.*)")
 
 
 def said_in(line):
-    """What a line of the log says, in either format; None: it is no such line."""
+    """The message of a log line, in either format; None: not a log line."""
     match = LOG_LINE.fullmatch(line)
     if match:
         return match["text"]
@@ -497,7 +497,7 @@ def said_in(line):
 
 
 def check(kind, line, runner):
-    """None: known and true; UNKNOWN; else what is wrong with it."""
+    """None: known and true; UNKNOWN; else the problem."""
     if not line.strip():
         return None
     if not PRINTABLE.fullmatch(line):
@@ -515,13 +515,13 @@ def check(kind, line, runner):
 
 
 def contradiction(readyz):
-    """/readyz?verbose against itself."""
+    """Checks that /readyz?verbose is consistent."""
     failing = any(line.startswith("[-]") for line in readyz.splitlines())
     return failing == ("readyz check passed" in readyz)
 
 
 def shape(line):
-    """A line without what differs each time."""
+    """A line without its variable parts."""
     line = re.sub(STAMP, "T", line)
     line = re.sub(r"\d+", "N", line)
     return re.sub(r"[a-z-]+/s[N]+\S*", "NS/NAME", line)[:200]

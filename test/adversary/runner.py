@@ -13,11 +13,11 @@ from .shell import CommandFailed
 from .tables import Table
 from .world import World
 
-READY_BOUND = 3.0  # seconds from correct rules to a true answer of /readyz
+READY_BOUND = 3.0  # seconds from correct rules to a correct answer of /readyz
 LIVE_BOUND = 1.0
 LOG_LINES_BOUND = 1500  # in one step
 CONTESTED_BOUND = 14.0
-LOOK_SECONDS = 0.05  # one look at all tables on an idle machine takes less
+LOOK_SECONDS = 0.05  # one reading of all tables on an idle machine takes less
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
 MEMORY_BOUND = 160 << 20
 LIST_PAUSES = (6.0, 12.0, 24.0, 35.0)  # README: pauses grow with the faults of the API server of the last minute
@@ -36,7 +36,7 @@ class Violation(Exception):
 
 
 class LiveWatch(threading.Thread):
-    """Asks /livez all the time and remembers answers that were late or bad."""
+    """Queries /livez continuously and records answers that were late or bad."""
 
     def __init__(self, world):
         super().__init__(daemon=True)
@@ -56,7 +56,7 @@ class LiveWatch(threading.Thread):
                 row = 0
                 continue
             row += 1
-            if row == 2:  # once may be the machine's own business
+            if row == 2:  # a single one may be caused by the machine
                 self.bad.append((status, body))
 
     def pause(self):
@@ -74,22 +74,22 @@ class Runner:
         self.start_random = random.Random(seed)
         self.world = World(options.binary, variant, "auto" if backend == "auto" else backend, seed)
         self.judge = Judge()
-        self.random = self.start_random  # the random numbers of the step that runs
+        self.random = self.start_random  # the random numbers of the current step
         self.expectation = None
         self.expectation_key = None
         self.baseline = None
         self.steps = 0
         self.probes = 0
-        self.pace = 1.0  # how much slower than an idle one this machine is now; bounds grow with it
+        self.pace = 1.0  # how much slower the machine is than when idle; bounds grow with it
         self.step_name = "start"
         self.live = LiveWatch(self.world)
         self.cpu_mark = None
         self.unknown = {}
         self.seen_now = self.last_good = None
-        self.harms = []  # (time, step) of steps that touched our rules
+        self.harms = []  # (time, step) of steps that changed our rules
         self.harmed_ever = False
-        self.api_harms = []  # when steps made trouble at the API server
-        self.ready_expected = None  # how the last wait for readiness ended; None: it was not waited for
+        self.api_harms = []  # when steps disturbed the API server
+        self.ready_expected = None  # result of the last wait for readiness; None: there was no wait
         self.skipped = {}
         self.slow_recoveries = {}
         self.listing_from = time.monotonic()
@@ -132,7 +132,7 @@ COMMIT
 COMMIT
 """)
 
-    # What ought to be
+    # Expectations
 
     def expected(self, items=None):
         world = self.world
@@ -146,7 +146,7 @@ COMMIT
         return made
 
     def mode(self):
-        """kube-proxy's mode as it says itself."""
+        """kube-proxy's mode as it reports it."""
         text = self.world.proxy.faults.mode_text
         return text if text in ("ipvs", "iptables", "nftables") else self.world.proxy.mode
 
@@ -156,13 +156,13 @@ COMMIT
     # Foreign rules
 
     def rebase(self):
-        """What others have in the tables now is right, whatever it is."""
+        """Accepts the present foreign rules as correct."""
         self.baseline = self.world.tables().foreign
 
     def check_foreign(self, tables):
         if tables.foreign == self.baseline:
             return
-        # A legacy commit sets counters to 0 for a moment before it adds them again: look twice.
+        # A legacy commit sets counters to 0 for a moment before it adds them again: read twice.
         time.sleep(0.03)
         foreign = self.world.tables().foreign
         if foreign != self.baseline:
@@ -177,15 +177,15 @@ COMMIT
         tables = self.world.tables()
         self.probes += 1
         now = min(6.0, max(1.0, (time.monotonic() - began) / LOOK_SECONDS))
-        self.pace = max(now, 0.8 * self.pace + 0.2 * now)  # slower at once, faster again by and by
+        self.pace = max(now, 0.8 * self.pace + 0.2 * now)  # grows at once, shrinks gradually
         return tables
 
     def settle(self, bound, ready=True, expectation=None, ready_bound=READY_BOUND, check_ready_meanwhile=True,
                notice=NOTICE_BOUND, strict=False):
-        """Waits until the rules are right, then until readiness says so; a Violation when either takes too long."""
+        """Waits until the rules are right, then until readiness says so; raises a Violation if either takes too long."""
         if self.seen_as_rival() and not strict:
             bound, ready_bound = max(bound, CONTESTED_BOUND), max(ready_bound, CONTESTED_BOUND)
-        if not self.services_are_known() and not strict:  # its client pauses before it lists again, and stays ready
+        if not self.services_are_known() and not strict:  # its client waits before it lists again, and stays ready
             pause = LIST_PAUSES[min(len([when for when in self.api_harms if time.monotonic() - when < 75]), len(LIST_PAUSES) - 1)]
             bound, notice = max(bound, pause), max(notice, pause)
         began, pause = time.monotonic(), 0.005
@@ -213,7 +213,7 @@ COMMIT
             self.await_ready(ready, ready_bound)
 
     def settle_apart(self, bound, expectation, contested):
-        """As settle(), of everything but the rules of one hook, which somebody keeps changing; readiness is not asked for."""
+        """As settle(), except for the rules of one hook, which another agent keeps changing; readiness is not checked."""
         began = time.monotonic()
         while True:
             self.check_alive()
@@ -227,9 +227,9 @@ COMMIT
             time.sleep(0.02)
 
     def seen_as_rival(self):
-        """README: who undoes our rules again and again meets repairs that are spaced out, up to 10 s.
+        """README: the delays between repairs grow up to 10 s while an agent undoes our rules again and again.
 
-        Steps follow each other so fast that several of them look like such a rival."""
+        Steps follow each other so fast that several of them look like such an agent."""
         now = time.monotonic()
         self.harms = [(when, step) for when, step in self.harms if now - when < 60]
         return sum(1 for _, step in self.harms if step != self.steps) >= 2
@@ -250,7 +250,7 @@ COMMIT
             pause = min(pause * 1.6, 0.1)
 
     def never_other_than(self, candidates, seconds, what):
-        """During a fault the rules are those of one of the candidates, all the time."""
+        """During a fault the rules are always those of one of the candidates."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.check_alive()
@@ -308,7 +308,7 @@ COMMIT
         self.cpu_mark = (pid, cpu, now)
 
     def check_words(self):
-        """Every line of /readyz?verbose, /status and the log is known, and true where that can be told."""
+        """Every line of /readyz?verbose, /status and the log is known, and true if that can be checked."""
         for kind, path in (("readyz", "/readyz?verbose"), ("status", "/status")):
             text = self.world.get(path)[1]
             until = time.monotonic() + NOTICE_BOUND
@@ -339,7 +339,7 @@ COMMIT
     # For faults
 
     def stranger_rules_again(self):
-        """Lays the strangers' rules where a flush or a deletion took them away."""
+        """Restores the foreign rules after a flush or a deletion."""
         kube = self.world.kube
         with self.world.frozen():
             for family in (4, 6):
@@ -357,13 +357,13 @@ COMMIT
             self.rebase()
 
     def tables_now(self):
-        """One look for all the lines that are checked together."""
+        """One reading for all lines that are checked together."""
         if self.seen_now is None:
             self.seen_now = self.world.tables()
         return self.seen_now
 
     def services_are_known(self):
-        """Nothing is wrong with the API server, so the program has seen every Service by now."""
+        """The API server works, so the program has seen every Service by now."""
         api = self.world.api
         return time.monotonic() - max(api.store.disturbed, api.faults.touched) > 15 and api.listener is not None and not api.faults.any()
 
@@ -372,7 +372,7 @@ COMMIT
         self.never_other_than([self.expected()], seconds, self.step_name)
 
     def check_everything(self):
-        """Nothing is left in the variant that is not in use."""
+        """Nothing of ours is left in the variant that is not in use."""
         problems = self.judge.problems(self.world.tables(everything=True), self.expected())
         if problems:
             raise Violation("left-over", f"after {self.step_name}: {problems[:3]}")

@@ -1,4 +1,4 @@
-"""Runs one after another for a backend; what a failing one leaves; figures over all."""
+"""Consecutive runs for a backend; the files of a failing run; totals."""
 
 import collections
 import ctypes
@@ -60,7 +60,7 @@ class Tally:
 
 
 def play_in_namespaces(options, seed, backend, steps=None):
-    """One run in network, PID and mount namespaces of its own; everything in them ends with it."""
+    """One run in its own network, PID and mount namespaces; all processes in them end with it."""
     with tempfile.TemporaryDirectory(prefix="adversary-job-") as folder:
         job = {"seed": seed, "backend": backend, "replay": steps, "out": folder + "/result.json",
                "until": options.until if steps is None else None,

@@ -1,4 +1,4 @@
-"""What the two stand-ins share: a listener that can be taken away, a thread for each connection, requests read one by one."""
+"""Common code of the two stand-ins: a listener that can be closed, a thread for each connection, requests read one by one."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ class Request:
 
 
 def read_request(stream):
-    """None at the end of the connection; ValueError for what is no request."""
+    """None at the end of the connection; ValueError for data that is not a request."""
     line = stream.readline(65536).decode("latin-1")
     if not line:
         return None
@@ -26,14 +26,14 @@ def read_request(stream):
 
 
 class Server:
-    """Subclasses define serve(connection), which runs in a thread of its own."""
+    """Subclasses define serve(connection), which runs in a separate thread."""
 
     def __init__(self, host, port):
         self.address = (host, port)
         self.listener = None
         self.open = set()
         self.guard = threading.Lock()
-        self.disturbed = 0.0  # when clients were last given a reason to complain
+        self.disturbed = 0.0  # when clients last had a reason for an error
 
     def up(self):
         if self.listener:
@@ -46,7 +46,7 @@ class Server:
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def down(self):
-        """Nobody listens; open connections are reset."""
+        """Closes the listener and resets open connections."""
         listener, self.listener = self.listener, None
         if listener:
             try:
@@ -87,7 +87,7 @@ class Server:
             self.forget(connection)
 
     def replace(self, connection, wrapped):
-        """From now on `wrapped` is what kick() resets."""
+        """From now on kick() resets `wrapped`."""
         with self.guard:
             self.open.discard(connection)
             self.open.add(wrapped)

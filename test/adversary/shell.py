@@ -20,7 +20,7 @@ def run(*argv, text=None, check=True, timeout=30, env=None):
 
 
 def together(*commands, env=None):
-    """Runs several commands side by side; returns their standard outputs in order."""
+    """Runs several commands in parallel; returns their standard outputs in order."""
     started = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
                                 encoding="utf-8", errors="surrogateescape") for argv in commands]
     outputs = []
@@ -48,7 +48,7 @@ class FileLock:
 
 
 def await_true(condition, seconds, pause=0.01):
-    """Looks again and again, at shrinking frequency; returns the last result."""
+    """Polls with decreasing frequency; returns the last result."""
     until = time.monotonic() + seconds
     while True:
         result = condition()

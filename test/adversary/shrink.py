@@ -1,4 +1,4 @@
-"""Delta debugging: the shortest list of steps that still fails alike."""
+"""Delta debugging: the shortest list of steps that still fails in the same way."""
 
 import time
 

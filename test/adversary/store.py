@@ -1,4 +1,4 @@
-"""Services as an API server keeps them: by label, with versions and a history."""
+"""Services as in an API server: with labels, versions and a history."""
 
 import copy
 import threading
@@ -6,7 +6,7 @@ import time
 
 
 class Selector:
-    """The subset of label selectors that matters here: `key`, `!key`, `key=value`, `key!=value`."""
+    """The subset of label selectors in use: `key`, `!key`, `key=value`, `key!=value`."""
 
     def __init__(self, text):
         self.terms = [term.strip() for term in text.split(",") if term.strip()]
@@ -40,7 +40,7 @@ class Store:
         self.oldest = 100  # a watch from before this is answered with 410
         self.history = []  # (version, item before, item after)
         self.epoch = 0  # grows when the history is replaced
-        self.disturbed = 0.0  # when watchers were last made to fall behind
+        self.disturbed = 0.0  # when watchers last fell behind
 
     def put(self, item):
         with self.changed:
@@ -65,9 +65,9 @@ class Store:
             self.changed.notify_all()
 
     def compact(self):
-        """Forgets the history: watches from before now meet 410."""
+        """Forgets the history: earlier watches get 410."""
         with self.changed:
-            self.version += 1  # something else has changed: no watcher is up to date
+            self.version += 1  # another object has changed: no watcher is up to date
             self.disturbed = time.monotonic()
             self.oldest = self.version
             self.history = []

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The adversary in the test suite, about three minutes: seeds that once failed. With ADVERSARY_MINUTES=N also fixed seeds for N
-# minutes on the three backends side by side, and for a minute the build with address and undefined-behaviour sanitizers.
+# The adversary in the test suite, about three minutes: seeds that failed earlier. With ADVERSARY_MINUTES=N also fixed seeds for
+# N minutes on the three backends in parallel, and for a minute the build with address and undefined-behaviour sanitizers.
 #   test/adversary/suite.sh [BINARY] [ASAN_BINARY]
-# The last line is "N passed, N failed, N skipped"; a case is a replayed file or a run of one seed. A run that fails prints the
-# shortest list of steps that still does.
+# The last line is "N passed, N failed, N skipped"; a case is a replayed file or a run of one seed. A failing run prints the
+# shortest list of steps that still fails.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$here/../../build
@@ -15,7 +15,7 @@ passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Runs the adversary and adds its last line to the counts; one that says nothing has failed.
+# Runs the adversary and adds its last line to the counts; a run without this line has failed.
 play() {
   "$here/run" "$@" 2>&1 | tee "$log" | sed -E 's/^([0-9]+ passed, .*)$/in this part: \1/'  # counted once, by the last line
   local p f s

@@ -1,4 +1,4 @@
-"""Reading the kernel's tables, and telling ours from everybody else's."""
+"""Reads the kernel's tables and separates our rules from all others."""
 
 import json
 import re
@@ -25,12 +25,12 @@ class Tables:
     variant: str
     saves: dict  # (variant, family) -> {table: Table}
     native: list  # the JSON objects of table inet nmanager
-    foreign: tuple  # lines that are not ours, counters where they may not move
+    foreign: tuple  # lines that are not ours, with counters that must not change
     ours: tuple  # our lines, as a key for caches
 
 
 def read_tables(env, variant, everything=False):
-    """One look. `everything`: the other variant too, else only the one that is in use."""
+    """One reading. `everything`: also the other variant, else only the one in use."""
     variants = [variant] + ([{"legacy": "nft", "nft": "legacy"}[variant]] if everything else [])
     commands = [(f"{tool}-{v}-save", "-c") for v in variants for tool in ("iptables", "ip6tables")]
     outputs = together(*commands, ("nft", "-j", "list", "ruleset"), env=env)
@@ -55,7 +55,7 @@ def parse_save(key, text, foreign, ours):
             table.chains[chain] = policy
             table.rules.setdefault(chain, [])
             if policy == "ACCEPT":
-                continue  # a hook that is there and accepts, or is not there, is the same
+                continue  # a hook with policy accept is equivalent to a missing one
             (ours if chain.startswith(OURS) else foreign).append((key, name, f":{chain} {policy}"))
         else:
             match = LINE.match(line)

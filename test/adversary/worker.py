@@ -13,7 +13,7 @@ from .runs import BACKENDS
 
 
 def backend_setting(backend, seed):
-    """By setting, or by `auto` where that leads to the same."""
+    """By setting, or by `auto` if it has the same result."""
     return "auto" if backend != "nftables" and seed % 2 else backend
 
 
@@ -33,7 +33,7 @@ def play(options):
                 print(f"  {index} {name} {seed} {time.monotonic() - began:.2f} s", flush=True)
     except Violation as found:
         violation = found
-    except Exception as problem:  # the enemy's own fault, or the machine's: shown as such
+    except Exception as problem:  # an error of the test itself or of the machine: reported as such
         violation = Violation("enemy-stumbled", "".join(traceback.format_exception(problem))[-1500:])
     return done, violation, runner
 

@@ -1,6 +1,6 @@
-"""One node: its files, its stand-ins, the program, and what is true about them.
+"""One node: its files, its stand-ins, the program, and their true state.
 
-Runs inside network and PID namespaces of its own (see __main__.py), so ports are the real ones.
+Runs inside its own network and PID namespaces (see __main__.py), so ports are the real ones.
 """
 
 import http.client
@@ -96,12 +96,12 @@ class World:
         self.settings = Settings(backend=backend)
         self.process = None
         self.limits = []
-        self.prefix = []  # a program that starts it with fewer rights
+        self.prefix = []  # a program that starts it with fewer privileges
         self.log_path = self.folder + "/nmanager.log"
         self.log_at = 0
         self.stderr_mode = "file"
         self.started_at = self.started_wall = 0.0
-        self.notes = {}  # what faults want to remember between steps
+        self.notes = {}  # data that faults keep between steps
         self.foreign = None
         self.kube_synced = False
         self.allowed_services = None
@@ -116,7 +116,7 @@ class World:
         os.rename(path + ".new", path)
 
     def config_text(self):
-        # kube-proxy wants its own variant of what it runs; an empty mode is iptables.
+        # kube-proxy's own name of its mode; an empty mode is iptables.
         cidr = ",".join(c for c in (self.settings.file_pod_cidr4, self.settings.file_pod_cidr6) if c)
         return CONFIG.format(folder=self.files, cidr=cidr or '""', bit=self.settings.file_masquerade_bit, mode=self.kube.mode)
 
@@ -144,7 +144,7 @@ class World:
         target = log
         if self.stderr_mode == "full-pipe":
             reader, writer = os.pipe()
-            self.notes["pipe"] = reader  # nobody reads it
+            self.notes["pipe"] = reader  # no process reads it
             target = os.fdopen(writer, "wb")
         elif self.stderr_mode == "closed-pipe":
             reader, writer = os.pipe()
@@ -161,7 +161,7 @@ class World:
         self.started_at, self.started_wall = time.monotonic(), time.time()
 
     def stop(self, how=signal.SIGTERM, seconds=10):
-        """Ends the program; returns how long that took, or None when it had to be killed."""
+        """Ends the program; returns how long that took, or None if it had to be killed."""
         if not self.process:
             return 0.0
         began = time.monotonic()
@@ -183,10 +183,10 @@ class World:
         return self.process is not None and self.process.poll() is None
 
     def frozen(self):
-        """The program stands still inside this block, not in possession of the lock."""
+        """The program is stopped inside this block, without holding the lock."""
         return Frozen(self)
 
-    # What it says
+    # Its reports
 
     def get(self, path, timeout=2.0):
         """(status, body) or (None, reason)."""

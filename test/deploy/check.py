@@ -66,14 +66,14 @@ def check_against_program(program):
 
 
 def check_try_out():
-    """deploy/try.sh shows what README.md says that it shows."""
+    """deploy/try.sh shows what README.md describes."""
     for variant in ("nft", "legacy"):
         result = subprocess.run([ROOT / "deploy/try.sh", variant], capture_output=True, text=True)
         label = f"deploy/try.sh {variant}"
         if not check(result.returncode == 0, f"{label}: {result.stdout[-500:]}{result.stderr[-500:]}"):
             continue
-        shown, _, after = result.stdout.partition("cleanup takes all of it away")
-        for part in ("the connection was RESET", "the connection goes on", "are reset: YES", "\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
+        shown, _, after = result.stdout.partition("cleanup removes all of it")
+        for part in ("the connection was RESET", "the connection continues", "are reset: YES", "\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
             check(part in shown, f"{label} does not show {part!r}")
         check("KUBE-SERVICES" in after and "NMANAGER" not in after, f"{label}: cleanup")
 

@@ -1,9 +1,9 @@
-"""The table of faults. Each is a function `act(run, fault)` that does the harm, undoes it where that is
-the point, and awaits the recovery within `fault.bound` seconds.
+"""The table of faults. Each is a function `act(run, fault)` that injects the fault, removes it if this
+is part of it, and awaits the recovery within `fault.bound` seconds.
 
 @fault(weight, bound, needs): weight is its share among the steps; bound is what README promises or what an
 operator may expect; needs is a test on the runner ("legacy", "nft", "iptables", "native", "ipvs" or none).
-Every choice inside comes from run.random, so that a step replays by its seed.
+All random choices come from run.random, so that the seed reproduces a step.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Fault:
     needs: tuple
     act: object
     about: str
-    harms: bool = False  # touches our rules, as a rival does
+    harms: bool = False  # changes our rules, as another agent does
     group: str = ""  # the file it is in
 
 

@@ -1,4 +1,4 @@
-"""An API server that is away, denies, lies, or floods. Bounds: one growing, jittered pause after a short fault."""
+"""An API server that is unreachable, denies, sends wrong data, or floods. Bounds: one growing, jittered pause after a short fault."""
 
 import copy
 import time
@@ -8,7 +8,7 @@ from .services import change_some
 
 
 def during(run, entry, seconds, changes=2, kick=True):
-    """The fault is on: Services change meanwhile; then the world is whole again and the rules follow."""
+    """The fault is active while Services change; then it is removed and the rules follow."""
     api = run.world.api
     candidates = [run.expected()]
     if kick:
@@ -38,7 +38,7 @@ def api_resets_connections(run, entry):
 
 @fault(0.4, 12)
 def api_hangs(run, entry):
-    """Connections are accepted and nothing comes."""
+    """Connections are accepted, but nothing is sent."""
     run.world.api.faults.connection = "hang"
     during(run, entry, run.random.choice([0.3, 1.5]))
 
@@ -58,7 +58,7 @@ def api_list_denied(run, entry):
 
 @fault(0.5, 5)
 def api_lists_fail_then_first_watch_cut(run, entry):
-    """A complete list ends the row of failures: the watch that is cut after it is tried again soon (A3)."""
+    """A complete list ends the series of failures: a watch that is cut after it is retried soon (A3)."""
     api = run.world.api
     api.faults.list_status = 500
     api.store.compact()
@@ -81,7 +81,7 @@ def api_watch_denied(run, entry):
 
 @fault(0.5, 40)
 def api_watch_denied_long(run, entry):
-    """Every watch is refused and lists work: changes are seen by listing, with pauses that grow to 30 s (A1)."""
+    """Every watch is refused and lists work: changes are seen by listing, with delays that grow to 30 s (A1)."""
     api = run.world.api
     api.faults.watch_status = run.random.choice([403, 500, 504])
     api.kick()
@@ -148,13 +148,13 @@ def api_events_out_of_order(run, entry):
         change_some(run, 3)
     time.sleep(0.05)
     api.faults.clear()
-    store.compact()  # the reader is right only after a new list
+    store.compact()  # the client is up to date only after a new list
     run.settle(entry.bound, check_ready_meanwhile=False)
 
 
 @fault(0.7, 12)
 def api_bookmark_then_garbage(run, entry):
-    """Every watch ends so; lists stay spaced (A16)."""
+    """Every watch ends this way; lists keep their intervals (A16)."""
     api = run.world.api
     api.faults.watch_body = "bookmark-garbage"
     began = time.monotonic()
@@ -172,7 +172,7 @@ def api_bookmark_then_garbage(run, entry):
 
 @fault(0.35, 45)
 def api_watch_silent(run, entry):
-    """A watch is accepted and silent; then the connection is cut: what was missed is seen (A2)."""
+    """A watch is accepted and silent; then the connection is cut: missed events are recovered (A2)."""
     api = run.world.api
     api.faults.watch_body = "silent"
     api.kick()
@@ -185,7 +185,7 @@ def api_watch_silent(run, entry):
 
 @fault(0.2, 130, "long")
 def api_rewound_and_silent(run, entry):
-    """etcd was put back, and watches from versions that are still to come are accepted and silent for ever (A2)."""
+    """etcd was restored, and watches from future versions are accepted and permanently silent (A2)."""
     api, store = run.world.api, run.world.api.store
     items = copy.deepcopy(store.items)
     for key in sorted(items)[::3]:
@@ -200,7 +200,7 @@ def api_rewound_and_silent(run, entry):
 
 @fault(2, 2)
 def api_compacted(run, entry):
-    """The history is gone: watches meet 410, a new list follows."""
+    """The history is gone: watches get 410, a new list follows."""
     run.world.api.store.compact()
     change_some(run, run.random.randint(0, 3))
     run.settle(entry.bound + 4, check_ready_meanwhile=False)
@@ -208,13 +208,13 @@ def api_compacted(run, entry):
 
 @fault(1, 8)
 def api_restored_from_backup(run, entry):
-    """etcd was put back: an older version, other Services."""
+    """etcd was restored: an older version, other Services."""
     store = run.world.api.store
     items = copy.deepcopy(store.items)
     for key in sorted(items):
         if run.random.random() < 0.4:
             del items[key]
-    # Far enough back: a client whose version is reached again by other changes cannot know.
+    # Far enough back: a client cannot detect that other changes have reached its version again.
     store.restore(items, store.version - run.random.randint(20, 60))
     run.world.api.kick()
     run.settle(entry.bound, check_ready_meanwhile=False)
@@ -240,7 +240,7 @@ def api_second_page_gone(run, entry):
 
 @fault(0.7, 3)
 def api_without_chunks(run, entry):
-    """A front sends bodies without chunking (A13)."""
+    """A proxy sends bodies without chunking (A13)."""
     api = run.world.api
     api.faults.chunked = False
     api.kick()

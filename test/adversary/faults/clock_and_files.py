@@ -24,7 +24,7 @@ def config_changes(run, entry):
 
 @fault(1, 3)
 def config_half_written(run, entry):
-    """Half a file, or none, for a while: what it said before stays in force."""
+    """An incomplete or missing file for a while: its previous content stays in force."""
     world, before = run.world, run.expected()
     path = world.files + "/" + run.random.choice(["config.conf", "kubeconfig.conf"])
     text = open(path).read()
@@ -101,7 +101,7 @@ FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 
 @fault(0.4, 4)
 def clock_steps(run, entry):
-    """The wall clock jumps by hours or years; nothing hangs on it."""
+    """The wall clock jumps by hours or years; nothing depends on it."""
     if not FAKETIME:
         return run.skip("libfaketime is not installed")
     offset = run.world.folder + "/faketime"
@@ -153,7 +153,7 @@ def interfaces_come_and_go(run, entry):
 
 @fault(0.5, 3)
 def netlink_flooded(run, entry):
-    """Thousands of objects in a few transactions (ENOBUFS for who listens to each)."""
+    """Thousands of objects in a few transactions (ENOBUFS for a listener to each)."""
     pid = run.world.process.pid
     lines = [f"add chain inet advflood c{i}" for i in range(4000)]
     run.live.pause()

@@ -1,4 +1,4 @@
-"""kube-proxy: syncs, restarts, modes, its chains gone, its endpoint lying or silent."""
+"""kube-proxy: syncs, restarts, modes, missing chains, an endpoint that sends wrong data or nothing."""
 
 import time
 
@@ -40,7 +40,7 @@ def kube_full_sync(run, entry):
 
 @fault(0.6, 2, needs="iptables-or-ipvs")
 def kube_full_sync_call_by_call(run, entry):
-    """Each chain and jump by a call of its own, with us repairing in between."""
+    """Each chain and jump by a separate call, with our repairs in between."""
     run.world.kube.full_sync(one_by_one=True)
     run.world.proxy.mark_synced()
     with run.world.frozen():
@@ -50,7 +50,7 @@ def kube_full_sync_call_by_call(run, entry):
 
 @fault(1.5, 2, needs="iptables-or-ipvs")
 def kube_restarts(run, entry):
-    """Its process ends and comes back over its old chains."""
+    """Its process ends and restarts with its old chains in place."""
     run.world.proxy.down()
     time.sleep(run.random.choice([0.05, 0.3]))
     run.world.proxy.restarted()
@@ -62,7 +62,7 @@ def kube_restarts(run, entry):
 
 @fault(2, 2, needs="iptables-or-ipvs")
 def kube_chains_gone(run, entry):
-    """All its chains are taken away, in one of several orders; not ready until they are back (T7)."""
+    """All its chains are removed, in one of several orders; not ready until they are back (T7)."""
     kube, order = run.world.kube, run.random.randrange(4)
     with run.world.frozen():
         if order == 0:
@@ -91,7 +91,7 @@ def kube_chains_gone(run, entry):
 
 @fault(0.8, 3, needs="iptables-or-ipvs")
 def kube_starts_slowly(run, entry):
-    """It starts on an empty node, chain by chain: not ready before its first sync, and no word of a broken node (T13, T17)."""
+    """It starts on an empty node, chain by chain: not ready before its first sync, and no report of a broken node (T13, T17)."""
     from ..runner import Violation
     world = run.world
     with world.frozen():
@@ -122,7 +122,7 @@ def kube_starts_slowly(run, entry):
 
 @fault(1, 2, needs="iptables-or-ipvs")
 def kube_jumps_gone(run, entry):
-    """Nothing leads to its chains any more; they come back with a full sync."""
+    """No jump leads to its chains any more; the jumps return with a full sync."""
     kube = run.world.kube
     with run.world.frozen():
         for family in (4, 6):
@@ -137,7 +137,7 @@ def kube_jumps_gone(run, entry):
 
 @fault(1.2, 3)
 def kube_endpoint_faulty(run, entry):
-    """Its endpoint is silent, broken or partial; its chains stand, so its mode and our rules stay."""
+    """Its endpoint is silent, broken or partial; its chains exist, so its mode and our rules stay."""
     proxy, before = run.world.proxy, run.expected()
     what = run.random.choice(["hang", "500", "garbage", "empty", "partial", "nan", "no-timestamps", "down"])
     if what == "hang":
@@ -156,7 +156,7 @@ def kube_endpoint_faulty(run, entry):
 
 @fault(0.6, 2, needs="iptables-or-ipvs")
 def kube_family_fails(run, entry):
-    """Its iptables-restore fails for one family: that one's sync is not told to be verified (T8)."""
+    """Its iptables-restore fails for one family: the sync of that family is not reported as verified (T8)."""
     from ..runner import Violation
     proxy, kube = run.world.proxy, run.world.kube
     proxy.restarted()
@@ -181,7 +181,7 @@ def kube_family_fails(run, entry):
 
 @fault(0.8, 3)
 def kube_mode_text_odd(run, entry):
-    """/proxyMode answers nonsense: the mode cannot be told so, the rules stay as they are."""
+    """/proxyMode sends an invalid answer: the mode cannot be determined from it, the rules stay as they are."""
     proxy, before = run.world.proxy, run.expected()
     proxy.faults.mode_text = run.random.choice(["", "banana", "IPVS\n", "ipvs iptables", "x" * 100000, "userspace"])
     run.world.notes["mode-in-doubt"] = True
@@ -195,7 +195,7 @@ def kube_mode_text_odd(run, entry):
 
 
 def change_mode(run, mode, lay):
-    """kube-proxy starts anew in another mode. Its own file follows; `lay`: its chains move too."""
+    """kube-proxy restarts in another mode. Its own file follows; `lay`: its chains move too."""
     world = run.world
     old = world.kube.mode
     if lay:
@@ -233,9 +233,9 @@ def kube_mode_changes(run, entry):
 
 @fault(0.8, MODE_BOUND + 0.5, needs="ipvs")
 def kube_mode_changes_chains_stay(run, entry):
-    """The mode changes and the chains do not move (T24)."""
+    """The mode changes but the chains do not (T24)."""
     world = run.world
-    time.sleep(run.random.choice([0.0, 0.0, 3.0, 6.5]))  # who asks seldom while nothing happens
+    time.sleep(run.random.choice([0.0, 0.0, 3.0, 6.5]))  # for a program that queries rarely while nothing changes
     world.proxy.mode = "iptables"
     run.changed_settings()
     try:
@@ -259,7 +259,7 @@ def kube_mode_flaps(run, entry):
 
 @fault(0.5, 3, needs=("auto", "iptables-or-ipvs"))
 def kube_other_variant_has_leftovers(run, entry):
-    """kubelet's chains in the other variant as well: the one that holds KUBE-SERVICES counts."""
+    """kubelet's chains in the other variant as well: the one with KUBE-SERVICES decides."""
     kube = run.world.kube
     other = {"legacy": "nft", "nft": "legacy"}[kube.variant]
     for family in ("iptables", "ip6tables"):
@@ -274,7 +274,7 @@ def kube_other_variant_has_leftovers(run, entry):
 
 @fault(0.4, 5, needs=("auto", "iptables-or-ipvs"))
 def kube_variant_changes(run, entry):
-    """kube-proxy writes with the other variant of iptables from now on, and its old chains go."""
+    """kube-proxy writes with the other variant of iptables from now on, and its old chains are removed."""
     world = run.world
     world.notes["both-variants-at"] = time.monotonic()
     with world.frozen():

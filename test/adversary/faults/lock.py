@@ -13,7 +13,7 @@ def remove(path):
     try:
         os.unlink(path)
     except FileNotFoundError:
-        pass  # nobody has made it again
+        pass  # no process has created it again
 
 
 def hold(path):
@@ -24,7 +24,7 @@ def hold(path):
 
 @fault(0.8, 4, needs="iptables")
 def lock_held(run, entry):
-    """Somebody holds the lock; live meanwhile, and the rules follow soon after its end (T6)."""
+    """Another process holds the lock; live during this time, and the rules follow soon after it (T6)."""
     from .services import change_some
     seconds = run.random.choice([0.3, 0.8, 2, 6])
     fd = hold(run.world.lock_file)
@@ -38,7 +38,7 @@ def lock_held(run, entry):
 
 @fault(0.5, 4, needs=("iptables", "legacy"))
 def lock_held_and_jump_deleted(run, entry):
-    """Somebody holds the lock while another, who does not take it, deletes our jumps: not ready meanwhile (T6)."""
+    """A process holds the lock while another one, without the lock, deletes our jumps: not ready during this time (T6)."""
     fd = hold(run.world.lock_file)
     other = dict(run.world.env, XTABLES_LOCKFILE=run.world.folder + "/other.lock")
     seconds = run.random.choice([3, 8])
@@ -72,7 +72,7 @@ def lock_held_long(run, entry):
 
 @fault(1, 3)
 def lock_file_removed(run, entry):
-    """Removed and made again by the next that takes it: the old descriptor locks nothing."""
+    """The file is removed and created again by the next process that locks it: the old descriptor has no effect."""
     from .services import change_some
     remove(run.world.lock_file)
     change_some(run, 1)

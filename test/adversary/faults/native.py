@@ -15,7 +15,7 @@ def nft(*argv, text=None):
 
 
 def owners_mark():
-    """The table's comment as it is now, which is the owner's mark."""
+    """The present comment of the table, which marks its owner."""
     for line in nft("list", "table", *TABLE)[1].splitlines():
         if line.strip().startswith("comment "):
             return line.strip() + ";"
@@ -71,7 +71,7 @@ def native_rule_added(run, entry):
 
 @fault(2, needs="native")
 def native_anonymous_chain_added(run, entry):
-    """A stranger's anonymous chain in a chain of ours (T5)."""
+    """A foreign anonymous chain in one of our chains (T5)."""
     chains = sorted(chain for chain in parts(run).chains if chain.startswith("NMANAGER_"))
     if chains:
         nft("add", "rule", *TABLE, run.random.choice(chains), "jump", "{", "counter;", "}")
@@ -80,7 +80,7 @@ def native_anonymous_chain_added(run, entry):
 
 @fault(1.5, 1.5, needs="native")
 def native_strangers_things_inside(run, entry):
-    """A stranger's chain, set and verdict map in our table that lead to a chain of ours (T5)."""
+    """A foreign chain, set and verdict map in our table that lead to one of our chains (T5)."""
     chains = sorted(chain for chain in parts(run).chains if chain.startswith("NMANAGER_"))
     if chains:
         chain = run.random.choice(chains)
@@ -103,7 +103,7 @@ add element inet nmanager advmap {{ 192.0.2.5 : jump {chain} }}
 
 @fault(1.5, needs="native")
 def native_table_made_anew(run, entry):
-    """Deleted and made again by somebody, with his own things in it, in one transaction."""
+    """Deleted and created again by another program, with its own objects in it, in one transaction."""
     inside = run.random.choice(["", "chain NMANAGER_INPUT { type filter hook input priority 50; }", "set external_ipv4 { type ipv4_addr; }",
                                 "map cluster_ipv4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags timeout; }"])
     comment = owners_mark() if run.random.random() < 0.5 else ""
@@ -117,7 +117,7 @@ def native_table_made_anew(run, entry):
 
 @fault(0.8, 2, needs="native")
 def native_table_fought_over(run, entry):
-    """Deleted and made again many times in 2 s; rules within a second of its end (T25)."""
+    """Deleted and created again many times in 2 s; rules within a second of its end (T25)."""
     mark = run.random.choice(["", owners_mark()])
     made = f"add table inet nmanager {{ {mark} }}\n" if mark else "add table inet nmanager\n"
     rival(run, run.random.choice([0.5, 2.5]), lambda: nft("-f", "-", text=f"{made}delete table inet nmanager\n{made}"),

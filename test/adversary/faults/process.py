@@ -1,4 +1,4 @@
-"""The program itself: killed, stopped, restarted otherwise, at its limits, unheard."""
+"""The program itself: killed, stopped, restarted with other settings, at its limits, without a reader of its log."""
 
 import os
 import resource
@@ -62,7 +62,7 @@ def terminated(run, entry):
 
 @fault(1, 3)
 def restarted_over_rules(run, entry):
-    """A restart with nothing changed never takes a rule away."""
+    """A restart without changes never removes a rule."""
     before = run.expected()
     stop(run)
     start(run)
@@ -72,7 +72,7 @@ def restarted_over_rules(run, entry):
 
 @fault(1, 3)
 def stood_still(run, entry):
-    """SIGSTOP for a while; the world goes on."""
+    """SIGSTOP for a while; everything else continues."""
     run.live.pause()
     seconds = run.random.choice([0.1, 0.5, 2.0])
     pid = run.world.process.pid
@@ -117,7 +117,7 @@ def restarted_with_other_settings(run, entry):
 
 @fault(1, 3, needs="iptables-or-ipvs")
 def restarted_with_other_backend(run, entry):
-    """Whatever it wrote in another backend is removed once the new one stands (T4)."""
+    """Everything that it wrote in another backend is removed once the new one is in place (T4)."""
     stop(run)
     usable = ["iptables-" + run.world.kube.variant] + (["nftables"] if run.world.kube.mode == "ipvs" and run.world.kube.variant == "nft" else [])
     old = run.world.settings
@@ -130,7 +130,7 @@ def restarted_with_other_backend(run, entry):
 
 @fault(0.4, 4)
 def without_a_capability(run, entry):
-    """Not ready, with the name of what is missing; nothing is said to be absent that could not be read (T15)."""
+    """Not ready, with the name of the missing capability; unreadable objects are not reported as absent (T15)."""
     from ..runner import Violation
     legacy = run.expected().backend == "iptables-legacy"
     missing = run.random.choice(["net_admin", "net_raw"] if legacy else ["net_admin"])
@@ -149,14 +149,14 @@ def without_a_capability(run, entry):
     finally:
         run.world.prefix = []
         if run.world.process is None:
-            run.world.new_log()  # its errors are those of that process
+            run.world.new_log()  # it contains the errors of that process
             start(run)
     run.settle(entry.bound, ready_bound=6)
 
 
 @fault(0.5, 12)
 def out_of_descriptors(run, entry):
-    """No descriptor can be had for a while: no storm, and all is well afterwards."""
+    """No descriptor is available for a while: no busy loop, and full recovery afterwards."""
     pid = run.world.process.pid
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     in_use = len(os.listdir(f"/proc/{pid}/fd"))
@@ -181,7 +181,7 @@ def out_of_descriptors(run, entry):
 
 
 def knock():
-    """Callers of its endpoints that cannot be let in."""
+    """Clients of its endpoints, which it cannot accept without descriptors."""
     callers = []
     for _ in range(5):
         caller = socket.socket()
@@ -199,7 +199,7 @@ def cpu(pid):
 
 @fault(0.4, 6)
 def little_address_space(run, entry):
-    """No more address space than it has now, with some room, while Services change."""
+    """Address space limited to its present size plus a reserve, while Services change."""
     pid = run.world.process.pid
     with open(f"/proc/{pid}/statm") as file:
         size = int(file.read().split()[0]) * 4096
@@ -214,7 +214,7 @@ def little_address_space(run, entry):
 
 @fault(0.4, 3)
 def stderr_unheard(run, entry):
-    """Nobody reads its stderr, or the disk is full, or the reader has gone (T21)."""
+    """No process reads its stderr, or the disk is full, or the reader has ended (T21)."""
     stop(run)
     run.world.stderr_mode = run.random.choice(["full-pipe", "full-pipe", "closed-pipe", "full-device"])
     start(run)
@@ -233,7 +233,7 @@ def stderr_unheard(run, entry):
 
 
 def fill_pipe(run):
-    """The 64 KiB are full before the program says anything more."""
+    """The 64 KiB are full before the program writes any more."""
     import fcntl
     path = f"/proc/{run.world.process.pid}/fd/2"
     fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)

@@ -68,7 +68,7 @@ def services_all_gone(run, entry):
 
 @fault(1.5)
 def services_conflict(run, entry):
-    """Several Services on one address, protocol and port; then the one that has it goes."""
+    """Several Services on one address, protocol and port; then the one that has it is deleted."""
     address, items = run.random.choice(services.EXTERNAL4), []
     for _ in range(3):
         item = services.make(run.random)
@@ -87,7 +87,7 @@ def services_conflict(run, entry):
 
 @fault(0.25, 20, "long")
 def services_ten_thousand_then_none(run, entry):
-    """10,000 Services come and go."""
+    """10,000 Services are added and deleted."""
     flood(run, entry, 10000)
 
 
@@ -113,7 +113,7 @@ def flood(run, entry, count):
 
 @fault(0.6, 2)
 def service_undecodable(run, entry):
-    """An object that is no Service of ours to read: what is right for the others goes on."""
+    """An object that cannot be read as a Service: the other Services are not affected."""
     store, name = run.world.api.store, f"odd-{run.random.randrange(100)}"
     body = run.random.choice([
         {"spec": {"ports": "none", "clusterIP": 7}},
@@ -136,7 +136,7 @@ def service_undecodable(run, entry):
 
 @fault(0.6, 2)
 def service_hostile_name(run, entry):
-    """A name that the API would refuse, from a forged list: one bad Service holds up no other."""
+    """A name that the API would refuse, from a forged list: one bad Service does not delay any other."""
     store = run.world.api.store
     name = run.random.choice(["x\" -j ACCEPT\n-A INPUT -j ACCEPT\n#", "a\nb", "n" * 253, "esc\x1b[31m", "quote\"d", "back\\slash"])
     item = services.make(run.random)

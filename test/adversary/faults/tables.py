@@ -1,4 +1,4 @@
-"""Harm to our chains and jumps in iptables tables, and what other programs do around them."""
+"""Damage to our chains and jumps in iptables tables, and changes of other programs around them."""
 
 import dataclasses
 import threading
@@ -16,7 +16,7 @@ def tool(run, family, *argv, check=False):
 
 
 def pick(run):
-    """A family, and a table and hook in which a jump of ours is."""
+    """A family, and a table and hook with one of our jumps."""
     wanted = sorted(run.expected().effects)
     family, table, hook = run.random.choice(wanted) if wanted else (4, "filter", "INPUT")
     return family, table, hook
@@ -100,7 +100,7 @@ def chain_edited(run, entry):
 
 @fault(2, needs="iptables")
 def chain_renamed(run, entry):
-    """A chain of ours under another name of ours, or a stranger's (T9, T20)."""
+    """One of our chains under another name of ours, or a foreign one (T9, T20)."""
     family, table, _ = pick(run)
     chains = own_chains(run, family, table)
     if chains:
@@ -111,7 +111,7 @@ def chain_renamed(run, entry):
 
 
 def renamed_cleanup(run, entry, family, table):
-    """A chain that no longer bears our prefix is nobody's: it is taken away by who renamed it."""
+    """A chain that no longer has our prefix has no owner: the program that renamed it removes it."""
     time.sleep(0.15)
     with run.world.frozen():
         saved = run.world.tables().saves[run.world.kube.variant, family][table]
@@ -128,7 +128,7 @@ def renamed_cleanup(run, entry, family, table):
 
 @fault(2, needs="iptables")
 def chain_replaced(run, entry):
-    """Somebody's rules instead of ours in a chain of ours, in one transaction."""
+    """Foreign rules instead of ours in one of our chains, in one transaction."""
     family, table, _ = pick(run)
     chains = own_chains(run, family, table)
     if chains:
@@ -139,7 +139,7 @@ def chain_replaced(run, entry):
 
 @fault(1, needs="iptables")
 def chain_made(run, entry):
-    """A chain with our prefix that is none of ours."""
+    """A chain with our prefix that we did not create."""
     family, table, _ = pick(run)
     name = OURS + run.random.choice(["STRAY", "PRE_FF", "EX_CLUS_OLD"])
     run.world.kube.restore(family, f"*{table}\n:{name} - [0:0]\n-A {name} -j RETURN\nCOMMIT\n")
@@ -148,7 +148,7 @@ def chain_made(run, entry):
 
 @fault(1.5, needs="iptables")
 def chain_held(run, entry):
-    """A stranger's rule jumps to a chain of ours, which is then flushed."""
+    """A foreign rule jumps to one of our chains, which is then flushed."""
     if not run.expected().effects:
         return run.settle(entry.bound)  # there is none to jump to
     family, table, hook = pick(run)
@@ -185,7 +185,7 @@ def sync_again(run, entry):
 
 @fault(1, 3, needs=("iptables", "iptables-or-ipvs"))
 def administrator_flushes_and_deletes(run, entry):
-    """`-F` and then `-X` of a table succeed beside us as they do without us (T22)."""
+    """`-F` and then `-X` of a table succeed with nmanager as they do without it (T22)."""
     family, (table, _) = run.random.choice([4, 6]), run.random.choice(PLACES)
     tool(run, family, "-t", table, "-F")
     code, _, said = tool(run, family, "-t", table, "-X")
@@ -240,7 +240,7 @@ def stranger_rules_come_and_go(run, entry):
 
 @fault(1.5)
 def stranger_native_table(run, entry):
-    """Another program's native table with sets, maps and counters comes, stays, goes."""
+    """Another program's native table with sets, maps and counters is added, stays, is removed."""
     if run.random.random() < 0.6:
         text = """table inet adv {
   set hosts { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.7 } }
@@ -264,7 +264,7 @@ def stranger_native_table(run, entry):
 
 @fault(0.8, 12, needs="iptables")
 def rival_deletes_our_jump(run, entry):
-    """Every 5 ms for a while; then it ends, and the rules are back within the widest spacing of repairs."""
+    """Every 5 ms for a while; then it ends, and the rules are back within the longest delay between repairs."""
     family, table, hook = pick(run)
     rival(run, run.random.choice([0.3, 1.0]), lambda: tool(run, family, "-t", table, "-D", hook, "-j", OURS + hook))
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=15)
@@ -278,7 +278,7 @@ def rival_flushes_our_chain(run, entry):
 
 
 def while_services_change(run, entry, flushed, judge):
-    """Somebody keeps flushing a chain of ours, `flushed` = (table, chain), while Services change; `judge` looks after each change."""
+    """Another agent keeps flushing our chain `flushed` = (table, chain) while Services change; `judge` checks after each change."""
     from .services import change_some
     ended = threading.Event()
 
@@ -302,14 +302,14 @@ def while_services_change(run, entry, flushed, judge):
 
 @fault(0.5, 12, needs="iptables")
 def rival_in_filter_while_services_change(run, entry):
-    """A chain of filter is contested; Services are followed in nat all the same (T23)."""
+    """A chain of filter is contested; nat still follows changes of Services (T23)."""
     while_services_change(run, entry, ("filter", "INPUT"), lambda wanted: run.settle(
         2, ready=None, expectation=dataclasses.replace(wanted, ignored=("filter",)), check_ready_meanwhile=False, strict=True))
 
 
 @fault(0.5, 12, needs=("iptables", "ipvs"))
 def rival_in_nat_while_services_change(run, entry):
-    """A chain of nat is contested; Services are followed in the other chains of nat all the same (T23)."""
+    """A chain of nat is contested; the other chains of nat still follow changes of Services (T23)."""
     contested = (4, "nat", "OUTPUT")
 
     def judge(wanted):
@@ -321,7 +321,7 @@ def rival_in_nat_while_services_change(run, entry):
 
 @fault(0.5, 3, needs=("nft", "iptables"))
 def table_made_dormant(run, entry):
-    """A table whose rules the kernel does not obey: not ready, with the reason."""
+    """A table whose rules have no effect: not ready, with the reason."""
     from ..runner import Violation
     family, table, _ = pick(run)
     name = f"{'ip' if family == 4 else 'ip6'} {table}"
@@ -346,7 +346,7 @@ def table_made_dormant(run, entry):
 
 @fault(0.8, 2)
 def rival_is_busy_elsewhere(run, entry):
-    """A benign neighbour writes every few milliseconds; Services follow meanwhile."""
+    """A harmless program writes every few milliseconds; rules still follow Services."""
     from .services import change_some
     family = run.random.choice([4, 6])
     run.world.kube.restore(family, "*nat\n:ADV-BUSY - [0:0]\nCOMMIT\n")

@@ -1,4 +1,4 @@
-// What API servers, and what stands before them, have been seen to do.
+// Observed behaviour of API servers and of proxies in front of them.
 #include <doctest/doctest.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -38,7 +38,7 @@ std::string error_event(int code, const std::string& message) {
 
 }  // namespace
 
-TEST_CASE("every watch is refused: lists go on, spaced out, and each refusal is counted (A1)") {
+TEST_CASE("every watch is refused: lists continue with delays, each refusal is counted (A1)") {
   start_library_once();
   struct Case {
     Fault fault;
@@ -63,7 +63,7 @@ TEST_CASE("every watch is refused: lists go on, spaced out, and each refusal is 
     const auto client = make_api_client(access_to(server), impatient());
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
-    server.services().put(service_json("new", "192.0.2.1"));  // no watch will bring it
+    server.services().put(service_json("new", "192.0.2.1"));  // no watch reports it
     CHECK(follower.wait_for([&](const Known& known) {
       return known.services.contains("default/new") && known.api.errors_by_kind.contains(c.counted);
     }));
@@ -72,7 +72,7 @@ TEST_CASE("every watch is refused: lists go on, spaced out, and each refusal is 
   }
 }
 
-TEST_CASE("nobody listens: the watch goes on from where it was, without a list (A1)") {
+TEST_CASE("no listener: the watch continues from its version, without a list (A1)") {
   start_library_once();
   ApiServer server({.streaming = Streaming::kUnprocessable});
   server.fail_next({.kind = Kind::kStatus, .on = On::kWatch, .status = 429, .times = 2});
@@ -85,7 +85,7 @@ TEST_CASE("nobody listens: the watch goes on from where it was, without a list (
   CHECK(follower.known().lists == 1);
 }
 
-TEST_CASE("a watch that is silent for ever, of an etcd that was rewound (A2)") {
+TEST_CASE("a watch that is permanently silent after etcd was rewound (A2)") {
   start_library_once();
   for (const Streaming streaming : {Streaming::kYes, Streaming::kUnprocessable}) {
     ApiServer server({.bookmarks = milliseconds(50), .streaming = streaming});
@@ -116,7 +116,7 @@ TEST_CASE("the second page is too old each time: one whole list (A4)") {
   CHECK(follower.known().errors.size() == 1);
 }
 
-TEST_CASE("how a server that knows no streaming lists is found out") {
+TEST_CASE("a server without streaming lists is detected") {
   start_library_once();
   for (const Streaming streaming : {Streaming::kUnprocessable, Streaming::kBadRequest,
                                     Streaming::kErrorEvent, Streaming::kIgnored}) {
@@ -130,7 +130,7 @@ TEST_CASE("how a server that knows no streaming lists is found out") {
     client->start(follower.sink());
     REQUIRE(follower.wait_for(
         [](const Known& known) { return known.api.phase == ApiState::Phase::kWatching; }));
-    CHECK(follower.known().errors.empty());  // no fault of anybody's
+    CHECK(follower.known().errors.empty());  // not an error
     server.fail_next({.kind = Kind::kStatus, .on = On::kWatch, .status = 500});
     server.end_watches();
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 2; }));
@@ -142,7 +142,7 @@ TEST_CASE("how a server that knows no streaming lists is found out") {
   }
 }
 
-TEST_CASE("a server that knows no streaming lists and is never silent is found out") {
+TEST_CASE("a server without streaming lists that is never silent is detected") {
   start_library_once();
   ApiServer server({.bookmarks = milliseconds(20), .streaming = Streaming::kIgnored});
   server.services().put(service_json("a", "192.0.2.1"));
@@ -153,7 +153,7 @@ TEST_CASE("a server that knows no streaming lists and is never silent is found o
   CHECK(follower.known().errors.empty());
 }
 
-TEST_CASE("a server that is well is asked for one list, which becomes the watch") {
+TEST_CASE("a healthy server gets one list request, which becomes the watch") {
   start_library_once();
   ApiServer server({.bookmarks = milliseconds(30)});
   Follower follower;
@@ -189,7 +189,7 @@ TEST_CASE("a role that forbids Nodes is asked once (A15)") {
                               [](const auto& seen) { return !seen.is_services(); }) == 1);
 }
 
-TEST_CASE("a redirect is not followed, and told (A8)") {
+TEST_CASE("a redirect is not followed but reported (A8)") {
   start_library_once();
   ApiServer other;
   ApiServer server({.token = "secret"});
@@ -209,7 +209,7 @@ TEST_CASE("a redirect is not followed, and told (A8)") {
   CHECK_MESSAGE(told.find(other.url().substr(7)) != std::string::npos, told);
 }
 
-TEST_CASE("a front that sends bodies without chunking: events at once (A13)") {
+TEST_CASE("a proxy that sends bodies without chunking: events at once (A13)") {
   start_library_once();
   for (const Streaming streaming : {Streaming::kYes, Streaming::kUnprocessable}) {
     ApiServer server({.streaming = streaming, .chunking = false});
@@ -225,7 +225,7 @@ TEST_CASE("a front that sends bodies without chunking: events at once (A13)") {
   }
 }
 
-TEST_CASE("watches that get through something and then fail do not make lists frequent (A16)") {
+TEST_CASE("watches that fail after some events do not make lists frequent (A16)") {
   start_library_once();
   const std::string bookmark =
       R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}})"
@@ -265,7 +265,7 @@ void one_family(Family family) {
 
 }  // namespace
 
-TEST_CASE("loopback is reached whatever families the interfaces have (A9)") {
+TEST_CASE("loopback is reachable with any families of the interfaces (A9)") {
   start_library_once();
   struct Case {
     Family node;
@@ -292,7 +292,7 @@ TEST_CASE("loopback is reached whatever families the interfaces have (A9)") {
       REQUIRE(found->ok());
       CHECK(std::ranges::find(**found, *Address::parse(c.listen)) != (*found)->end());
       addrinfo hints{};
-      hints.ai_flags = AI_ADDRCONFIG;  // as the library asks
+      hints.ai_flags = AI_ADDRCONFIG;  // as the library does
       addrinfo* first = nullptr;
       CHECK(::getaddrinfo(c.listen, "443", &hints, &first) == 0);
       if (first != nullptr) ::freeaddrinfo(first);
@@ -300,12 +300,12 @@ TEST_CASE("loopback is reached whatever families the interfaces have (A9)") {
   }
 }
 
-TEST_CASE("a name whose DNS hangs holds up neither the end nor the next client (A18)") {
+TEST_CASE("a name whose DNS hangs delays neither the end nor the next client (A18)") {
   start_library_once();
   std::thread([] {
     const NetNamespace apart;
     if (!apart.usable()) return;
-    // The name server of resolv.conf is here, and never answers.
+    // The name server of resolv.conf is this socket, which never answers.
     must(
         "ip link set lo up; for ns in $(awk '/^nameserver/ {print $2}' /etc/resolv.conf); do "
         "ip addr add $ns dev lo; done");
@@ -322,11 +322,11 @@ TEST_CASE("a name whose DNS hangs holds up neither the end nor the next client (
     std::atomic<bool> stopped{false};
     hanging->start([&](const ApiEvent&) { late += stopped ? 1 : 0; });
     std::array<char, 512> question{};
-    REQUIRE(::recv(silent, question.data(), question.size(), 0) > 0);  // it has been asked
+    REQUIRE(::recv(silent, question.data(), question.size(), 0) > 0);  // it got a query
     const auto start = Clock::now();
     hanging.reset();
     stopped = true;
-    CHECK(Clock::now() - start < seconds(5));  // after which the resolver asks again, not ends
+    CHECK(Clock::now() - start < seconds(5));  // the resolver's first retry
     const auto lookup = Lookup::start("127.0.0.1");
     const auto found = lookup->wait(Clock::now());  // at once
     REQUIRE(found);
@@ -338,7 +338,7 @@ TEST_CASE("a name whose DNS hangs holds up neither the end nor the next client (
 
 TEST_CASE("addresses of one name are tried one after another") {
   start_library_once();
-  ApiServer server({.host = "127.0.0.1"});  // nobody on ::1
+  ApiServer server({.host = "127.0.0.1"});  // no listener on ::1
   server.services().put(service_json("a", "192.0.2.1"));
   ApiAccess access;
   access.server = "http://localhost:" + std::to_string(server.port());
@@ -350,7 +350,7 @@ TEST_CASE("addresses of one name are tried one after another") {
   CHECK(server.requests().front().host == access.server.substr(7));
 }
 
-TEST_CASE("answers without end are refused with a reason, and keep nothing (A17)") {
+TEST_CASE("unbounded answers are refused with a reason and release their memory (A17)") {
   start_library_once();
   const PemPair authority = make_authority("authority");
   for (const EndlessAnswer& answer : endless_answers()) {

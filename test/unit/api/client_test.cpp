@@ -1,4 +1,4 @@
-// List and watch: what a client is told equals what the server has, whatever happens on the way.
+// List and watch: the client's Services equal the server's, whatever faults occur.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -90,7 +90,7 @@ TEST_CASE("pages, then a watch from where the list ended") {
   CHECK(follower.known().lists == 1);
 }
 
-TEST_CASE("an event may come in pieces of any size") {
+TEST_CASE("an event may arrive in pieces of any size") {
   start_library_once();
   for (const std::size_t chunk : {1UL, 7UL, 100UL, 1000UL}) {
     CAPTURE(chunk);
@@ -106,7 +106,7 @@ TEST_CASE("an event may come in pieces of any size") {
   }
 }
 
-TEST_CASE("every recorded object and event comes through") {
+TEST_CASE("every recorded object and event is reported") {
   start_library_once();
   const std::string folder = std::string(NMANAGER_SOURCE_DIR) + "/test/fixtures/api/";
   ApiServer server;
@@ -125,7 +125,7 @@ TEST_CASE("every recorded object and event comes through") {
   CHECK(follower.known().api.events > 3);
 }
 
-TEST_CASE("a watch that ends goes on where it was, bookmarks included") {
+TEST_CASE("a watch that ended continues from its last version, including bookmarks") {
   start_library_once();
   ApiServer server({.bookmarks = std::chrono::milliseconds(30)});
   fill(server.services(), 2);
@@ -148,7 +148,7 @@ TEST_CASE("a watch that ends goes on where it was, bookmarks included") {
   CHECK(requests.back().target.find("resourceVersion=4") != std::string::npos);  // by the bookmark
 }
 
-TEST_CASE("too old a version: a list, in which deletions show") {
+TEST_CASE("a version that is too old: a list, which shows deletions") {
   start_library_once();
   ApiServer server;
   fill(server.services(), 3);
@@ -222,7 +222,7 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
   for (const Case& c : cases) {
     CAPTURE(std::string(c.name));
     // A quiet watch of the real server has bookmarks; without them silence is a fault.
-    // Without streaming lists there is a request that is the watch.
+    // Without streaming lists the watch is a separate request.
     ApiServer server(
         {.bookmarks = std::chrono::milliseconds(50),
          .streaming = c.fault.on == On::kList ? Streaming::kYes : Streaming::kUnprocessable});
@@ -230,7 +230,7 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
     server.fail_next(c.fault);
     Follower follower;
     ApiClientOptions options = impatient();
-    if (std::string_view(c.told) != "no answer") {  // however slow the machine: silence is not it
+    if (std::string_view(c.told) != "no answer") {  // even on a slow machine
       options.watch_silence = options.list_silence = std::chrono::seconds(60);
     }
     const auto client = make_api_client(access_to(server), options);
@@ -255,12 +255,12 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
   }
 }
 
-TEST_CASE("a kept connection that was closed meanwhile is no fault") {
+TEST_CASE("a kept connection that was closed in the meantime is not an error") {
   start_library_once();
   for (const Kind kind : {Kind::kClose, Kind::kReset}) {
     ApiServer server({.streaming = Streaming::kUnprocessable});
     fill(server.services(), 3);
-    server.fail_next({.kind = kind, .on = On::kWatch});  // it comes over the list's connection
+    server.fail_next({.kind = kind, .on = On::kWatch});  // it uses the list's connection
     Follower follower;
     const auto client = make_api_client(access_to(server));
     client->start(follower.sink());
@@ -272,7 +272,7 @@ TEST_CASE("a kept connection that was closed meanwhile is no fault") {
   }
 }
 
-TEST_CASE("delays grow while the server is away, and Retry-After is kept") {
+TEST_CASE("delays grow while the server is unreachable, and Retry-After is honoured") {
   start_library_once();
   ApiServer server;
   for (int i = 0; i < 3; ++i) server.fail_next({.kind = Kind::kStatus, .status = 500});
@@ -288,7 +288,7 @@ TEST_CASE("delays grow while the server is away, and Retry-After is kept") {
   CHECK(delays[3] >= std::chrono::milliseconds(1000));
 }
 
-TEST_CASE("nobody listens, then somebody does") {
+TEST_CASE("no listener at first, then a listener") {
   start_library_once();
   ApiAccess access;
   std::uint16_t port = 0;
@@ -308,10 +308,10 @@ TEST_CASE("nobody listens, then somebody does") {
   CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 1; }));
 }
 
-TEST_CASE("stops within 100 ms whatever hangs, and nothing is posted afterwards") {
+TEST_CASE("always stops within 100 ms, and nothing is posted afterwards") {
   start_library_once();
   for (const On on : {On::kList, On::kWatch}) {
-    // What the code waits for shows in the quickest of many: a machine that is busy delays some.
+    // The fastest of many stops shows the code's own wait: a busy machine delays some.
     auto quickest = std::chrono::steady_clock::duration::max();
     for (int i = 0; i < 20; ++i) {
       ApiServer server({.streaming = Streaming::kUnprocessable});
@@ -334,7 +334,7 @@ TEST_CASE("stops within 100 ms whatever hangs, and nothing is posted afterwards"
   }
 }
 
-TEST_CASE("an object that cannot be decoded costs only itself") {
+TEST_CASE("an object that cannot be decoded does not affect others") {
   start_library_once();
   ApiServer server;
   fill(server.services(), 2);
@@ -353,7 +353,7 @@ TEST_CASE("an object that cannot be decoded costs only itself") {
   CHECK(undecodable[1].key == "default/worse");
 }
 
-TEST_CASE("this node's podCIDRs are asked for after the list, and need not be had") {
+TEST_CASE("this node's podCIDRs are requested after the list, and are optional") {
   start_library_once();
   ApiServer server;
   fill(server.services(), 1);
@@ -384,8 +384,7 @@ TEST_CASE("this node's podCIDRs are asked for after the list, and need not be ha
   }));
 }
 
-TEST_CASE(
-    "a client for the Node alone: asks until it is had, for nothing else, and then is silent") {
+TEST_CASE("a client for the Node only: sends requests until it has arrived, and no others") {
   start_library_once();
   ApiServer server;
   ApiClientOptions options = impatient();
@@ -404,7 +403,7 @@ TEST_CASE(
     }
   };
   {
-    const auto client = make_node_client(access_to(server), options);  // whose name is not known
+    const auto client = make_node_client(access_to(server), options);  // of an unknown name
     client->start(tell);
     CHECK(wait_for(1) == std::vector<std::vector<Prefix>>{{}});
     CHECK(server.requests().empty());
@@ -412,7 +411,7 @@ TEST_CASE(
   options.node_name = "node-a";
   const auto client = make_node_client(access_to(server), options);
   client->start(tell);
-  CHECK(wait_for(2)[1].empty());  // 404, again and again
+  CHECK(wait_for(2)[1].empty());  // 404, repeatedly
   server.set_nodes(R"({"kind":"NodeList","items":[{"spec":{"podCIDRs":["10.244.3.0/24"]}}]})");
   while (wait_for(2).back().empty()) std::this_thread::yield();
   CHECK(wait_for(3).back() == std::vector{*Prefix::parse("10.244.3.0/24")});

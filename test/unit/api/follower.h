@@ -1,4 +1,4 @@
-// What a client of the API server has been told, put together as the owner thread would.
+// Combines the events of a client of the API server, as the owner thread does.
 #pragma once
 
 #include <chrono>
@@ -30,13 +30,13 @@ class Follower {
     int lists = 0;
     std::vector<Prefix> node;
     ApiState api;
-    std::vector<std::string> errors;  // every message told, in order
+    std::vector<std::string> errors;  // every message, in order
     std::vector<std::chrono::milliseconds> delays;
   };
 
   [[nodiscard]] api::ApiSink sink();
 
-  /// False: not within a minute, which no test waits for unless it fails.
+  /// False: not within a minute; only a failing test waits that long.
   bool wait_for(const std::function<bool(const Known&)>& condition) const;
   [[nodiscard]] Known known() const;
 
@@ -48,14 +48,14 @@ class Follower {
   Known known_;  // protected by mutex_
 };
 
-/// A Service as the API server has it: LoadBalancer with one ingress address and one TCP port.
+/// A Service as JSON of the API server: LoadBalancer with one ingress address and one TCP port.
 std::string service_json(const std::string& name, const std::string& ip,
                          const std::string& labels = "{}");
 
-/// Short times, so that silence is noticed soon.
+/// Short times, so that silence is detected soon.
 api::ApiClientOptions impatient();
 
-/// Once in the process; the library's threads.
+/// Once per process; starts the library's threads.
 void start_library_once();
 
 }  // namespace nmanager::test

@@ -48,7 +48,7 @@ std::string kubeconfig(const std::string& cluster, const std::string& user) {
 
 }  // namespace
 
-TEST_CASE("everything a kubeconfig can say") {
+TEST_CASE("all supported fields of a kubeconfig") {
   const Folder folder;
   const auto access = load_kubeconfig(folder.write(
       "full", kubeconfig("{server: 'https://[fd00::1]:6443/', certificate-authority: ca.crt,"
@@ -65,7 +65,7 @@ TEST_CASE("everything a kubeconfig can say") {
   CHECK(access->client_key.data == "key");
 }
 
-TEST_CASE("data goes before a file, and base64 has padding") {
+TEST_CASE("data takes precedence over a file, and base64 has padding") {
   const Folder folder;
   for (const auto& [data, text] : {std::pair{"YQ==", "a"}, {"YWI=", "ab"}, {"YWJj", "abc"}}) {
     const auto access = load_kubeconfig(
@@ -79,7 +79,7 @@ TEST_CASE("data goes before a file, and base64 has padding") {
   }
 }
 
-TEST_CASE("what is wrong is named, all of it at once") {
+TEST_CASE("one error names all problems") {
   const Folder folder;
   struct Case {
     std::string text;
@@ -125,7 +125,7 @@ TEST_CASE("what is wrong is named, all of it at once") {
   CHECK_FALSE(load_kubeconfig(folder.path("missing")).ok());
 }
 
-TEST_CASE("a context without a name is the one without current-context") {
+TEST_CASE("without current-context the context with an empty name is used") {
   const auto access = parse_kubeconfig(R"(
 apiVersion: v1
 kind: Config
@@ -145,7 +145,7 @@ contexts:
   CHECK(access->token_file == "/folder/token");
 }
 
-TEST_CASE("the same kubeconfig in every dress") {
+TEST_CASE("the same kubeconfig in every notation") {
   const std::string plain = kubeconfig("{server: 'https://h:1'}", "{token: t}");
   std::string crlf;
   for (const char c : plain) crlf += c == '\n' ? std::string("\r\n") : std::string(1, c);
@@ -201,7 +201,7 @@ TEST_CASE("the server's URL") {
   }
 }
 
-TEST_CASE("where the server is, for those who must not translate it") {
+TEST_CASE("the server's address, which the rules must not translate") {
   ApiAccess access;
   access.server = "https://[fd00::1]";
   CHECK(server_endpoints(access) == std::vector<Endpoint>{{*Address::parse("fd00::1"), 443}});
@@ -246,7 +246,7 @@ TEST_CASE("a proxy of the kubeconfig or the environment") {
   }
 }
 
-TEST_CASE("what weakens the connection is told, and secrets are not") {
+TEST_CASE("a weakened connection is reported, without secrets") {
   ApiAccess access;
   access.server = "https://h";
   CHECK(warnings_of(access).empty());

@@ -18,7 +18,7 @@ Settings ipvs_on_nft() {
   return settings;
 }
 
-/// A kube-proxy that has synced, so that nothing but the Services decides about readiness.
+/// A kube-proxy that has synced, so that only the Services decide about readiness.
 void kube_proxy_has_synced(FakeWorld& world) {
   world.files.config = settings::KubeProxyConfig{};
   FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
@@ -57,7 +57,7 @@ api::ApiSink Owner::sink() {
   return [this](ApiEvent event) { take(std::move(event)); };
 }
 
-/// From a minute on: the time until the client was asked for has passed by then.
+/// After a minute: the time until a client is wanted has passed by then.
 milliseconds Owner::scaled(Clock::time_point real) const {
   return std::chrono::minutes(1) +
          std::chrono::duration_cast<milliseconds>((real - start_) * speed_);
@@ -69,7 +69,7 @@ void Owner::take(ApiEvent event) {
   const bool word = state != nullptr
                         ? std::exchange(bookmarks_, state->bookmarks) < state->bookmarks
                         : !std::holds_alternative<NodePodCidrs>(event);
-  // Before it is posted: the loop never knows more than the judge.
+  // Before it is posted, so that the loop never knows more than the judge.
   if (word) last_word_ = scaled(Clock::now());
   if (state != nullptr && state->last_word_at) {
     state->last_word_at = epoch_ + scaled(*state->last_word_at);

@@ -1,6 +1,6 @@
-// The program's own loop in a fake world, fed by a real client of the API server, on a clock that
-// runs faster than ours; and a judge beside it, who knows from the client's events alone how old
-// the Services are.
+// The program's loop in a fake world, with events of a real client of the API server and a clock
+// that runs faster than real time; and a judge that derives the age of the Services from the
+// client's events only.
 #pragma once
 
 #include <chrono>
@@ -18,18 +18,18 @@ namespace nmanager::test {
 
 class Owner {
  public:
-  /// `speed`: how many of the loop's seconds a real one is.
+  /// `speed`: seconds of the loop per real second.
   explicit Owner(double speed);
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;
   ~Owner();
 
-  /// What the client posts; it must end before this does.
+  /// The sink of the client, which must end before this object.
   [[nodiscard]] api::ApiSink sink();
 
   /// False: not within a minute.
   bool wait_for(const std::function<bool(const Snapshot&)>& condition);
-  /// Empty: whenever the Services were older than the bound, or never listed, it was said.
+  /// Empty: it was reported whenever the Services were older than the bound or never listed.
   [[nodiscard]] std::string broken() const;
 
  private:
@@ -42,9 +42,9 @@ class Owner {
 
   const double speed_;
   const Clock::time_point start_ = Clock::now();
-  Driver driver_;  // the thread's, but for what its mailbox takes
+  Driver driver_;  // used by the thread, except for its mailbox
   const TimePoint epoch_;
-  api::ApiSink loop_;  // the loop's, for its client
+  api::ApiSink loop_;  // of the loop, for its client
 
   mutable std::mutex mutex_;
   std::condition_variable news_;       // for the loop

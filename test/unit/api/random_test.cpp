@@ -1,5 +1,5 @@
-// A seeded run over all faults of the stand-in server, beside a model of what the client must know;
-// and the program's loop behind the client, which must say when that is old.
+// A seeded run over all faults of the stand-in server, with a model of the Services that the client
+// must know; and the program's loop, which must report when they are old.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -26,7 +26,7 @@ constexpr int kRuns = 8;
 constexpr int kFaults = 250;  // of each run
 constexpr int kSpeed = 400;
 
-/// One server, one client, and the model: what the test itself has put.
+/// One server, one client, and the model: the Services that the test has written.
 class Run {
  public:
   explicit Run(std::uint64_t seed)
@@ -44,7 +44,7 @@ class Run {
     client_ = make_api_client(access, options);
   }
 
-  /// Empty: all was well.
+  /// Empty: no violation.
   std::string go() {
     client_->start([own = follower_.sink(), loop = owner_.sink()](ApiEvent event) {
       loop(event);
@@ -57,7 +57,7 @@ class Run {
       for (int i = pick(4); i > 0; --i) change();
       disturb();
       const std::size_t seen = server_.requests().size();
-      server_.drop_connections(pick(2) == 0);  // or nothing would be asked
+      server_.drop_connections(pick(2) == 0);  // otherwise there would be no request
       if (pick(8) != 0) {
         (void)server_.wait_for_requests(seen + 1);
         continue;
@@ -142,7 +142,7 @@ class Run {
            std::to_string(known.api.errors) + " errors, the last: " + known.api.last_error;
   }
 
-  /// Nothing is answered any more, and then it is: a node stays ready, and says how old it is.
+  /// The server stops and resumes answering: the node stays ready and reports the age.
   std::string grow_old() {
     if (!owner_.wait_for([](const Snapshot& one) { return one.ready() && !one.services_stale; })) {
       return "not ready, or old, although all is well";
@@ -160,9 +160,9 @@ class Run {
     return {};
   }
 
-  /// Each request is a list, a watch, or an error that was reported with its delay; but for the one
-  /// that finds out about streaming lists, old versions after a good watch, further pages, and what
-  /// the HTTP library sends again over a connection that was closed meanwhile.
+  /// Each request is a list, a watch, or an error that was reported with its delay; except for the
+  /// one that detects streaming lists, old versions after a good watch, further pages, and requests
+  /// that the HTTP library repeats after a connection was closed.
   std::string too_many() const {
     const Known known = follower_.known();
     const std::size_t most = known.api.lists + known.api.watches + known.api.errors +
@@ -183,8 +183,7 @@ class Run {
 
 }  // namespace
 
-TEST_CASE(
-    "2,000 faults at random: the client comes to know what the server has, and says what is old") {
+TEST_CASE("2,000 random faults: the client gets the server's Services, and old ones are reported") {
   start_library_once();
   std::vector<std::string> problems(kRuns);
   std::vector<std::thread> threads;

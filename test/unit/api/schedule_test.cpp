@@ -1,4 +1,4 @@
-// What follows after a list or a watch has ended.
+// The next step after a list or a watch has ended.
 #include "plugin/api/schedule.h"
 
 #include <cstdint>
@@ -28,7 +28,7 @@ Ending ending_of(EndingKind kind, bool progressed = false, milliseconds lasted =
 
 }  // namespace
 
-TEST_CASE("what follows each ending of a watch") {
+TEST_CASE("the next step after each ending of a watch") {
   struct Case {
     EndingKind kind;
     bool progressed;
@@ -61,7 +61,7 @@ TEST_CASE("what follows each ending of a watch") {
   }
 }
 
-TEST_CASE("a streaming list, then its watch; without it one out of the cache; pages at last") {
+TEST_CASE("a streaming list, then its watch; else a list from the cache; finally pages") {
   Schedule schedule(1);
   NextStep next = schedule.first();
   CHECK(next.what == What::kStreamList);
@@ -69,7 +69,7 @@ TEST_CASE("a streaming list, then its watch; without it one out of the cache; pa
   CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kFollow);
 
   next = schedule.after(What::kStreamList, ending_of(EndingKind::kUnsupported));
-  CHECK(next.what == What::kCachedList);  // at once, and no fault
+  CHECK(next.what == What::kCachedList);  // at once, and not an error
   CHECK(next.delay == milliseconds(0));
   CHECK_FALSE(next.failed);
   CHECK(schedule.after(next.what, ending_of(EndingKind::kDone)).what == What::kWatch);
@@ -84,7 +84,7 @@ TEST_CASE("a streaming list, then its watch; without it one out of the cache; pa
   CHECK(schedule.after(What::kWatch, ending_of(EndingKind::kGarbled)).what == What::kCachedList);
 }
 
-TEST_CASE("who may not list, or cannot be reached, is not asked in another form") {
+TEST_CASE("if lists are forbidden or the server is unreachable, no other form is tried") {
   for (const EndingKind kind : {EndingKind::kUnauthorized, EndingKind::kThrottled,
                                 EndingKind::kUnreachable, EndingKind::kLost}) {
     Schedule schedule(1);
@@ -94,7 +94,7 @@ TEST_CASE("who may not list, or cannot be reached, is not asked in another form"
   }
 }
 
-TEST_CASE("who may list and may not watch: no streaming list, and lists go on") {
+TEST_CASE("lists allowed, watches forbidden: no streaming list, and lists continue") {
   Schedule schedule(1);
   for (int i = 0; i < 5; ++i) {
     const NextStep next = schedule.after(What::kStreamList, ending_of(EndingKind::kForbidden));
@@ -104,7 +104,7 @@ TEST_CASE("who may list and may not watch: no streaming list, and lists go on") 
     CHECK(schedule.after(What::kWatch, ending_of(EndingKind::kForbidden)).what ==
           What::kStreamList);
   }
-  // Who may do neither is not asked in yet another form.
+  // If both are forbidden, no further form is tried.
   NextStep next = schedule.after(What::kStreamList, ending_of(EndingKind::kForbidden));
   for (int i = 0; i < 5; ++i) next = schedule.after(next.what, ending_of(EndingKind::kForbidden));
   CHECK(next.what == What::kCachedList);
@@ -117,7 +117,7 @@ TEST_CASE("a second page that is too old: one whole list") {
   CHECK(schedule.after(What::kWholeList, ending_of(EndingKind::kDone)).what == What::kWatch);
 }
 
-TEST_CASE("pages get smaller where objects are large") {
+TEST_CASE("pages get smaller if objects are large") {
   Schedule schedule(1);
   (void)schedule.after(What::kStreamList, ending_of(EndingKind::kUnsupported));
   NextStep next = schedule.after(What::kCachedList, ending_of(EndingKind::kTooMuch));
@@ -132,7 +132,7 @@ TEST_CASE("pages get smaller where objects are large") {
   CHECK(next.page_size == 5);
 }
 
-TEST_CASE("delays double up to the cap and are spread; a complete list ends the row") {
+TEST_CASE("delays double up to the cap with jitter; a complete list ends the series") {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     Schedule schedule(seed);
     auto full = Schedule::kFirstDelay;
@@ -149,7 +149,7 @@ TEST_CASE("delays double up to the cap and are spread; a complete list ends the 
   }
 }
 
-TEST_CASE("lists are spaced out however much each watch got through") {
+TEST_CASE("lists have growing delays however many events each watch has") {
   for (const EndingKind kind :
        {EndingKind::kGarbled, EndingKind::kExpired, EndingKind::kRefused, EndingKind::kSilent}) {
     Schedule schedule(3);
@@ -160,14 +160,14 @@ TEST_CASE("lists are spaced out however much each watch got through") {
       CHECK(schedule.after(What::kStreamList, ending_of(EndingKind::kDone)).what == What::kFollow);
     }
     CHECK(waited >= (kRounds - 6) * Schedule::kMaxDelay / 4);
-    // One that lasts begins a new row, unless it was silent.
+    // A watch that lasts starts a new series, unless it was silent.
     const auto next =
         schedule.after(What::kFollow, ending_of(kind, true, Schedule::kSettled)).delay;
     CHECK((next <= Schedule::kFirstDelay) == (kind != EndingKind::kSilent));
   }
 }
 
-TEST_CASE("a server that ends every watch at once is asked less and less often") {
+TEST_CASE("a server that ends every watch at once gets requests with growing delays") {
   Schedule schedule(3);
   milliseconds last{0};
   for (int i = 0; i < 10; ++i) {
@@ -177,7 +177,7 @@ TEST_CASE("a server that ends every watch at once is asked less and less often")
   CHECK(last <= Schedule::kMaxPause);
 }
 
-TEST_CASE("nodes that lost their server at one moment come back apart") {
+TEST_CASE("nodes that lost their server at the same time return at different times") {
   constexpr int kNodes = 5'000;
   constexpr auto kDown = std::chrono::seconds(60);
   std::map<std::int64_t, int> by_second;
@@ -194,7 +194,7 @@ TEST_CASE("nodes that lost their server at one moment come back apart") {
   }
 }
 
-TEST_CASE("Retry-After is kept, within bounds") {
+TEST_CASE("Retry-After is honoured within bounds") {
   Schedule schedule(7);
   const auto delay = [&](int seconds) {
     Ending ending = ending_of(EndingKind::kThrottled);
@@ -205,7 +205,7 @@ TEST_CASE("Retry-After is kept, within bounds") {
   CHECK(delay(100'000) <= Schedule::kMaxRetryAfter + Schedule::kMaxDelay);
 }
 
-TEST_CASE("lines, wherever a chunk ends") {
+TEST_CASE("lines are split correctly wherever a chunk ends") {
   const std::string text = "one\r\ntwo\n\n\xc3\xa4\n";
   for (std::size_t size = 1; size <= text.size(); ++size) {
     CAPTURE(size);

@@ -1,4 +1,4 @@
-// Who is trusted, and how we prove who we are.
+// Verification of the server, and the client's own credentials.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -63,12 +63,12 @@ TEST_CASE("only the right authority and the right name are trusted") {
       CHECK(listed->services.size() == 1);
     } else {
       CHECK(listed.error().message.find(access.server) != std::string::npos);
-      CHECK(server.requests().empty());  // no token may go to a stranger
+      CHECK(server.requests().empty());  // no token may be sent to an unverified server
     }
   }
 }
 
-TEST_CASE("the system's authorities are not trusted when one is given, nor the other way round") {
+TEST_CASE("the system's authorities are not trusted if one is given, and vice versa") {
   start_library_once();
   const Authorities ca;
   ApiServer server({.tls = true, .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"})});
@@ -77,7 +77,7 @@ TEST_CASE("the system's authorities are not trusted when one is given, nor the o
   CHECK_FALSE(list_once(access).ok());
 }
 
-TEST_CASE("a client certificate is shown when there is one") {
+TEST_CASE("a client certificate is sent if there is one") {
   start_library_once();
   const Authorities ca;
   ApiServer server({.tls = true,
@@ -97,7 +97,7 @@ TEST_CASE("a client certificate is shown when there is one") {
   CHECK(list_once(access).ok());
 }
 
-TEST_CASE("TLS material that is none is told by its name") {
+TEST_CASE("invalid TLS material is reported by its name") {
   start_library_once();
   ApiAccess access;
   access.server = "https://127.0.0.1:1";
@@ -174,11 +174,11 @@ TEST_CASE("an intermediate authority alone is enough (A5)") {
   access.server = server.url();
   access.ca.data = middle.certificate;
   CHECK(list_once(access).ok());
-  access.ca.data = root.certificate;  // the server does not send the one between
+  access.ca.data = root.certificate;  // the server does not send the intermediate one
   CHECK_FALSE(list_once(access).ok());
 }
 
-TEST_CASE("a broken block of a bundle is passed over (A6)") {
+TEST_CASE("a broken block of a bundle is skipped (A6)") {
   start_library_once();
   const Authorities ca;
   ApiServer server({.tls = true, .certificate = make_certificate(ca.ours, "x", {"127.0.0.1"})});
@@ -213,7 +213,7 @@ TEST_CASE("certificate and key in one file, in any order") {
   }
 }
 
-TEST_CASE("why TLS did not come about, in words (A7, A19)") {
+TEST_CASE("the reason for a failed TLS handshake, as text (A7, A19)") {
   start_library_once();
   const Authorities ca;
   const auto certificate = [&](const PemPair& authority, const char* name, Validity validity = {}) {

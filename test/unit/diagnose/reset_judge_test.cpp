@@ -1,4 +1,4 @@
-// Which RST means which problem.
+// Classification of RSTs by problem.
 #include "plugin/diagnose/reset_judge.h"
 
 #include <doctest/doctest.h>
@@ -43,7 +43,7 @@ using Found = std::pair<std::size_t, std::size_t>;
 
 }  // namespace
 
-TEST_CASE("the node answers for a pod: problem 1, once for a connection") {
+TEST_CASE("the node answers for a pod: problem 1, once per connection") {
   Rig rig{{kOut, kIn}};
   rig.out(kServerToNode.reversed());
   rig.out(kServerToNode.reversed());
@@ -52,7 +52,7 @@ TEST_CASE("the node answers for a pod: problem 1, once for a connection") {
   CHECK(rig.judge.seen() == 2);
 }
 
-TEST_CASE("the pod's own RST, the server's, and one of a connection that nobody knows") {
+TEST_CASE("the pod's own RST, the server's, and one of an unknown connection") {
   Rig rig{{kOut}};
   rig.in(kPodToServer);
   rig.out(kServerToNode.reversed());  // the same one, translated
@@ -69,7 +69,7 @@ TEST_CASE("a client that answers the pod itself: problem 3") {
   CHECK(rig.judge.by_client()[0].flow == kIn);
 }
 
-TEST_CASE("RSTs of client and pod as they should be") {
+TEST_CASE("regular RSTs of client and pod") {
   Rig rig{{kIn}};
   rig.in(kClientToNode);
   rig.out(kPodToClient.reversed());  // the same one, translated
@@ -78,7 +78,7 @@ TEST_CASE("RSTs of client and pod as they should be") {
   CHECK(rig.found() == Found{0, 0});
 }
 
-TEST_CASE("a connection that is not translated is nobody's problem") {
+TEST_CASE("a connection that is not translated is not a problem") {
   const Tuple there = tuple("10.244.1.7", 1, "10.244.2.2", 80);
   Rig rig{{Flow{there, there.reversed()}}};
   rig.in(there);
@@ -99,18 +99,18 @@ TEST_CASE("a masqueraded NodePort: the node answers its own pod, which is proble
   CHECK(own.found() == Found{0, 0});
 }
 
-TEST_CASE("an answer of a pod that leaves untranslated, once for a connection") {
+TEST_CASE("an answer of a pod that leaves untranslated, once per connection") {
   Rig rig{{kOut, kIn}};
   rig.judge.take_of_pod(kPodToClient, {});
   rig.judge.take_of_pod(kPodToClient, {});
-  rig.judge.take_of_pod(kPodToServer, {});                             // asks, does not answer
+  rig.judge.take_of_pod(kPodToServer, {});                             // a request, not an answer
   rig.judge.take_of_pod(tuple("10.244.1.8", 80, "192.0.2.9", 1), {});  // of no connection
   REQUIRE(rig.judge.untranslated().size() == 1);
   CHECK(rig.judge.untranslated()[0].flow == kIn);
   CHECK(rig.found() == Found{0, 0});
 }
 
-TEST_CASE("conntrack that cannot be asked is reported") {
+TEST_CASE("a failing query of conntrack is reported") {
   ResetJudge judge([](const Tuple&) -> Result<Flow> {
     return Error{ErrorKind::kDenied, "CAP_NET_ADMIN is needed"};
   });
@@ -119,7 +119,7 @@ TEST_CASE("conntrack that cannot be asked is reported") {
   CHECK(judge.by_node().empty());
 }
 
-TEST_CASE("an RST in bytes") {
+TEST_CASE("parsing the bytes of an RST") {
   std::vector<std::uint8_t> v4(40, 0);
   v4[0] = 0x45;
   v4[9] = 6;

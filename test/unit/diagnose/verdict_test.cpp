@@ -1,4 +1,4 @@
-// From evidence to verdicts.
+// Verdicts from evidence.
 #include "plugin/diagnose/verdict.h"
 
 #include <doctest/doctest.h>
@@ -150,7 +150,7 @@ TEST_CASE("verdicts") {
   }
 }
 
-TEST_CASE("evidence names who and when, and what else is wrong is noted") {
+TEST_CASE("evidence names connection and time, and other problems are noted") {
   Evidence evidence = quiet();
   evidence.pod_cidrs = {*Prefix::parse("10.244.0.0/16")};
   evidence.by_node.assign(30, hit());

@@ -1,4 +1,4 @@
-// A network namespace of one's own, the native backend in it, and goals for it.
+// A separate network namespace, the native backend in it, and goals for it.
 #pragma once
 
 #include <optional>
@@ -31,7 +31,7 @@ struct Wishes {
 };
 std::vector<Goal> goals(const Wishes& wishes);
 
-/// The reports' sum: verified all, committed any; the test fails when one was not verified.
+/// Combines the reports: all verified, any committed; the test fails if one was not verified.
 struct Outcome {
   bool committed = false;
   std::vector<Finding> findings;
@@ -40,7 +40,7 @@ Outcome sync(Backend& backend, const std::vector<Goal>& goals);
 
 /// `nft list table inet nmanager`, without counters, elements sorted.
 std::string listed();
-/// The same, line by line with the chain it stands in: order across rules and chains left out.
+/// The same, each line with its chain: without the order of rules and chains.
 std::string content();
 
 }  // namespace nmanager::test

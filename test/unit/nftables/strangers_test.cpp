@@ -1,4 +1,4 @@
-// What strangers put into the table: it goes, and never holds up what is ours.
+// Foreign objects in the table: they are removed and never delay our own rules.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,14 +21,14 @@ Wishes two_addresses() {
   return wishes;
 }
 
-/// What strangers do, as commands of nft, each once alone.
+/// Changes of other programs, as commands of nft, each tested separately.
 constexpr const char* kIntrusions[] = {
     // A chain that belongs to its rule (NFT_CHAIN_BINDING).
     "add rule inet nmanager NMANAGER_INPUT jump { counter; }",
     "insert rule inet nmanager NMANAGER_DROP_INVALID_INPUT goto { ip saddr 192.0.2.7 accept; }",
     "add rule inet nmanager NMANAGER_OUTPUT jump { counter; } comment \"IPv4 nat\"",
     "add chain inet nmanager theirs { jump { counter; }; }",
-    // A map whose elements jump to a chain of ours, one that goes and one that stays.
+    // A map whose elements jump to our chains, to a removed one and to one that stays.
     "add map inet nmanager v { type ipv4_addr : verdict; elements = { 192.0.2.7 : jump "
     "NMANAGER_DROP_INVALID_INPUT }; }",
     "add chain inet nmanager NMANAGER_OLD; add map inet nmanager v { type ipv4_addr : verdict; "
@@ -36,7 +36,7 @@ constexpr const char* kIntrusions[] = {
     "saddr vmap @v",
     "add chain inet nmanager NMANAGER_OLD; add rule inet nmanager NMANAGER_INPUT ip saddr vmap { "
     "192.0.2.7 : jump NMANAGER_OLD }",
-    // Chains that hold one another and ours.
+    // Chains that refer to one another and to ours.
     "add chain inet nmanager a; add chain inet nmanager b; add rule inet nmanager a jump b; add "
     "rule "
     "inet nmanager b jump NMANAGER_DROP_INVALID_INPUT; add rule inet nmanager NMANAGER_INPUT jump "
@@ -55,7 +55,7 @@ constexpr const char* kIntrusions[] = {
 
 }  // namespace
 
-TEST_CASE("whatever strangers put into the table is taken out again, and ours put right") {
+TEST_CASE("all foreign objects in the table are removed, and our rules repaired") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto wanted = goals(two_addresses());
@@ -77,7 +77,7 @@ TEST_CASE("whatever strangers put into the table is taken out again, and ours pu
       }
       CHECK(content() == table);
       CHECK_FALSE(sync(*native.backend, wanted).committed);
-      // A plan as text does the same, and so does a backend that has not heard of it.
+      // A plan as text has the same effect, and so has a backend without knowledge of the change.
       must("nft -f -", intrusion);
       const PlanText plan = native_backend().backend->plan_text(wanted);
       must("nft -f -", plan.text);
@@ -87,13 +87,13 @@ TEST_CASE("whatever strangers put into the table is taken out again, and ours pu
   }
 }
 
-TEST_CASE("what cannot be taken out is named once, and does not hold up ours") {
+TEST_CASE("an object that cannot be removed is named once and does not delay our rules") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
   const auto wanted = goals(two_addresses());
   sync(*native.backend, wanted);
-  // The rule says that it is of IPv4 nat, which is not asked for below: it stays, and holds theirs.
+  // The rule is marked as IPv4 nat, which is no goal below: it stays and refers to their objects.
   must("nft -f -",
        "add chain inet nmanager theirs; add rule inet nmanager NMANAGER_OUTPUT jump theirs comment "
        "\"IPv4 nat\"; add set inet nmanager s { type ipv4_addr; }; flush chain inet nmanager "
@@ -115,7 +115,7 @@ TEST_CASE("what cannot be taken out is named once, and does not hold up ours") {
 }
 
 TEST_CASE(
-    "a table that somebody deletes and makes again all the time: at his end it is put right") {
+    "a table that another process keeps deleting and creating: repaired after the last change") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -152,7 +152,7 @@ TEST_CASE(
       repaired += report.committed && report.verified ? 1 : 0;
       if (report.verified) continue;
       INFO(report.error->message);
-      CHECK(report.error->kind == ErrorKind::kRetry);  // never "the kernel cannot", nor "absent"
+      CHECK(report.error->kind == ErrorKind::kRetry);  // never kUnsupported or kAbsent
     }
   }
   rival.join();

@@ -1,4 +1,4 @@
-// The table on the real kernel: as nft shows it, kept through every damage, nothing else touched.
+// The table on the real kernel: its content in nft's output, repairs, no other changes.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ bool has(const Outcome& outcome, Cause cause) {
 
 }  // namespace
 
-TEST_CASE("from nothing, and it stands: for the same backend, for a new one, and for nft") {
+TEST_CASE("created from nothing, verified by the same backend, by a new one, and by nft") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   for (const MatchBy by : {MatchBy::kPort, MatchBy::kAddress}) {
@@ -42,12 +42,12 @@ TEST_CASE("from nothing, and it stands: for the same backend, for a new one, and
     const auto table = content();
     CHECK_FALSE(sync(*native.backend, wanted).committed);
     CHECK_FALSE(sync(*native_backend().backend, wanted).committed);
-    // What nft shows can be given to it again (nft itself makes an expression more of it).
+    // nft can load its own output (it then generates one more expression).
     must("nft -f -", "flush ruleset\n" + must("nft list table inet nmanager"));
     CHECK(content() == table);
     sync(*native_backend().backend, wanted);
     CHECK(content() == table);
-    // The plan as text does the same as the commit.
+    // The plan as text has the same effect as the commit.
     must("nft flush ruleset");
     const PlanText plan = native_backend().backend->plan_text(wanted);
     CHECK(plan.problems.empty());
@@ -59,7 +59,7 @@ TEST_CASE("from nothing, and it stands: for the same backend, for a new one, and
   }
 }
 
-TEST_CASE("every kind of damage is found, named and repaired, and no more is written than that") {
+TEST_CASE("every kind of damage is found, named and repaired, with minimal writes") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   struct Damage {
@@ -104,14 +104,14 @@ TEST_CASE("every kind of damage is found, named and repaired, and no more is wri
     INFO(listed());
     CHECK(content() == table);
     CHECK_FALSE(sync(*native.backend, wanted).committed);
-    // A backend that has not heard of it finds it as well.
+    // A backend without knowledge of the change finds it too.
     must("nft -f -", damage.commands);
     CHECK(has(sync(*native_backend().backend, wanted), damage.cause));
     CHECK(content() == table);
   }
 }
 
-TEST_CASE("a chain of another hook and a set of another type under our names are made anew") {
+TEST_CASE("chains with another hook and sets of another type under our names are replaced") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto wanted = goals(some_wishes());
@@ -131,7 +131,7 @@ TEST_CASE("a chain of another hook and a set of another type under our names are
 }
 
 TEST_CASE(
-    "what is not ours is not touched: other tables, and a table of our name without our mark") {
+    "foreign objects are not changed: other tables, and a table of our name without our mark") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   must("nft -f -",
@@ -173,7 +173,7 @@ TEST_CASE("an older layout of ours is replaced in one transaction") {
   CHECK(content() == table);
 }
 
-TEST_CASE("one part at a time: the others stay as they stand") {
+TEST_CASE("one part at a time: the others stay as they are") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -184,7 +184,7 @@ TEST_CASE("one part at a time: the others stay as they stand") {
   Wishes nothing;
   nothing.drop = nothing.external = false;
   const auto none = goals(nothing);
-  // Take one away, the rest stands; give it back.
+  // Remove one, the others stay; add it again.
   for (std::size_t i = 0; i < all.size(); ++i) {
     CHECK(sync(*native.backend, {none[i]}).committed);
     CHECK(listed().find("comment \"" + to_string(all[i].id)) == std::string::npos);
@@ -198,7 +198,7 @@ TEST_CASE("one part at a time: the others stay as they stand") {
   CHECK(must("nft list tables") == "");
 }
 
-TEST_CASE("one Service changes: elements are written, and no rule") {
+TEST_CASE("one Service changes: only elements are written, no rule") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -255,7 +255,7 @@ TEST_CASE("the drop rules keep their counters, reported for each family, hook an
   CHECK(listed().find("ip saddr 10.0.0.0/8 return") < listed().find("counter drop"));
 }
 
-TEST_CASE("more changes to our table than the queue of events holds: all of it is found") {
+TEST_CASE("more changes to our table than fit into the event queue: all are found") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();
@@ -276,7 +276,7 @@ TEST_CASE("more changes to our table than the queue of events holds: all of it i
   CHECK_FALSE(sync(*native.backend, wanted).committed);
 }
 
-TEST_CASE("two backends keep one table, and each sees what the other wrote") {
+TEST_CASE("two backends keep one table, and each sees the other's changes") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto one = native_backend();
@@ -288,7 +288,7 @@ TEST_CASE("two backends keep one table, and each sees what the other wrote") {
     const auto& reader = i % 2 == 0 ? two : one;
     CHECK(sync(*writer.backend, goals(wishes)).committed);
     const auto written = content();
-    // Without events it may believe its elements for a while: it finds that out by being refused.
+    // Without events its known elements may be stale for a while: a refused commit shows this.
     sync(*reader.backend, goals(wishes));
     CHECK(content() == written);
   }

@@ -1,4 +1,4 @@
-// Which backend, from which words: one line a case.
+// The choice of the backend: one line per case.
 #include "plugin/reconciler/backend_choice.h"
 
 #include <doctest/doctest.h>
@@ -21,8 +21,8 @@ constexpr ProxyMode kNftablesMode = ProxyMode::kNftables;
 
 struct Case {
   BackendChoice setting;
-  ProxyMode mode;        // kUnknown: could not be told
-  const char* variant;   // "nft", "legacy", "": undecided; a question mark behind: uncertain
+  ProxyMode mode;        // kUnknown: not determined
+  const char* variant;   // "nft", "legacy", "": undecided; with a trailing question mark: uncertain
   const char* failures;  // letters: l = legacy, n = iptables-nft, t = nftables
   BackendChoice present;
   BackendChoice expected;
@@ -32,7 +32,7 @@ struct Case {
 };
 
 const Case kCases[] = {
-    // A setting is obeyed, whatever else is said.
+    // A setting has priority over everything else.
     {kLegacy, kNftablesMode, "nft", "", kAuto, kLegacy, true, true, false},
     {kNft, kNftablesMode, "legacy", "", kLegacy, kNft, true, true, false},
     {kNftables, kIptables, "nft", "", kNft, kNftables, true, true, false},
@@ -45,10 +45,10 @@ const Case kCases[] = {
     {kAuto, kIpvs, "legacy", "", kAuto, kLegacy, true, true, false},
     {kAuto, kIptables, "legacy", "", kNft, kLegacy, true, true, false},
     {kAuto, kIptables, "nft?", "", kAuto, kNft, false, true, false},
-    // No table of iptables-legacy is made before it is certain that the host uses them.
+    // Tables of iptables-legacy are created only if it is certain that the host uses them.
     {kAuto, kIptables, "legacy?", "", kAuto, kLegacy, false, false, false},
     {kAuto, kUnknown, "legacy?", "", kLegacy, kLegacy, false, false, false},
-    // Nothing known: what is in use stays.
+    // Nothing known: the backend in use stays.
     {kAuto, kIptables, "", "", kAuto, kAuto, false, false, true},
     {kAuto, kUnknown, "", "", kLegacy, kLegacy, false, false, true},
     {kAuto, kIptables, "", "", kNft, kNft, false, false, true},
@@ -60,7 +60,7 @@ const Case kCases[] = {
     {kAuto, kNftablesMode, "nft", "t", kAuto, kNft, true, true, true},
     {kAuto, kNftablesMode, "legacy", "t", kLegacy, kLegacy, true, true, true},
     {kAuto, kNftablesMode, "", "t", kAuto, kAuto, false, false, true},
-    // A mode that cannot be told keeps nftables, and starts with iptables.
+    // With an unknown mode nftables stays in use; the initial choice is iptables.
     {kAuto, kUnknown, "nft", "", kNftables, kNftables, false, true, false},
     {kAuto, kUnknown, "legacy", "", kNftables, kNftables, false, true, false},
     {kAuto, kUnknown, "nft", "t", kNftables, kNft, true, true, true},
@@ -78,7 +78,7 @@ const Case kCases[] = {
     {kAuto, kIptables, "legacy?", "l", kLegacy, kNftables, false, true, true},
     {kAuto, kIptables, "legacy", "n", kLegacy, kLegacy, true, true, false},
     {kAuto, kIptables, "nft", "l", kNft, kNft, true, true, false},
-    // Nothing can be used: the variant, with the reasons.
+    // No backend can be used: the variant, with the reasons.
     {kAuto, kIptables, "nft", "nt", kNft, kNft, true, true, true},
     {kAuto, kIptables, "nft", "nt", kNftables, kNft, true, true, true},
     {kAuto, kIptables, "legacy?", "lnt", kAuto, kLegacy, false, false, true},
@@ -119,7 +119,7 @@ TEST_CASE("the choice of a backend, case by case") {
   }
 }
 
-TEST_CASE("a choice that has failed is not made again while another one is left") {
+TEST_CASE("a failed backend is not chosen again while another one is left") {
   for (Case test : kCases) {
     if (test.setting != kAuto) continue;
     BackendQuestion question = question_of(test);
@@ -128,14 +128,14 @@ TEST_CASE("a choice that has failed is not made again while another one is left"
       if (question.failures.contains(chosen)) break;
       question.failures[chosen] = "it cannot be made";
     }
-    // Asking once more changes nothing: no back and forth.
+    // Choosing again gives the same result: no flapping.
     const BackendDecision last = choose_backend(question);
     question.present = last.backend;
     CHECK(to_string(choose_backend(question).backend) == to_string(last.backend));
   }
 }
 
-TEST_CASE("what an operator is told of a choice") {
+TEST_CASE("the messages about a choice") {
   BackendQuestion question = question_of({kAuto, kIptables, "nft", "n", kNft, kAuto, {}, {}, {}});
   question.variant.warning = "both variants are populated";
   CHECK(choose_backend(question).reason == "in place of iptables-nft");

@@ -9,8 +9,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A rival that undoes us every 5 ms for `lasting`: how long after its end we repair for good, and
-/// how many repairs there were.
+/// An agent that undoes our rules every 5 ms for `lasting`: the time from its end to the final
+/// repair, and the number of repairs.
 struct Quarrel {
   Millis late{};
   int repairs = 0;
@@ -31,7 +31,7 @@ Quarrel quarrel(Contest& contest, TimePoint begin, Millis lasting) {
 
 }  // namespace
 
-TEST_CASE("a quarrel is over within a quarter of the time it lasted, and costs few repairs") {
+TEST_CASE("a conflict is over within a quarter of its duration, with few repairs") {
   for (const Millis lasting : {200ms, 500ms, 2'500ms, 8'000ms, 40'000ms, 600'000ms}) {
     CAPTURE(lasting.count());
     Contest contest;

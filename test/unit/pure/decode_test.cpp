@@ -1,4 +1,4 @@
-// Bytes of the API server -> Services, and what is refused on the way.
+// Decoding of the API server's answers to Services, and refused input.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -45,7 +45,7 @@ TEST_CASE("names are checked against Kubernetes' own rules") {
     for (const std::string& bad : {service(good, name), service(name, good)}) {
       const auto page = decode_list(list(bad + "," + service(good, good)));
       REQUIRE(page.ok());
-      CHECK(page->services.size() == 1);  // the other one is not held up
+      CHECK(page->services.size() == 1);  // the other one is not affected
       REQUIRE(page->undecodable.size() == 1);
       CHECK(page->undecodable[0].key.empty());
       for (const char c : page->undecodable[0].reason) CHECK((c >= 0x20 && c < 0x7f));
@@ -74,7 +74,7 @@ TEST_CASE("addresses and ranges as kube-proxy reads them, or the field is named"
                                                    "status.loadBalancer.ingress[2].ip"});
 }
 
-TEST_CASE("a list is the same however it is cut") {
+TEST_CASE("a list is the same however it is split") {
   const std::string text =
       list(service("a", "b") + " , " + service("a", "c", R"({"x":"\\\"}],[{","type":"NodePort"})") +
            ",7,{\"metadata\":\"items\"}");
@@ -94,7 +94,7 @@ TEST_CASE("a list is the same however it is cut") {
     CHECK(page->services == whole->services);
     CHECK(page->resource_version == "7");
   }
-  for (std::size_t size = 0; size < text.size(); ++size) {  // cut short
+  for (std::size_t size = 0; size < text.size(); ++size) {  // truncated
     CHECK_FALSE(decode_list(text.substr(0, size)).ok());
   }
 }
@@ -123,7 +123,7 @@ TEST_CASE("an oversized list is refused with a reason, in bounded memory") {
   }
 }
 
-TEST_CASE("depth is bounded, and zero bytes hide nothing") {
+TEST_CASE("depth is bounded, and text after zero bytes is not ignored") {
   const auto nested = [](int depth) {
     std::string text;
     for (int i = 0; i < depth; ++i) text += "[";

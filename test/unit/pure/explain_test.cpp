@@ -40,7 +40,7 @@ Explanation of(const State& state, const std::string& key) {
 
 }  // namespace
 
-TEST_CASE("a Service's rules, as they are") {
+TEST_CASE("the present rules of a Service") {
   const State state = with({service("a/web", {"20.0.0.1", "20.0.0.2"}, {80, 443})});
   const Explanation answer = of(state, "a/web");
   CHECK(answer.found);
@@ -75,7 +75,7 @@ TEST_CASE("two Services with one address: the first has it, port by port") {
   CHECK(explain(state, {"", std::nullopt}).skipped.size() == 2);
 }
 
-TEST_CASE("the one reason for none") {
+TEST_CASE("the reason for no rules") {
   Service cluster = service("a/web", {"20.0.0.1"});
   cluster.external_policy_local = false;
   const Explanation answer = of(with({cluster}), "a/web");

@@ -1,5 +1,5 @@
-// The native table's plan: whatever stands, one plan makes it what is wanted, and leaves alone what
-// is not asked for.
+// The native table's plan: from any observed state, one plan leads to the wanted state and does not
+// change anything else.
 #include "hooks/nftables/plan.h"
 
 #include <doctest/doctest.h>
@@ -65,7 +65,7 @@ Wanted random_wanted(Random& random, bool all) {
   return wanted;
 }
 
-/// The kernel, as far as a plan needs one.
+/// A model of the kernel, sufficient for plans.
 class Model {
  public:
   Observed table;
@@ -80,7 +80,7 @@ class Model {
     check_references();
   }
 
-  /// The observed rules are matched against other wishes now.
+  /// Matches the observed rules against other wanted rules.
   void forget_meaning(const Wanted& wanted) {
     for (auto& [name, chain] : table.chains) {
       for (ObservedRule& rule : chain.rules) {
@@ -195,7 +195,7 @@ class Model {
             }) == 1);
   }
 
-  /// What the kernel would refuse: a rule that names a chain or a set that is not there.
+  /// What the kernel would refuse: a rule that names a chain or a set that does not exist.
   void check_references() const {
     for (const auto& [name, chain] : table.chains) {
       for (const ObservedRule& rule : chain.rules) {
@@ -224,7 +224,7 @@ std::vector<RuleRef> refs_of(const Observed& table, const Wanted& left_out) {
 
 }  // namespace
 
-TEST_CASE("native plan: apply(plan(wanted, observed)) is what is wanted, for random tables") {
+TEST_CASE("native plan: apply(plan(wanted, observed)) == wanted, for random tables") {
   for (unsigned seed = 0; seed < 4000; ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -251,8 +251,7 @@ TEST_CASE("native plan: apply(plan(wanted, observed)) is what is wanted, for ran
   }
 }
 
-TEST_CASE(
-    "native plan: nothing to do for the same elements costs no comparison, and a kept rule stays") {
+TEST_CASE("native plan: the same elements are not compared, and a kept rule stays") {
   const TableId part{Family::kIpv4, Table::kNat};
   const TableSpec spec = external_cluster(Family::kIpv4,
                                           {{address(Family::kIpv4, 1),
@@ -267,7 +266,7 @@ TEST_CASE(
   CHECK(first.table == TableFate::kMade);
   const UdpChange change = udp_change(part, wanted, model.table, first);
   CHECK(change.before.empty());
-  CHECK(change.after.size() == 1);  // the node's half: there is no pod CIDR
+  CHECK(change.after.size() == 1);  // the part for the node: there is no pod CIDR
   model.apply(first);
   for (auto& [name, set] : model.table.sets) {
     set.elements = wanted.at(part)->sets.at(*set_of(name));
@@ -276,10 +275,10 @@ TEST_CASE(
   const Wanted nothing{{part, std::make_shared<const Ruleset>()}};
   const Plan last = make_plan(nothing, model.table);
   CHECK(last.table == TableFate::kDeleted);
-  CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // whoever it was
+  CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // any source
 }
 
-TEST_CASE("native plan: what is not decided yet stays as it is, in its part alone") {
+TEST_CASE("native plan: an undecided part stays as it is, other parts do not") {
   const auto wanted = [](InvalidAction for_ipv4, bool ipv6) {
     Wanted result;
     for (const Family family : kFamilies) {
@@ -321,7 +320,7 @@ TEST_CASE("native plan: what is not decided yet stays as it is, in its part alon
   CHECK_FALSE(model.table.exists);
 }
 
-TEST_CASE("names of sets say all about them") {
+TEST_CASE("names of sets contain all their properties") {
   for (const Family family : kFamilies) {
     for (const SetKind kind : {SetKind::kExternal, SetKind::kRestricted, SetKind::kCluster}) {
       for (const MatchBy by : {MatchBy::kPort, MatchBy::kAddress}) {

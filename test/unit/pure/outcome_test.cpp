@@ -1,4 +1,4 @@
-// What the end of a look at a table means for its state, the actions and the log.
+// The effect of a finished sync of a table on its state, the actions and the log.
 #include "plugin/reconciler/outcome.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::kNat4;
 
-/// One table in a fresh state, to which looks come to an end one after another.
+/// One table in a new state, with a series of finished syncs.
 class Looks {
  public:
   Looks() : state_(initial_state(Settings{}, now_)) { table().want = Want::kRules; }
@@ -53,7 +53,7 @@ std::size_t count(const std::vector<Action>& actions) {
 
 }  // namespace
 
-TEST_CASE("a failing table is retried ever later, and soon again after it has worked") {
+TEST_CASE("a failing table is retried with growing delays, which a success resets") {
   Looks looks;
   for (const Millis delay : {100ms, 200ms, 400ms}) {
     looks.fail("no");
@@ -75,7 +75,7 @@ TEST_CASE("an error is logged when it begins, when it changes and when it is ove
   CHECK(count<LogLine>(looks.succeed()) == 0);
 }
 
-TEST_CASE("flows of UDP are forgotten when a commit changed their rules, and only then") {
+TEST_CASE("UDP flows are deleted only if a commit changed their rules") {
   UdpChange change;
   change.after.emplace();
   for (const bool committed : {false, true}) {

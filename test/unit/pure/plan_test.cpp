@@ -70,7 +70,7 @@ std::vector<std::string> causes(const SyncReport& report) {
 
 using Texts = std::vector<std::string>;
 
-/// A kernel as kube-proxy leaves it, ours in place.
+/// A kernel with kube-proxy's rules and ours in place.
 FakeKernel settled(Semantics semantics) {
   FakeKernel kernel(semantics);
   kernel.add_chain(kNat4, "KUBE-SERVICES");
@@ -190,7 +190,7 @@ TEST_CASE("placement: where a jump goes, and which one may stay") {
   }
 }
 
-TEST_CASE("every damage to our chains is found, named and repaired, nothing else is touched") {
+TEST_CASE("all damage to our chains is found, named and repaired, nothing else is changed") {
   struct Case {
     const char* name;
     std::function<void(FakeKernel&)> damage;
@@ -264,14 +264,14 @@ TEST_CASE("rules that stay keep their counters") {
   kernel.insert(kNat4, "NMANAGER_EX_CLUS_OUTPUT", 0, std::string("-j ACCEPT"));
   REQUIRE(sync(kernel, kNat4, nat_desired(3)).verified);
   CHECK(counted() == 1);
-  // The last rule moved to the front: the others stay, whichever moved.
+  // The last rule moved to the front: the others stay.
   kernel.swap(kNat4, "NMANAGER_EX_CLUS_OUTPUT", 0, 5);
   kernel.count_packet(kNat4, "NMANAGER_EX_CLUS_OUTPUT", 2);
   REQUIRE(sync(kernel, kNat4, nat_desired(3)).verified);
   CHECK(counted() == 2);
 }
 
-TEST_CASE("nothing desired: every trace of ours goes, strangers' jumps to us stay") {
+TEST_CASE("nothing desired: everything of ours is removed, foreign jumps to it stay") {
   FakeKernel kernel = settled(Semantics::kNft);
   kernel.add_chain(kNat4, "ADMIN");
   kernel.append(kNat4, "ADMIN", std::string("-s 10.0.0.1 -j NMANAGER_MARK_MASQ"));
@@ -283,14 +283,14 @@ TEST_CASE("nothing desired: every trace of ours goes, strangers' jumps to us sta
   CHECK(kernel.table(kNat4).at("NMANAGER_MARK_MASQ").rules.empty());
   CHECK_FALSE(kernel.table(kNat4).contains("NMANAGER_OUTPUT"));
   CHECK(kernel.text(kNat4).find("-j NMANAGER_OUTPUT") == std::string::npos);
-  // Held by a stranger and empty: no commit is made for it alone, but it goes when it can.
+  // Referenced by a foreign rule and empty: no separate commit, but deleted when possible.
   CHECK_FALSE(sync(kernel, kNat4, {}, report.still_referenced).committed);
   kernel.delete_chain(kNat4, "ADMIN");
   kernel.add_chain(kNat4, "NMANAGER_OTHER");
   REQUIRE(sync(kernel, kNat4, {}, report.still_referenced).verified);
 }
 
-TEST_CASE("a rival between read and write") {
+TEST_CASE("another process writes between read and write") {
   FakeKernel kernel = settled(Semantics::kNft);
   kernel.erase(kNat4, "PREROUTING", 1);
   int rounds = 0;
@@ -310,7 +310,7 @@ TEST_CASE("a rival between read and write") {
   CHECK(lost.attempts == 10);
 }
 
-TEST_CASE("a failed commit is judged by what stands after it") {
+TEST_CASE("a failed commit is judged by the state after it") {
   FakeKernel kernel = settled(Semantics::kLegacy);
   kernel.erase(kNat4, "PREROUTING", 1);
   kernel.fail_next_commit = Error{ErrorKind::kRetry, "counters"};
@@ -329,7 +329,7 @@ TEST_CASE("a failed commit is judged by what stands after it") {
   CHECK(sync(kernel, kNat4, nat_desired()).error->kind == ErrorKind::kAbsent);
 }
 
-TEST_CASE("the plan prints itself as iptables-restore reads it") {
+TEST_CASE("the plan as iptables-restore text") {
   FakeKernel kernel(Semantics::kLegacy);
   kernel.append(kFilter4, "INPUT", std::string("-i a"));
   const SyncReport made = sync(kernel, kFilter4, filter_desired());
@@ -359,7 +359,7 @@ TEST_CASE("the plan prints itself as iptables-restore reads it") {
   CHECK(to_restore_text(TablePlan{}).empty());
 }
 
-TEST_CASE("a chain's edit script keeps as much as can be kept") {
+TEST_CASE("a chain's edit script keeps as many rules as possible") {
   std::mt19937 random(3);
   std::vector<Rule> pool(12);
   for (std::size_t i = 0; i < pool.size(); ++i) pool[i].comment = std::to_string(i);
@@ -395,7 +395,7 @@ TEST_CASE("a chain's edit script keeps as much as can be kept") {
   }
 }
 
-TEST_CASE("property: from any table to any desired one, in one commit, strangers untouched") {
+TEST_CASE("property: from any table to any desired one in one commit, foreign rules unchanged") {
   std::mt19937 random(5);
   const auto chance = [&](unsigned one_in) { return random() % one_in == 0; };
   for (int round = 0; round < 400; ++round) {

@@ -1,4 +1,4 @@
-// kube-proxy's own word against what was seen.
+// kube-proxy's own report compared with observed changes.
 #include "plugin/reconciler/proxy_sync.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What a state sees of one family, moment by moment; times are milliseconds since its start.
+/// A sequence of observations of one family; times are milliseconds since the start.
 class Story {
  public:
   Story() {
@@ -45,7 +45,7 @@ class Story {
     if (ms) sync.last_sync = {at(*ms), at(*ms)};
     take_proxy_sync(state, std::move(sync));
   }
-  /// Milliseconds from the told sync to its verification; -1: not verified yet.
+  /// Milliseconds from the reported sync to its verification; -1: not verified yet.
   [[nodiscard]] int lag() const {
     const auto& verified = state.kube.front().status.told_verified;
     if (!verified) return -1;
@@ -65,11 +65,11 @@ class Story {
 
 }  // namespace
 
-TEST_CASE("a sync is verified when its last change is, however late kube-proxy tells of it") {
+TEST_CASE("a sync is verified with its last change, however late kube-proxy reports it") {
   Story story;
   story.change(100);
   story.verify(103);
-  story.told(105);  // its word comes after its rules
+  story.told(105);  // it reports after it has written its rules
   CHECK(story.lag() == 0);
   CHECK_FALSE(story.looks_again());
 
@@ -77,25 +77,25 @@ TEST_CASE("a sync is verified when its last change is, however late kube-proxy t
   story.verify(203);
   story.change(204);  // its last one
   story.verify(212);
-  story.change(900);  // somebody else, before kube-proxy was asked
+  story.change(900);  // another process, before kube-proxy was queried
   story.verify(990);
   story.told(205);
   CHECK(story.lag() == 7);
   CHECK(story.check().ok);
   CHECK(story.check().detail.find("was verified 7 ms later") != std::string::npos);
 
-  // Told before it is verified.
+  // Reported before it is verified.
   story.change(1500);
   story.told(1501);
   CHECK(story.lag() == -1);
   CHECK(story.check().detail.find("is not verified yet") != std::string::npos);
   story.verify(1520);
   CHECK(story.lag() == 19);
-  story.told(1501);  // the same word again
+  story.told(1501);  // the same report again
   CHECK(story.lag() == 19);
 }
 
-TEST_CASE("a sync of which nothing was seen is verified by a look of its own") {
+TEST_CASE("a sync without an observed change is verified by the next check") {
   Story story;
   story.change(100);
   story.verify(103);
@@ -107,7 +107,7 @@ TEST_CASE("a sync of which nothing was seen is verified by a look of its own") {
   CHECK(story.lag() == 400);
 }
 
-TEST_CASE("how long a sync took to be verified is told only of one that we could see") {
+TEST_CASE("the delay of a verification is reported only for a sync since our start") {
   Story story;
   story.told(-3'600'000);
   CHECK(story.looks_again());
@@ -148,12 +148,12 @@ TEST_CASE("each family by its own series") {
   sync.last_sync[0].reset();
   take_proxy_sync(story.state, sync);
   check = story.check();
-  CHECK(check.ok);  // kube-proxy on an IPv4 node makes chains of IPv6 and tells of no sync there
+  CHECK(check.ok);  // on an IPv4 node kube-proxy creates IPv6 chains, but reports no sync
   CHECK(
       check.detail.starts_with("IPv4 no sync is reported since kube-proxy started; IPv6 its sync"));
 }
 
-TEST_CASE("partial states are told only when they last") {
+TEST_CASE("partial states are reported only if they last") {
   Story story;
   story.told(5);
   const auto at = [](int seconds) { return TimePoint(1000h) + std::chrono::seconds(seconds); };
@@ -194,7 +194,7 @@ TEST_CASE("more changes than are kept, and two in one") {
   CHECK(story.lag() == 4);
 }
 
-TEST_CASE("how the neighbour is, told apart and in words") {
+TEST_CASE("every state of kube-proxy is distinguished and has its text") {
   struct Case {
     ProxyHealth health;
     bool present;
@@ -265,10 +265,10 @@ TEST_CASE("a change of its health is logged once") {
   CHECK(lines().empty());
   now += kSyncTakes / 2;
   story.told(5);
-  CHECK(lines().empty());  // a restart that is over is no news
+  CHECK(lines().empty());  // a completed restart is not reported
 }
 
-TEST_CASE("in nftables mode nothing has to lead to chains") {
+TEST_CASE("in nftables mode no jumps to chains are required") {
   Story story;
   story.state.mode.mode = ProxyMode::kNftables;
   for (KubeState& kube : story.state.kube) kube.jumps_gone = true;
@@ -276,7 +276,7 @@ TEST_CASE("in nftables mode nothing has to lead to chains") {
   CHECK(proxy_health(story.state) == ProxyHealth::kSynced);
 }
 
-TEST_CASE("every state has a name of its own") {
+TEST_CASE("every state has a unique name") {
   std::set<std::string_view> names;
   for (const ProxyHealth one : kProxyHealths) names.insert(to_string(one));
   CHECK(names.size() == kProxyHealths.size());

@@ -1,5 +1,5 @@
-// Rivals and faults at random between every read and write, under either kernel's rules: whatever
-// happens, nobody's change is lost, and once it is quiet ours is in place.
+// Random changes of other processes and faults between every read and write, with the rules of both
+// kernels: no change of another process is lost, and once they stop our rules are in place.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -45,7 +45,7 @@ DesiredTable any_table(std::mt19937& random) {
   return desired;
 }
 
-/// What another agent may do at any time. `log` takes what has to be found again in the end.
+/// Possible actions of another agent. `log` gets the rules that must exist in the end.
 void disturb(FakeKernel& kernel, std::mt19937& random, std::vector<std::string>& log) {
   const char* const hooks[] = {"PREROUTING", "OUTPUT"};
   const std::string hook = hooks[random() % 2];
@@ -100,7 +100,7 @@ void check_in_place(const FakeKernel& kernel, const DesiredTable& desired) {
 
 }  // namespace
 
-TEST_CASE("property: rivals and faults at random moments lose nothing, and we end in place") {
+TEST_CASE("property: concurrent changes and faults lose nothing, our rules end in place") {
   std::mt19937 random(20261125);
   int overtaken = 0;
   int failed = 0;

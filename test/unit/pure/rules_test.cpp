@@ -45,7 +45,7 @@ ExternalClusterSettings with_pods() {
   return settings;
 }
 
-/// Where a packet to `destination` ends: the DNAT target, by walking the chains as the kernel does.
+/// The DNAT target of a packet to `destination`, by walking the chains as the kernel does.
 std::optional<Address> walk(const DesiredTable& table, const ChainName& chain,
                             const Address& destination, Protocol protocol, std::uint16_t port,
                             std::size_t& looked) {
@@ -80,7 +80,7 @@ const Exemptions kExempt{{"eth1"},
 
 }  // namespace
 
-TEST_CASE("INVALID is dropped behind INPUT, exemptions first") {
+TEST_CASE("INVALID is dropped after INPUT, exemptions first") {
   const DropInvalid plain = drop_invalid_input(InvalidAction::kDrop, {});
   CHECK(text_of(drop_invalid_chains(Family::kIpv4, plain)) ==
         "NMANAGER_DROP_INVALID_INPUT: -m conntrack --ctstate INVALID -j DROP\n"
@@ -97,8 +97,7 @@ TEST_CASE("INVALID is dropped behind INPUT, exemptions first") {
         std::string::npos);
 }
 
-TEST_CASE(
-    "INVALID from pods is dropped behind FORWARD: the source is asked first, a SYN-ACK goes") {
+TEST_CASE("INVALID from pods is dropped after FORWARD: source match first, a SYN-ACK passes") {
   const Prefix pods = *Prefix::parse("10.244.0.0/16");
   const auto chains = [&](InvalidAction action) {
     return drop_invalid_chains(Family::kIpv4, drop_invalid_forward(action, pods, kExempt));
@@ -124,7 +123,7 @@ TEST_CASE(
   CHECK(counting.jumps == dropping.jumps);
 }
 
-TEST_CASE("both drops in one table, and what their rules count") {
+TEST_CASE("both drops in one table, and the counters of their rules") {
   const Prefix pods = *Prefix::parse("10.244.0.0/16");
   const TableSpec spec({drop_invalid_input(InvalidAction::kCount, {}),
                         drop_invalid_forward(InvalidAction::kDrop, pods, {})});
@@ -143,7 +142,7 @@ TEST_CASE("both drops in one table, and what their rules count") {
   CHECK(counters == expected);
 }
 
-TEST_CASE("a table's hooks are those its chains are reached from") {
+TEST_CASE("a table's hooks are those that lead to its chains") {
   ExternalClusterSettings settings;
   for (const bool pods : {false, true}) {
     settings.pod_cidr = pods ? Prefix::parse("10.244.0.0/16") : std::nullopt;
@@ -157,7 +156,7 @@ TEST_CASE("a table's hooks are those its chains are reached from") {
   CHECK(chain_table(Family::kIpv4, left).jumps.empty());
 }
 
-TEST_CASE("one Service, both halves") {
+TEST_CASE("one Service, for pods and for the node") {
   const auto table = external_cluster_chains(external_cluster(
       Family::kIpv4,
       {external("10.19.20.201", "10.99.176.26", "default/lb", {{Protocol::kTcp, {80, 443}}})},
@@ -185,7 +184,7 @@ TEST_CASE("one Service, both halves") {
 TEST_CASE("settings shape the rules") {
   const std::vector entries{external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kUdp, {53}}})};
   auto settings = with_pods();
-  SUBCASE("no pod CIDR: the pods' half is off") {
+  SUBCASE("no pod CIDR: the part for pods is off") {
     settings.pod_cidr.reset();
     const auto table = external_cluster_chains(external_cluster(Family::kIpv4, entries, settings));
     CHECK(table.jumps == std::vector{Hook::kOutput});
@@ -209,14 +208,14 @@ TEST_CASE("settings shape the rules") {
     CHECK(to_string(table.chains.at(ChainName("NMANAGER_MARK_MASQ")).front()) ==
           "-j MARK --set-xmark 0x80000000/0x80000000");
   }
-  SUBCASE("the other family is left out, the chains stand") {
+  SUBCASE("the other family is omitted, the chains exist") {
     const auto table = external_cluster_chains(
         external_cluster(Family::kIpv6, entries, ExternalClusterSettings{}));
     CHECK(table.chains.at(ChainName("NMANAGER_EX_CLUS_OUTPUT")).empty());
   }
 }
 
-TEST_CASE("source ranges narrow the rules, and close what they leave to nobody") {
+TEST_CASE("source ranges restrict the rules, and without allowed sources there are none") {
   auto entry = external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kTcp, {80}}});
   const auto sources = [&](std::vector<const char*> ranges, const ChainName& chain) {
     entry.allowed_sources.clear();
@@ -242,7 +241,7 @@ TEST_CASE("source ranges narrow the rules, and close what they leave to nobody")
   CHECK(sources({"fd00::/8"}, output) == Texts{});
 }
 
-TEST_CASE("the first owner has the port, the order of input does not matter") {
+TEST_CASE("the first owner gets the port, the order of input does not matter") {
   const auto a = external("10.0.0.1", "10.96.0.1", "ns/a", {{Protocol::kTcp, {80, 81}}});
   const auto b = external("10.0.0.1", "10.96.0.2", "ns/b", {{Protocol::kTcp, {81, 82}}});
   const auto c = external("10.0.0.2", "10.96.0.3", "ns/c", {{Protocol::kTcp, {81}}});
@@ -297,7 +296,7 @@ TEST_CASE("ports are grouped") {
   CHECK(group({65535}) == "65535");
 }
 
-TEST_CASE("sixteen addresses are flat, seventeen are a tree, and both find the same") {
+TEST_CASE("sixteen addresses are flat, seventeen are a tree, with the same results") {
   for (const std::uint32_t count : {16U, 17U, 300U}) {
     std::vector<ExternalAddress> entries;
     for (std::uint32_t i = 0; i < count; ++i) entries.push_back(numbered(i * 7));
@@ -340,7 +339,7 @@ TEST_CASE("the tree: a miss is cheap, a leaf is small, names fit, IPv6 too") {
   }
 }
 
-TEST_CASE("one address more or less changes few chains") {
+TEST_CASE("adding or removing one address changes few chains") {
   std::mt19937 random(11);
   std::vector<ExternalAddress> entries;
   for (int i = 0; i < 2000; ++i) entries.push_back(numbered(random() & 0xffffff));
@@ -357,7 +356,7 @@ TEST_CASE("one address more or less changes few chains") {
     }
     for (const auto& chain : before.chains) changed += after.chains.contains(chain.first) ? 0 : 1;
     CHECK(changed > 0);
-    // Two halves; in each a leaf, or a leaf that splits: itself and at most its children.
+    // Two parts; in each a leaf, or a leaf that splits: itself and at most its children.
     CHECK(changed <= 2 * 10);
   }
 }

@@ -13,7 +13,7 @@ Address ip(const char* text) {
   return *Address::parse(text);
 }
 
-/// A Service that qualifies; each case spoils one thing.
+/// A Service that qualifies; each case changes one field.
 Service good() {
   Service service;
   service.key = "ns/svc";
@@ -226,7 +226,7 @@ TEST_CASE("the API server's own address and port get no rule") {
   settings.api_servers = {{ip("20.0.0.1"), 443}};
   CHECK(result_of(service, settings) == "api_server 20.0.0.1");
 
-  settings.match = MatchBy::kAddress;  // one port of the address would take them all
+  settings.match = MatchBy::kAddress;  // one port of the address would affect all
   CHECK(result_of(good(), settings) == "api_server 20.0.0.1");
 }
 
@@ -263,7 +263,7 @@ TEST_CASE("all Services: counts, examples, conflicts") {
   CHECK(store.size() == 1);
 }
 
-TEST_CASE("every reason has a name and words of its own") {
+TEST_CASE("every reason has a unique name and text") {
   std::map<std::string_view, int> names;
   std::map<std::string_view, int> words;
   for (int i = 0; i <= static_cast<int>(SkipReason::kApiServer); ++i) {

@@ -1,4 +1,4 @@
-// Which UDP flows have to begin anew when a nat table changes.
+// The UDP flows that become stale when a nat table changes.
 #include "hooks//conntrack/stale_flows.h"
 
 #include <cstdint>
@@ -36,7 +36,7 @@ DesiredTable table_of(std::vector<ExternalAddress> services, MatchBy match = Mat
   return external_cluster_chains(external_cluster(Family::kIpv4, std::move(services), settings));
 }
 
-/// What a sync to `desired` reports, and makes.
+/// Syncs to `desired` and returns the reported change.
 UdpChange sync_to(FakeKernel& kernel, const DesiredTable& desired) {
   auto begun = kernel.begin(kNat);
   REQUIRE(begun.ok());
@@ -61,14 +61,14 @@ const UdpRules kDnsRules{from_pods("192.0.2.1", {53, 53}, "10.96.0.1"),
 
 }  // namespace
 
-TEST_CASE("a change of the table, as far as UDP goes") {
+TEST_CASE("a change of the table for UDP") {
   FakeKernel kernel(Semantics::kNft);
   UdpChange change = sync_to(kernel, kDns);
   CHECK(change.before.empty());
   CHECK(change.after == kDnsRules);
   CHECK(sync_to(kernel, kDns).empty());
 
-  // TCP does not count, and rules that stay neither.
+  // TCP and unchanged rules are not included.
   const auto dns = service("192.0.2.1", "10.96.0.1", Protocol::kUdp, {53});
   CHECK(sync_to(kernel, table_of({dns, service("192.0.2.2", "10.96.0.2", Protocol::kTcp, {80})}))
             .empty());
@@ -77,7 +77,7 @@ TEST_CASE("a change of the table, as far as UDP goes") {
   CHECK(change.after == UdpRules{from_pods("192.0.2.3", {5, 5}, "10.96.0.3"),
                                  from_node("192.0.2.3", {5, 5}, "10.96.0.3")});
 
-  // Gone, and sent elsewhere.
+  // Removed, and sent to another address.
   change = sync_to(kernel, table_of({service("192.0.2.1", "10.96.0.9", Protocol::kUdp, {53})}));
   CHECK(change.before.size() == 4);
   CHECK(change.after == UdpRules{from_pods("192.0.2.1", {53, 53}, "10.96.0.9"),
@@ -87,7 +87,7 @@ TEST_CASE("a change of the table, as far as UDP goes") {
   CHECK(change.after.empty());
 }
 
-TEST_CASE("by address, every protocol and port counts") {
+TEST_CASE("by address, every protocol and port is included") {
   FakeKernel kernel(Semantics::kLegacy);
   const UdpChange change = sync_to(
       kernel,
@@ -96,7 +96,7 @@ TEST_CASE("by address, every protocol and port counts") {
                                  from_node("192.0.2.1", {0, 65535}, "10.96.0.1")});
 }
 
-TEST_CASE("repaired: rules that were missing, and rules that nothing led to") {
+TEST_CASE("repaired: missing rules, and rules without a jump to them") {
   FakeKernel kernel(Semantics::kNft);
   (void)sync_to(kernel, kDns);
   kernel.flush(kNat, "NMANAGER_EX_CLUS_OUTPUT");
@@ -139,7 +139,7 @@ TEST_CASE("which flows are stale") {
   }
   CHECK_FALSE(
       is_stale({kDnsRules, moved}, flow("10.244.1.2", false, "192.0.2.1", 53, true, "10.96.0.9")));
-  // From outside, to another port, another address; a local one where only pods have a rule.
+  // From outside, to another port, another address; a local one if only pods have a rule.
   for (const UdpChange& change :
        {UdpChange{{}, kDnsRules}, UdpChange{kDnsRules, {}}, UdpChange{kDnsRules, moved}}) {
     for (const bool translated : {false, true}) {
@@ -154,7 +154,7 @@ TEST_CASE("which flows are stale") {
   const UdpRules pods_only{from_pods("192.0.2.1", {53, 53}, "10.96.0.1")};
   CHECK_FALSE(is_stale({{}, pods_only}, node));
   CHECK(is_stale({{}, pods_only}, pod));
-  // A wider pod CIDR is another rule with the same effect.
+  // A larger pod CIDR is another rule with the same effect.
   UdpRule wide = from_pods("192.0.2.1", {53, 53}, "10.96.0.1");
   wide.source = Prefix::parse("10.0.0.0/8");
   CHECK_FALSE(is_stale({pods_only, {wide}}, pod_by_rule));

@@ -137,7 +137,7 @@ TEST_CASE("prefixes contain and intersect") {
   CHECK_FALSE(intersect(p("0.0.0.0/0"), p("::/0")).has_value());
 }
 
-TEST_CASE("addresses of special kinds are known") {
+TEST_CASE("special kinds of addresses are recognized") {
   const auto a = [](const char* text) { return *Address::parse(text); };
   CHECK(a("0.0.0.0").is_unspecified());
   CHECK(a("::").is_unspecified());
@@ -186,7 +186,7 @@ TEST_CASE("a rule prints as iptables-save does") {
   CHECK(to_string(rule) == "-m conntrack --ctstate INVALID -j DROP");
 }
 
-TEST_CASE("every field of a rule counts in its hash") {
+TEST_CASE("every field of a rule is part of its hash") {
   const Rule base;
   std::vector<Rule> variants(12, base);
   variants[0].source = Prefix::parse("10.0.0.0/8");
@@ -212,7 +212,7 @@ TEST_CASE("every field of a rule counts in its hash") {
   }
 }
 
-TEST_CASE("the hash sees every byte, the length and the seed") {
+TEST_CASE("the hash depends on every byte, the length and the seed") {
   std::string text(67, 'a');
   const std::uint64_t whole = hash_bytes(text);
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -239,7 +239,7 @@ TEST_CASE("only the hooks we need have a chain of ours") {
   }
 }
 
-TEST_CASE("chains of kube-proxy and kubelet, and those of strangers that look like them") {
+TEST_CASE("chains of kube-proxy and kubelet, and foreign chains with similar names") {
   for (const std::string_view name : {"KUBE-SERVICES",
                                       "KUBE-NODEPORTS",
                                       "KUBE-POSTROUTING",

@@ -1,4 +1,4 @@
-// What keeps the pods' half from its work.
+// Problems that disable the part of the rules for pods.
 #include "plugin/reconciler/warnings.h"
 
 #include <doctest/doctest.h>
@@ -46,7 +46,7 @@ TEST_CASE("a pod CIDR that does not cover this node's podCIDR") {
   CHECK(warnings_of(state).size() == 2);
   state.settings.pod_cidr_ipv6 = {};
   CHECK(contains(all(state), "no IPv6 pod CIDR is set (POD_CIDR_IPV6)"));
-  // Where there are no rules for pods' traffic it does not matter.
+  // Without rules for traffic of pods there is no warning.
   state.mode.mode = ProxyMode::kIptables;
   CHECK(all(state).empty());
   state.mode.mode = ProxyMode::kIpvs;
@@ -54,7 +54,7 @@ TEST_CASE("a pod CIDR that does not cover this node's podCIDR") {
   CHECK(all(state).empty());
 }
 
-TEST_CASE("kube-proxy tells pods otherwise than by cluster CIDR") {
+TEST_CASE("kube-proxy detects pods by another method than the cluster CIDR") {
   State state = in_mode(ProxyMode::kIpvs);
   state.settings.detect_local_mode = "ClusterCIDR";
   CHECK(all(state).starts_with("pod_cidr_missing"));
@@ -64,7 +64,7 @@ TEST_CASE("kube-proxy tells pods otherwise than by cluster CIDR") {
   CHECK(contains(all(state), "pod_detection"));
   CHECK(contains(all(state), "detectLocalMode BridgeInterface"));
   CHECK(contains(all(state), "pods in 10.244.0.0/16 are covered"));
-  // The operator has said where pods are.
+  // The operator has set the addresses of pods.
   state.settings.pod_cidr_ipv4.origin = Origin::kEnvironment;
   CHECK(all(state).empty());
   state.settings.pod_cidr_ipv4.origin = Origin::kKubeProxyConfig;

@@ -1,4 +1,4 @@
-// When the evidence is looked at, what a backend is made with, and what is left in the others.
+// When the evidence is read, how a backend is created, and how the others are cleared.
 #include "plugin/run/backends.h"
 
 #include <doctest/doctest.h>
@@ -18,7 +18,7 @@ Settings with(BackendChoice backend) {
 
 }  // namespace
 
-TEST_CASE("another mode of kube-proxy is news at once; nothing else is before its time") {
+TEST_CASE("a new mode of kube-proxy is used at once; other evidence is read when due") {
   FakeWorld world;
   world.variants = in_use(detect::Variant::kNft);
   run::Backends backends(with(BackendChoice::kAuto), world.world().kernel);
@@ -33,7 +33,7 @@ TEST_CASE("another mode of kube-proxy is news at once; nothing else is before it
   CHECK(known->name == "nftables");
 }
 
-TEST_CASE("evidence that is not clear is looked at each second, clear evidence each ten") {
+TEST_CASE("uncertain evidence is read every second, certain evidence every ten seconds") {
   FakeWorld world;
   run::Backends backends(with(BackendChoice::kAuto), world.world().kernel);
   const TimePoint now = world.now().mono;
@@ -44,7 +44,7 @@ TEST_CASE("evidence that is not clear is looked at each second, clear evidence e
   CHECK(backends.next_look() == now + 11s);
 }
 
-TEST_CASE("a command that only looks never has tables made") {
+TEST_CASE("a read-only command never creates tables") {
   for (const auto creation : {run::TableCreation::kAsNeeded, run::TableCreation::kNever}) {
     FakeWorld world;
     run::Backends backends(with(BackendChoice::kLegacy), world.world().kernel, creation);
@@ -54,7 +54,7 @@ TEST_CASE("a command that only looks never has tables made") {
   }
 }
 
-TEST_CASE("what could not be cleared is tried again soon, what is clear after minutes") {
+TEST_CASE("a failed clear is retried soon, a cleared backend is checked after minutes") {
   FakeWorld world;
   run::Backends backends(with(BackendChoice::kNft), world.world().kernel);
   TimePoint now = world.now().mono;
@@ -72,7 +72,7 @@ TEST_CASE("what could not be cleared is tried again soon, what is clear after mi
     }
   };
   pass(35s);
-  CHECK(asked == 4);  // each ten seconds
+  CHECK(asked == 4);  // every ten seconds
   clean = true;
   pass(10s);
   CHECK(asked == 5);

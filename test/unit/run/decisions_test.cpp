@@ -1,5 +1,4 @@
-// Decisions of the loop that went unseen while it made the real things itself, each with the value
-// that is right.
+// Decisions of the loop, each with the correct result.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -40,7 +39,7 @@ bool holds(const FakeTables& tables, TableId id, const std::string& text) {
   return tables.kernel.text(id).find(text) != std::string::npos;
 }
 
-/// Rules as a process before this one left them.
+/// Rules that an earlier process left behind.
 void leave_rules(FakeTables& tables) {
   for (const TableId id : kTables) tables.kernel.add_chain(id, "NMANAGER_OLD");
 }
@@ -58,7 +57,7 @@ void list(Driver& driver, std::vector<Service> services) {
 
 }  // namespace
 
-TEST_CASE("a backend set by hand: what an earlier one left elsewhere goes, after the new stands") {
+TEST_CASE("a backend by setting: rules in others are removed after the new ones exist") {
   Driver driver(settings_for(BackendChoice::kNftables), [](FakeWorld& world) {
     quiet_files(world);
     leave_rules(world.tables.at(BackendChoice::kNft));
@@ -78,7 +77,7 @@ TEST_CASE("a backend set by hand: what an earlier one left elsewhere goes, after
     CHECK_FALSE(holds(driver.world.tables.at(other), kFilter4, "NMANAGER_"));
     CHECK_FALSE(holds(driver.world.tables.at(other), kNat4, "NMANAGER_"));
   }
-  // Somebody may restore an old ruleset later.
+  // Another program may restore an old ruleset later.
   leave_rules(driver.world.tables.at(BackendChoice::kLegacy));
   driver.pass(301s);
   CHECK_FALSE(holds(driver.world.tables.at(BackendChoice::kLegacy), kNat4, "NMANAGER_"));
@@ -105,7 +104,7 @@ TEST_CASE("the variant changes: the new backend is in place before the old one i
   CHECK_FALSE(holds(nft, kFilter4, "NMANAGER_"));
 }
 
-TEST_CASE("one failure is no reason to leave a backend that has worked, a lasting one is") {
+TEST_CASE("a backend that has worked is left after a lasting failure, not after one") {
   Driver driver(settings_for(BackendChoice::kAuto), [](FakeWorld& world) {
     quiet_files(world);
     world.variants = in_use(detect::Variant::kNft);
@@ -129,14 +128,14 @@ TEST_CASE("one failure is no reason to leave a backend that has worked, a lastin
   driver.pass(45s);
   CHECK(driver.world.last().backend == "nftables");
   CHECK(holds(native, kFilter4, "NMANAGER_INPUT"));
-  // What stays impossible is tried again later.
+  // A backend with a permanent failure is tried again later.
   nft.kernel.fail_begin.reset();
   driver.pass(320s);
   CHECK(driver.world.last().backend == "iptables-nft");
   CHECK_FALSE(holds(native, kFilter4, "NMANAGER_"));
 }
 
-TEST_CASE("Services are asked for only while rules can follow from them") {
+TEST_CASE("Services are requested only while rules may depend on them") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   driver.pass(1s);
   CHECK(driver.world.clients == 0);  // the mode is not known
@@ -153,7 +152,7 @@ TEST_CASE("Services are asked for only while rules can follow from them") {
   CHECK(driver.world.clients == 0);
   CHECK(driver.loop->state().store.size() == 0);
   CHECK_FALSE(holds(nft, kNat4, "NMANAGER_"));
-  // A client that was stopped and still posts is not heard, nor is a table looked at for it.
+  // Events of a stopped client are ignored and cause no check of a table.
   const int syncs = nft.syncs;
   driver.world.sinks.front()(ServicesListed{{service("b", "20.0.0.2")}, "2"});
   driver.loop->turn();
@@ -167,7 +166,7 @@ TEST_CASE("Services are asked for only while rules can follow from them") {
   CHECK(holds(nft, kNat4, "-d 20.0.0.3/32"));
 }
 
-TEST_CASE("other credentials: another client, and the retired one is not heard any more") {
+TEST_CASE("new credentials: a new client, and events of the old one are ignored") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   start_ipvs(driver);
   list(driver, {service("a", "20.0.0.1")});
@@ -181,7 +180,7 @@ TEST_CASE("other credentials: another client, and the retired one is not heard a
   driver.world.sinks.front()(ServicesListed{{}, "7"});
   driver.loop->turn();
   CHECK(driver.loop->state().store.size() == 1);
-  // An access that cannot be read leaves the client that runs alone.
+  // If the access cannot be read, the running client continues.
   driver.world.api_access = Error{ErrorKind::kBadInput, "half a kubeconfig"};
   driver.world.files_have_changed = true;
   driver.loop->turn();
@@ -189,7 +188,7 @@ TEST_CASE("other credentials: another client, and the retired one is not heard a
   CHECK(driver.world.logged("half a kubeconfig"));
 }
 
-TEST_CASE("a change that was seen is published before the look that may have to wait") {
+TEST_CASE("a detected change is published before the read that may have to wait") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   driver.post(ModeKnown{ProxyMode::kIptables, "test", ""});
   driver.pass(1s);
@@ -207,7 +206,7 @@ TEST_CASE("a change that was seen is published before the look that may have to 
   CHECK(in_sync());
 }
 
-TEST_CASE("a displaced jump found together with a change of a Service is a repair, and told") {
+TEST_CASE("a displaced jump found with a change of a Service is reported as a repair") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   start_ipvs(driver);
   list(driver, {service("a", "20.0.0.1")});
@@ -226,7 +225,7 @@ TEST_CASE("a displaced jump found together with a change of a Service is a repai
   CHECK(nat->status.syncs == 2);
 }
 
-TEST_CASE("contested ends by time, also while events come") {
+TEST_CASE("contested ends by time, also while events arrive") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   start_ipvs(driver);
   list(driver, {service("a", "20.0.0.1")});
@@ -263,7 +262,7 @@ TEST_CASE("a file written while it was read is read again") {
   CHECK(driver.loop->settings().pod_cidr_ipv6.value == Prefix::parse("fd00:10::/56"));
 }
 
-TEST_CASE("the port is taken: rules first, told, and served when it is free") {
+TEST_CASE("the port is in use: rules first, reported, and served when it is free") {
   Driver driver(settings_for(BackendChoice::kNft), [](FakeWorld& world) {
     quiet_files(world);
     world.serve_problem = "cannot listen on 127.0.0.1 port 10261";
@@ -278,7 +277,7 @@ TEST_CASE("the port is taken: rules first, told, and served when it is free") {
   CHECK(driver.world.logged("is served now"));
 }
 
-TEST_CASE("another nmanager on this node: nothing is touched, and it is said") {
+TEST_CASE("another nmanager on this node: nothing is changed, and it is reported") {
   Driver driver(settings_for(BackendChoice::kNft), [](FakeWorld& world) {
     quiet_files(world);
     world.other_nmanager = "another nmanager (process 7)";
@@ -295,7 +294,7 @@ TEST_CASE("another nmanager on this node: nothing is touched, and it is said") {
   CHECK(holds(nft, kFilter4, "NMANAGER_INPUT"));
 }
 
-TEST_CASE("tables that may not be read: that is said, not that kube-proxy has not synced") {
+TEST_CASE("missing rights to read tables are reported, not a missing sync of kube-proxy") {
   const Error denied{ErrorKind::kDenied, "not permitted (CAP_NET_ADMIN is needed)"};
   Driver driver(settings_for(BackendChoice::kNft), [&](FakeWorld& world) {
     quiet_files(world);
@@ -311,7 +310,7 @@ TEST_CASE("tables that may not be read: that is said, not that kube-proxy has no
   CHECK(synced->detail.find("CAP_NET_ADMIN") != std::string::npos);
 }
 
-TEST_CASE("a watch that goes on for ever keeps no list of what could not be decoded") {
+TEST_CASE("an endless watch does not accumulate undecodable keys") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   start_ipvs(driver);
   list(driver, {});
@@ -327,7 +326,7 @@ TEST_CASE("a watch that goes on for ever keeps no list of what could not be deco
   CHECK(driver.loop->state().undecodable == 5000);
 }
 
-TEST_CASE("a resync is settled only by a verification that came after it") {
+TEST_CASE("a resync is completed only by a later verification") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   start_ipvs(driver);
   list(driver, {service("a", "20.0.0.1")});
@@ -345,7 +344,7 @@ TEST_CASE("a resync is settled only by a verification that came after it") {
   CHECK_FALSE(driver.loop->state().kube.front().resynced_at.has_value());
 }
 
-TEST_CASE("cleanup says what it may not do, and does not fight a running nmanager") {
+TEST_CASE("cleanup reports missing rights, and refuses while nmanager runs") {
   FakeWorld world;
   quiet_files(world);
   leave_rules(world.tables.at(BackendChoice::kNft));
@@ -359,7 +358,7 @@ TEST_CASE("cleanup says what it may not do, and does not fight a running nmanage
     CHECK(run::cleanup_command({}, world.world()) == run::kExitDone);
     CHECK_FALSE(holds(world.tables.at(BackendChoice::kNft), kNat4, "NMANAGER_"));
   }
-  SUBCASE("beside a running one") {
+  SUBCASE("while another one runs") {
     world.other_nmanager = "another nmanager (process 7)";
     CHECK(run::cleanup_command({}, world.world()) == run::kExitFailed);
     CHECK(holds(world.tables.at(BackendChoice::kNft), kNat4, "NMANAGER_"));

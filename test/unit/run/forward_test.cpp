@@ -1,4 +1,4 @@
-// INVALID packets of pods in FORWARD: when they are dropped, and what is said about it.
+// INVALID packets of pods in FORWARD: when they are dropped, and how this is reported.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -37,7 +37,7 @@ class ForwardNode {
   void mode(ProxyMode mode) { driver.post(ModeKnown{mode, "test", ""}); }
 
   [[nodiscard]] std::string rules(TableId id = kFilter4) { return tables.kernel.text(id); }
-  /// What the chain's rules do with a packet: "drop", "count", or "" without such a rule.
+  /// The effect of the chain's rules on a packet: "drop", "count", or "" without such a rule.
   [[nodiscard]] std::string does(TableId id = kFilter4) {
     const std::string text = rules(id);
     const std::string match =
@@ -127,12 +127,12 @@ TEST_CASE("the FORWARD drop by setting, mode, sysctl and pod CIDR") {
     CHECK(rig.does() == row.does);
     CHECK(rig.told().state == row.state);
     CHECK_FALSE(rig.told().why.empty());
-    CHECK(rig.rules(kFilter6).find("NMANAGER_FORWARD") == std::string::npos);  // no pods of IPv6
-    CHECK(rig.rules().find("NMANAGER_INPUT") != std::string::npos);  // whatever becomes of FORWARD
+    CHECK(rig.rules(kFilter6).find("NMANAGER_FORWARD") == std::string::npos);  // no IPv6 pods
+    CHECK(rig.rules().find("NMANAGER_INPUT") != std::string::npos);  // independent of FORWARD
   }
 }
 
-TEST_CASE("the FORWARD drop follows mode and sysctl, and that is no repair") {
+TEST_CASE("the FORWARD drop follows mode and sysctl, which is not counted as a repair") {
   ForwardNode rig(settings_of(Switch::kAuto));
   rig.mode(ProxyMode::kIptables);
   CHECK(rig.does() == "");
@@ -155,7 +155,7 @@ TEST_CASE("the FORWARD drop follows mode and sysctl, and that is no repair") {
   CHECK(rig.status().repairs_by_cause.at(Cause::kJumpMissing) == 1);
 }
 
-TEST_CASE("what is there stays, untouched, until kube-proxy's mode is known") {
+TEST_CASE("existing rules stay unchanged until kube-proxy's mode is known") {
   for (const auto mode : {ProxyMode::kNftables, ProxyMode::kIptables}) {
     ForwardNode rig(settings_of(Switch::kAuto), leave_forward_rules);
     rig.tables.kernel.count_packet(kFilter4, "NMANAGER_DROP_INVALID_FWD", 1);
@@ -173,7 +173,7 @@ TEST_CASE("what is there stays, untouched, until kube-proxy's mode is known") {
   }
 }
 
-TEST_CASE("kube-proxy's own rule in KUBE-FORWARD: that it is missing is said, true is obeyed") {
+TEST_CASE("a missing rule of kube-proxy in KUBE-FORWARD is reported; `true` adds ours") {
   for (const auto setting : {Switch::kAuto, Switch::kOn}) {
     ForwardNode rig(settings_of(setting), [](FakeWorld& world) {
       FakeKernel& kernel = world.tables.at(BackendChoice::kNft).kernel;
@@ -192,7 +192,7 @@ TEST_CASE("kube-proxy's own rule in KUBE-FORWARD: that it is missing is said, tr
   }
 }
 
-TEST_CASE("without a pod CIDR the FORWARD drop is off, which is said where it matters") {
+TEST_CASE("without a pod CIDR the FORWARD drop is off, reported where it matters") {
   for (const auto mode : {ProxyMode::kIptables, ProxyMode::kIpvs, ProxyMode::kNftables}) {
     ForwardNode rig(settings_of(Switch::kAuto, false));
     rig.mode(mode);
@@ -203,7 +203,7 @@ TEST_CASE("without a pod CIDR the FORWARD drop is off, which is said where it ma
   }
 }
 
-TEST_CASE("without any pod CIDR this node's podCIDR counts, and only then the Node is asked for") {
+TEST_CASE("without a pod CIDR this node's podCIDR is used; only then the Node is requested") {
   ForwardNode rig(settings_of(Switch::kAuto, false),
                   [](FakeWorld& world) { leave_forward_rules(world); });
   CHECK(rig.driver.world.node_clients == 0);
@@ -229,7 +229,7 @@ TEST_CASE("without any pod CIDR this node's podCIDR counts, and only then the No
   CHECK(rig.driver.world.node_clients == 0);
 }
 
-TEST_CASE("whoever asks sees the counters of now") {
+TEST_CASE("each request shows current counters") {
   ForwardNode rig(settings_of(Switch::kOff));
   rig.driver.pass(16s);
   rig.tables.kernel.count_packet(kFilter4, "NMANAGER_DROP_INVALID_INPUT", 0);
@@ -237,14 +237,14 @@ TEST_CASE("whoever asks sees the counters of now") {
   CHECK(rig.status().invalid[{Hook::kInput, true, true}] == 0);
   const std::uint64_t before = rig.driver.world.last().answers;
   rig.driver.world.counters_asked += 2;
-  // While the tables are looked at, what is published answers nothing.
+  // A snapshot published while the tables are read answers no request.
   rig.tables.during_sync = [&] { CHECK(rig.driver.world.last().answers == before); };
   rig.driver.post(Tick{});
   CHECK(rig.status().invalid.at({Hook::kInput, true, true}) == 1);
   CHECK(rig.driver.world.last().answers == rig.driver.world.counters_asked);
 }
 
-TEST_CASE("packets are told by hook, by what became of them, and by kind") {
+TEST_CASE("packets are reported by hook, action and kind") {
   Settings settings = settings_of(Switch::kCount);
   settings.drop_invalid_input.value = Switch::kOn;
   ForwardNode rig(settings);

@@ -1,4 +1,4 @@
-// The loop in a fake world: what it does about Services, tables and kube-proxy.
+// The loop in a fake world: its reactions to Services, tables and kube-proxy.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -269,7 +269,7 @@ TEST_CASE("the mode decides about the external-cluster rules, and only about the
   CHECK(rig.check("proxy-mode").detail.find("connection refused") != std::string::npos);
 }
 
-TEST_CASE("asked for outside IPVS mode: refused, loudly") {
+TEST_CASE("requested outside IPVS mode: refused with a warning") {
   Settings settings;
   settings.external_cluster.value = Switch::kOn;
   Rig rig(settings);
@@ -299,7 +299,7 @@ TEST_CASE("switches of the INVALID rule") {
   }
 }
 
-TEST_CASE("a displaced jump is repaired at once, counted and told with its culprit") {
+TEST_CASE("a displaced jump is repaired at once, counted and reported with the process") {
   Rig rig;
   rig.start();
   rig.kube_syncs();
@@ -325,14 +325,14 @@ TEST_CASE("ready: listed, verified, and kube-proxy's sync verified") {
   CHECK(rig.check("kube-proxy-synced").detail.find("has not synced") != std::string::npos);
   rig.kube_syncs();
   CHECK(why_not_ready(rig.snapshot()) == "");
-  // The API away does not unready a node whose rules stand.
+  // An unreachable API server does not unready a node whose rules are in place.
   rig.post(ApiEvent(api_state(ApiState::Phase::kBackingOff, "refused")));
   CHECK(why_not_ready(rig.snapshot()) == "");
   CHECK_FALSE(rig.check("api-server").ok);
   CHECK(rig.logged("refused"));
 }
 
-TEST_CASE("a kube-proxy sync is seen, counted, and ours verified after it") {
+TEST_CASE("a kube-proxy sync is detected, counted, and our rules verified after it") {
   Rig rig;
   rig.start();
   rig.kube_syncs();
@@ -351,7 +351,7 @@ TEST_CASE("a kube-proxy sync is seen, counted, and ours verified after it") {
   CHECK(rig.snapshot().kube.front().resyncs == before);
 }
 
-TEST_CASE("the content checksum rests 100 times its own cost, and is not forgotten") {
+TEST_CASE("the content checksum is read again after 100 times its duration") {
   Rig rig;
   rig.tables.checksum_takes = 1ms;
   rig.start();
@@ -380,7 +380,7 @@ TEST_CASE("kube-proxy's chains gone: not ready any more") {
   CHECK(rig.logged("chains are gone"));
 }
 
-TEST_CASE("a failure is told once, retried ever more slowly, and does not stop the rest") {
+TEST_CASE("a failure is reported once, retried with growing delays, and affects nothing else") {
   Rig rig;
   rig.kernel.fail_begin = Error{ErrorKind::kRetry, "lock is busy"};
   rig.start();
@@ -400,7 +400,7 @@ TEST_CASE("a failure is told once, retried ever more slowly, and does not stop t
   CHECK(rig.logged("IPv4 filter: works again"));
 }
 
-TEST_CASE("no IPv6 in the kernel is no error unless it is asked for") {
+TEST_CASE("no IPv6 in the kernel is not an error unless it is requested") {
   const auto ready_without_v6 = [](Settings settings) {
     Rig rig(std::move(settings));
     for (const TableId id : kTables) {
@@ -419,7 +419,7 @@ TEST_CASE("no IPv6 in the kernel is no error unless it is asked for") {
   CHECK_FALSE(ready_without_v6(by_cidr));
 }
 
-TEST_CASE("one family only: the other is never looked at") {
+TEST_CASE("one family only: the other is never read") {
   Settings settings;
   settings.ip_family.value = FamilyChoice::kIpv4;
   Rig rig(settings);
@@ -466,7 +466,7 @@ TEST_CASE("an agent that keeps undoing us: repairs are spaced out, told, and end
   CHECK(why_not_ready(rig.snapshot()) == "");
 }
 
-TEST_CASE("idle: few looks, and large values are given back") {
+TEST_CASE("idle: few reads, and large values are released") {
   Rig rig;
   rig.start();
   rig.kube_syncs();
@@ -480,7 +480,7 @@ TEST_CASE("idle: few looks, and large values are given back") {
   CHECK(rig.status(kNat4).repairs == 1);
 }
 
-TEST_CASE("a damage nobody told of is found by the safety net") {
+TEST_CASE("a change without an event is found by the periodic read") {
   Rig rig;
   rig.start();
   rig.kernel.flush(kNat4, "PREROUTING");

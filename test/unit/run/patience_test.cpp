@@ -1,5 +1,5 @@
-// The loop in a fake world: what it waits for, what it does not wait for, and what it says
-// meanwhile.
+// The loop in a fake world: what it waits for, what it does not wait for, and its reports during
+// the wait.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ Settings on_nft() {
   return settings;
 }
 
-/// A node whose rules are in place, beside a kube-proxy in IPVS mode.
+/// A node whose rules are in place, with kube-proxy in IPVS mode.
 class StandingNode {
  public:
   StandingNode()
@@ -100,7 +100,7 @@ class StandingNode {
 
 }  // namespace
 
-TEST_CASE("a table that is flushed whole is left alone for its window, then repaired") {
+TEST_CASE("a table that is flushed as a whole is repaired after a delay") {
   for (const TableId id : {kNat4, kFilter4}) {
     CAPTURE(to_string(id));
     StandingNode rig;
@@ -116,7 +116,7 @@ TEST_CASE("a table that is flushed whole is left alone for its window, then repa
     rig.driver.pass(1ms);
     CHECK(rig.has(id, "-j NMANAGER_"));
     CHECK(rig.why_not_ready() == "");
-    // Again: another window.
+    // Again: another delay.
     rig.flush_all(id);
     rig.somebody_changes();
     CHECK_FALSE(rig.has(id, "-j NMANAGER_"));
@@ -125,7 +125,7 @@ TEST_CASE("a table that is flushed whole is left alone for its window, then repa
   }
 }
 
-TEST_CASE("when kube-proxy's chains changed is said only of a change that was seen") {
+TEST_CASE("the time of a change of kube-proxy's chains is reported only if it was observed") {
   StandingNode rig;
   const auto detail = [&] {
     for (const Check& one : rig.snapshot().checks) {
@@ -150,7 +150,7 @@ TEST_CASE("anything less than the whole table is repaired at once") {
   CHECK(rig.has(kNat4, "-A PREROUTING -j NMANAGER_PREROUTING"));
 }
 
-TEST_CASE("what we want changed does not wait for a rival that undoes something else") {
+TEST_CASE("our own changes do not wait for an agent that undoes other rules") {
   StandingNode rig;
   for (int i = 0; i < 30; ++i) {
     rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
@@ -158,20 +158,20 @@ TEST_CASE("what we want changed does not wait for a rival that undoes something 
   }
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
   rig.somebody_changes();
-  CHECK(rig.kernel.table(kNat4).at("NMANAGER_OUTPUT").rules.empty());  // spaced out
+  CHECK(rig.kernel.table(kNat4).at("NMANAGER_OUTPUT").rules.empty());  // delayed
   CHECK_FALSE(rig.snapshot().ready());
   rig.driver.post(ApiEvent(ServiceChanged{service("20.0.0.2")}));
   CHECK(rig.has(kNat4, "20.0.0.2"));
   CHECK_FALSE(rig.has(kNat4, "20.0.0.1"));
-  // The rival alone still waits.
+  // Only the repair of the agent's change still waits.
   rig.kernel.flush(kNat4, "NMANAGER_OUTPUT");
   rig.somebody_changes();
   CHECK(rig.kernel.table(kNat4).at("NMANAGER_OUTPUT").rules.empty());
 }
 
 TEST_CASE(
-    "kube-proxy's chains are gone at once, whatever was flushed before and however long they "
-    "take") {
+    "removed chains of kube-proxy are reported at once, regardless of earlier flushes and read "
+    "times") {
   StandingNode rig;
   rig.tables.checksum_takes = 1s;  // a content is read every 100 s
   for (const Family family : kFamilies) {
@@ -191,7 +191,7 @@ TEST_CASE(
   CHECK(rig.driver.world.logged("chains are gone"));
 }
 
-TEST_CASE("chains that kube-proxy has just made are no sync before they hold a rule") {
+TEST_CASE("chains that kube-proxy has just created are not a sync until they have a rule") {
   StandingNode rig;
   for (const Family family : kFamilies) {
     rig.kernel.delete_chain({family, Table::kNat}, "KUBE-SERVICES");
@@ -214,7 +214,7 @@ TEST_CASE("chains that kube-proxy has just made are no sync before they hold a r
   CHECK(rig.why_not_ready() == "");
 }
 
-TEST_CASE("ready after the first sync of a kube-proxy that has started, where its metrics tell") {
+TEST_CASE("ready after the first sync of a started kube-proxy, if its metrics show it") {
   StandingNode rig;
   ProxySync sync{true, true, {}, ""};
   rig.driver.post(sync);
@@ -238,7 +238,7 @@ TEST_CASE("a mode in doubt: not ready while there are rules of IPVS mode") {
   CHECK(rig.why_not_ready() == "");
 }
 
-TEST_CASE("one wait for a lock a turn") {
+TEST_CASE("one wait for a lock per turn") {
   StandingNode rig;
   int waits = 0;
   rig.kernel.fail_begin = Error{ErrorKind::kRetry, "the lock is held"};

@@ -1,5 +1,5 @@
-// Nothing to warn of in a healthy set-up of docs/platforms.md, whatever form kube-proxy's
-// configuration has there.
+// No warnings in a healthy set-up of docs/platforms.md, with each platform's form of kube-proxy's
+// configuration.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -35,7 +35,7 @@ settings::Environment without_cidr() {
 }
 
 const std::vector<Platform> kPlatforms{
-    // kubeadm's config.conf, as its ConfigMap has it.
+    // kubeadm's config.conf, as in its ConfigMap.
     {"kubeadm",
      kHead + "clientConnection: {kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}\n"
              "clusterCIDR: 10.244.0.0/16\nconfigSyncPeriod: 0s\nconntrack: {maxPerCore: null}\n"
@@ -55,7 +55,7 @@ const std::vector<Platform> kPlatforms{
      without_cidr(), ProxyMode::kIptables},
     {"EKS, stand-alone", "", without_cidr(), ProxyMode::kIptables},
     {"EKS, IPVS", kHead + "clusterCIDR: \"\"\nmode: ipvs\n", kStandalone, ProxyMode::kIpvs},
-    // Flags of kube-proxy, no file that nmanager could read.
+    // Only flags of kube-proxy, no file that nmanager could read.
     {"AKS, GKE, kOps", "", without_cidr(), ProxyMode::kIptables},
     {"AKS, nftables", "", kStandalone, ProxyMode::kNftables},
     {"k3s, RKE2", "", kStandalone, ProxyMode::kIptables},
@@ -69,7 +69,7 @@ const std::vector<Platform> kPlatforms{
          "mode: iptables\n",
      {},
      ProxyMode::kIptables},
-    // Other ways of kube-proxy to know pods, confirmed by the operator.
+    // Other methods of kube-proxy to detect pods, confirmed by the operator.
     {"detectLocalMode", kHead + "detectLocalMode: NodeCIDR\nmode: ipvs\n", kStandalone,
      ProxyMode::kIpvs},
 };
@@ -102,7 +102,7 @@ TEST_CASE("no warning on a healthy platform") {
   }
 }
 
-TEST_CASE("no pod CIDR in IPVS mode is the first thing to be read") {
+TEST_CASE("a missing pod CIDR in IPVS mode is the first warning") {
   const char* const argv[] = {"nmanager", "run"};
   settings::Environment environment = without_cidr();
   environment["NMANAGER_KUBE_PROXY_CONFIG"] = "/somewhere";

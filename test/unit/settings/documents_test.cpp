@@ -1,4 +1,4 @@
-// What the documents say of commands and warnings is what the program has.
+// The documents describe the program's commands and warnings completely.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -67,7 +67,7 @@ TEST_CASE("README's table of commands: names, flags, exit codes") {
     const std::string row = table.substr(begin, table.find('\n', at) - begin);
     for (const auto& exit_code : command.exit_codes) {
       const int code = exit_code.first;
-      if (code == 2 && command.command != Command::kDiagnose) continue;  // said below the table
+      if (code == 2 && command.command != Command::kDiagnose) continue;  // below the table
       const auto codes = row.substr(row.rfind("| ", row.size() - 3));
       CHECK_MESSAGE(codes.find(std::to_string(code)) != std::string::npos,
                     row << " lacks " << code);

@@ -1,4 +1,4 @@
-// kube-proxy's configuration: what is taken from it, what is refused, and how it is told.
+// kube-proxy's configuration: values in use, refused values, and messages.
 #include "plugin/settings/kube_proxy_config.h"
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ namespace {
 const std::string kHead =
     "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 
-/// What was taken, in one line: only what differs from a file that says nothing.
+/// The values in use, in one line: only differences from an empty file.
 std::string taken(const KubeProxyConfig& config) {
   std::string text;
   const auto add = [&](const std::string& word) { text += (text.empty() ? "" : " ") + word; };
@@ -36,7 +36,7 @@ std::string taken(const KubeProxyConfig& config) {
   return text;
 }
 
-TEST_CASE("what is taken from the file") {
+TEST_CASE("the values used from the file") {
   struct Case {
     std::string yaml;
     std::string expected;
@@ -105,7 +105,7 @@ TEST_CASE("what is taken from the file") {
   }
 }
 
-TEST_CASE("what is no such file is told in one line") {
+TEST_CASE("an invalid file is reported in one line") {
   struct Case {
     std::string text;
     std::string named;
@@ -153,8 +153,8 @@ TEST_CASE("a bomb of aliases costs nothing") {
   CHECK(taken(*config) == "ipvs ! clusterCIDR: is not a plain value");
 }
 
-TEST_CASE("kubeadm's file cut anywhere says the truth or nothing") {
-  // Values that a cut number or word could be taken for.
+TEST_CASE("kubeadm's file truncated anywhere gives correct values or none") {
+  // Values for which a truncated number or word could be mistaken.
   std::string text = test::kubeadm_file("config.conf");
   text = test::with(text, "mode: \"\"", "mode: \"ipvs\"");
   text = test::with(text, "metricsBindAddress: \"\"", "metricsBindAddress: \"127.0.0.1:10249\"");
@@ -180,7 +180,7 @@ TEST_CASE("kubeadm's file cut anywhere says the truth or nothing") {
   CHECK(refused > text.size() / 2);
 }
 
-TEST_CASE("any text is read or refused, never worse") {
+TEST_CASE("any text is read or refused, without a crash") {
   std::mt19937 random(7);
   const std::string original = test::kubeadm_file("config.conf");
   const std::string alphabet = "{}[]:,-#&*!|>'\"%@` \n\t?~<kindmode0123456789./\x01\xff";
@@ -216,7 +216,7 @@ KubeProxyFiles files_of(const std::string& yaml) {
   return files;
 }
 
-TEST_CASE("the masquerade bit is that of the mode") {
+TEST_CASE("the masquerade bit is the one of the mode") {
   const std::string bits = "iptables: {masqueradeBit: 3}\nnftables: {masqueradeBit: 5}\n";
   const auto bit = [&](const std::string& yaml, ProxyMode forced = ProxyMode::kAuto) {
     Settings own = own_settings();
@@ -233,10 +233,10 @@ TEST_CASE("the masquerade bit is that of the mode") {
   CHECK(bit("mode: ipvs\nnftables: {masqueradeBit: 3}") == 14);
 }
 
-TEST_CASE("local detection by other means than the cluster CIDR is known") {
+TEST_CASE("local detection by another method than the cluster CIDR is read") {
   const auto mode = [&](const std::string& yaml) {
     const Settings merged = merge_kube_proxy_files(own_settings(), files_of(yaml));
-    CHECK(merged.notes.empty());  // it is told where it matters: in IPVS mode
+    CHECK(merged.notes.empty());  // it is reported where it matters: in IPVS mode
     return merged.detect_local_mode;
   };
   CHECK(mode("clusterCIDR: 10.0.0.0/8").empty());
@@ -244,7 +244,7 @@ TEST_CASE("local detection by other means than the cluster CIDR is known") {
   CHECK(mode("detectLocalMode: NodeCIDR") == "NodeCIDR");
 }
 
-TEST_CASE("a file that cannot be read any more takes nothing back") {
+TEST_CASE("a file that becomes unreadable keeps its previous values") {
   const Settings own = own_settings();
   const KubeProxyFiles good = files_of("clusterCIDR: 10.0.0.0/8\nmode: ipvs\n");
   KubeProxyFiles bad;
@@ -255,7 +255,7 @@ TEST_CASE("a file that cannot be read any more takes nothing back") {
   REQUIRE(kept.notes.size() == 1);
   CHECK(kept.notes[0].code == WarningCode::kConfigUnreadable);
   CHECK(kept.notes[0].text.find("/x/config.conf: is not YAML") != std::string::npos);
-  // Twice in a row, and then it is good again, but says less.
+  // Twice in a row; then it is valid again, with fewer values.
   const Settings still =
       merge_kube_proxy_files(own, keep_last_good(keep_last_good(good, bad), bad));
   CHECK(still.pod_cidr_ipv4.value == Prefix::parse("10.0.0.0/8"));
@@ -263,7 +263,7 @@ TEST_CASE("a file that cannot be read any more takes nothing back") {
       own, keep_last_good(keep_last_good(good, bad), files_of("mode: ipvs")));
   CHECK_FALSE(again.pod_cidr_ipv4.value);
   CHECK(again.notes.empty());
-  // Never good: defaults, and a note.
+  // Never valid: defaults, and a note.
   const Settings never = merge_kube_proxy_files(own, keep_last_good(bad, bad));
   CHECK_FALSE(never.pod_cidr_ipv4.value);
   CHECK(never.notes.size() == 1);
@@ -278,7 +278,7 @@ TEST_CASE("which kubeconfig") {
   CHECK(effective().kubeconfig.value == "");  // the service account
   directory.write("config.conf", kHead + "clientConnection: {kubeconfig: /does/not/exist}\n");
   CHECK(effective().kubeconfig.value == "");
-  REQUIRE(effective().remarks.size() == 1);  // the service account may do as well
+  REQUIRE(effective().remarks.size() == 1);  // the service account may be sufficient
   CHECK(effective().remarks[0].find("/does/not/exist") != std::string::npos);
   const std::string beside = directory.write("kubeconfig.conf", "x");
   CHECK(effective().kubeconfig.value == beside);
@@ -289,7 +289,7 @@ TEST_CASE("which kubeconfig") {
   CHECK(effective().kubeconfig.value == "/mine");
 }
 
-TEST_CASE("files that are no files") {
+TEST_CASE("paths that are not regular files") {
   const test::TemporaryDirectory directory;
   Settings own = own_settings();
   const auto error_of = [&](const std::string& path) {

@@ -49,7 +49,7 @@ TEST_CASE("commands") {
       {{"-h"}, Command::kHelp},
       {{"plan", "--help"}, Command::kHelp},
       {{"--log-level", "debug", "status"}, Command::kStatus},
-      // Whoever asks for help gets it, whatever else is wrong.
+      // --help is obeyed despite other errors.
       {{"--help", "--nonsense", "--listen", "x"}, Command::kHelp},
   };
   for (const Case& one : cases) {
@@ -115,7 +115,7 @@ TEST_CASE("one message names every problem") {
   }
 }
 
-TEST_CASE("what Kubernetes puts into the environment for a Service called nmanager is no problem") {
+TEST_CASE("Kubernetes' variables for a Service called nmanager are not reported") {
   const Environment pod{{"NMANAGER_SERVICE_HOST", "10.96.0.9"},
                         {"NMANAGER_SERVICE_PORT", "10261"},
                         {"NMANAGER_SERVICE_PORT_METRICS", "10261"},
@@ -138,10 +138,10 @@ TEST_CASE("what Kubernetes puts into the environment for a Service called nmanag
   }
 }
 
-TEST_CASE("variables that name no setting are reported, and stop nothing") {
+TEST_CASE("unknown variables are reported, but are not an error") {
   struct Case {
     const char* name;
-    const char* warns;  // part of the warning; empty: nothing to warn of
+    const char* warns;  // part of the warning; empty: no warning
   };
   for (const Case& one : {
            Case{"NMANAGER_LISTENER", "NMANAGER_LISTEN may be meant"},
@@ -169,7 +169,7 @@ TEST_CASE("variables that name no setting are reported, and stop nothing") {
   }
 }
 
-TEST_CASE("how far two words are apart") {
+TEST_CASE("edit distance of two words") {
   CHECK(edit_distance("", "") == 0);
   CHECK(edit_distance("ENABLE", "ENABLE") == 0);
   CHECK(edit_distance("ENABL", "ENABLE") == 1);
@@ -193,7 +193,7 @@ TEST_CASE("spellings of a switch") {
   }
 }
 
-TEST_CASE("count is a value of the drops alone") {
+TEST_CASE("count is a value of the drops only") {
   const auto settings = parse({"--rule-drop-invalid-input-enable", "count"},
                               {{"RULE_DROP_INVALID_FORWARD_ENABLE", "Count"}});
   REQUIRE(settings.ok());
@@ -203,7 +203,7 @@ TEST_CASE("count is a value of the drops alone") {
   CHECK(parse({}, {})->drop_invalid_forward.value == Switch::kAuto);
 }
 
-TEST_CASE("host bits of a pod CIDR are cleared, and that is told") {
+TEST_CASE("host bits of a pod CIDR are cleared, and this is reported") {
   const auto settings =
       parse({"--pod-cidr-ipv6", "fd00::1/64"}, {{"POD_CIDR_IPV4", "10.1.2.3/16"}});
   REQUIRE(settings.ok());
@@ -224,13 +224,13 @@ TEST_CASE("exemptions of the DROP rule") {
   CHECK(value.destinations == std::vector{*Prefix::parse("2001:db8::/32")});
 }
 
-TEST_CASE("the environment as the C library has it") {
+TEST_CASE("the environment in the C library's form") {
   const char* const entries[] = {"A=1", "B=", "C=x=y", "no-equals", "A=2", nullptr};
   CHECK(environment_from(entries) == Environment{{"A", "1"}, {"B", ""}, {"C", "x=y"}});
   CHECK(environment_from(nullptr).empty());
 }
 
-TEST_CASE("nothing given in a kubeadm cluster: all comes from kube-proxy's files") {
+TEST_CASE("no settings in a kubeadm cluster: all values come from kube-proxy's files") {
   const test::TemporaryDirectory directory;
   const std::string config = directory.write("config.conf", test::kubeadm_file("config.conf"));
   const std::string kubeconfig =
@@ -246,13 +246,13 @@ TEST_CASE("nothing given in a kubeadm cluster: all comes from kube-proxy's files
   CHECK(settings->masquerade_bit.origin == Origin::kKubeProxyConfig);
   CHECK(settings->kubeconfig.value == kubeconfig);
   CHECK(settings->kube_proxy_metrics.value == "127.0.0.1:10249");
-  // The one it names is that of the container.
+  // The path in the configuration is the one inside the container.
   CHECK(settings->notes.empty());
   REQUIRE(settings->remarks.size() == 1);
   CHECK(settings->remarks[0].find("/var/lib/kube-proxy/kubeconfig.conf") != std::string::npos);
 }
 
-TEST_CASE("any words on the command line end in settings or one line") {
+TEST_CASE("any words on the command line give settings or a one-line error") {
   std::mt19937 random(20);
   const std::vector<std::string> words{
       "run",         "plan",      "status",     "--",          "-",

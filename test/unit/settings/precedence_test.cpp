@@ -1,4 +1,4 @@
-// Every setting from every place it may come from, in the order of precedence.
+// Every setting from each of its sources, in the order of precedence.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Case {
   std::string in_default;  // as shown
   std::string by_flag;     // given, and shown so
   std::string in_env;
-  std::string by_file;  // "": kube-proxy's files do not tell it
+  std::string by_file;  // "": not in kube-proxy's files
   std::vector<std::string> bad;
 };
 
@@ -91,7 +91,7 @@ const SettingDefinition* definition_of(const std::string& flag) {
   return found == all.end() ? nullptr : &*found;
 }
 
-/// What kube-proxy's files would have to say for every setting that can come from them.
+/// kube-proxy's files with a value for every setting that can come from them.
 KubeProxyFiles all_told() {
   KubeProxyConfig config;
   config.pod_cidr_ipv4 = Prefix::parse("10.3.0.0/16");
@@ -109,7 +109,7 @@ std::string shown(const Settings& settings, const std::string& flag) {
   return definition.show(settings) + " by " + std::string(to_string(definition.origin(settings)));
 }
 
-TEST_CASE("every setting has a case, and every case a setting") {
+TEST_CASE("cases and settings match one to one") {
   std::vector<std::string> defined;
   for (const auto& definition : setting_definitions()) defined.emplace_back(definition.flag);
   std::vector<std::string> tested;
@@ -119,8 +119,7 @@ TEST_CASE("every setting has a case, and every case a setting") {
   CHECK(defined == tested);
 }
 
-TEST_CASE(
-    "flag goes before environment, that before kube-proxy's files, these before the default") {
+TEST_CASE("precedence: flag, environment, kube-proxy's files, default") {
   for (const Case& one : kCases) {
     CAPTURE(one.flag);
     const SettingDefinition& definition = *definition_of(one.flag);
@@ -155,7 +154,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("an empty value is not set") {
+TEST_CASE("an empty value is treated as not set") {
   for (const Case& one : kCases) {
     CAPTURE(one.flag);
     const SettingDefinition& definition = *definition_of(one.flag);
@@ -231,7 +230,7 @@ TEST_CASE("help names every flag, its variable, its default and every command") 
   }
 }
 
-TEST_CASE("effective settings and the start line tell value and origin of each") {
+TEST_CASE("effective settings and the start line show value and origin of each") {
   const auto settings = parse({"--listen", "127.0.0.1:9"}, {{"POD_CIDR_IPV4", "10.2.0.0/16"}});
   REQUIRE(settings.ok());
   const auto list = effective_settings(*settings);

@@ -33,7 +33,7 @@ inline std::string kubeadm_file(const std::string& key) {
   return text;
 }
 
-/// A directory that goes away with the object.
+/// A directory that is removed with the object.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
@@ -58,7 +58,7 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-/// `text` with the first `from` replaced, which must be there.
+/// `text` with the first `from` replaced, which must exist.
 inline std::string with(std::string text, const std::string& from, const std::string& to) {
   const auto at = text.find(from);
   REQUIRE_MESSAGE(at != std::string::npos, from);

@@ -22,7 +22,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("ready when every check that decides is ok") {
+TEST_CASE("ready when every deciding check is ok") {
   Snapshot snapshot = sample_snapshot();
   CHECK_FALSE(snapshot.ready());
   snapshot.checks[1].ok = true;
@@ -42,7 +42,7 @@ TEST_CASE("readyz lists each check as kube-apiserver does") {
   CHECK(render_readyz(sample_snapshot(), false) == text);  // not ready: always in full
 }
 
-TEST_CASE("status: the cures, what is wrong, the rest, and settings on request") {
+TEST_CASE("status: the cures, problems, the rest, and settings on request") {
   const Snapshot snapshot = sample_snapshot();
   const std::string text = render_status(snapshot, snapshot.made_at, {.settings = true});
   CHECK(
@@ -69,7 +69,7 @@ TEST_CASE("status: the cures, what is wrong, the rest, and settings on request")
   CHECK(contains(coloured, "\x1b[1;31mFAILING\x1b[0m"));
 }
 
-TEST_CASE("what waits for kube-proxy alone says so first") {
+TEST_CASE("if only kube-proxy's sync is missing, this is shown first") {
   Snapshot snapshot = sample_snapshot();
   CHECK(snapshot.waits_for_kube_proxy() == nullptr);  // a table fails too
   snapshot.checks = {{"services-listed", true, false, ""},
@@ -83,14 +83,14 @@ TEST_CASE("what waits for kube-proxy alone says so first") {
   CHECK(contains(render_status_json(snapshot), "\"waits_for_kube_proxy\": true"));
 }
 
-TEST_CASE("--ready-when alive: readyz passes, and says what it does not wait for") {
+TEST_CASE("--ready-when alive: readyz passes, and shows the checks that it ignores") {
   Snapshot snapshot = sample_snapshot();
   snapshot.ready_when_alive = true;
   CHECK(render_readyz(snapshot, false) == "ok");
   const std::string verbose = render_readyz(snapshot, true);
   CHECK(contains(verbose, "[-]table-ipv6-filter failed"));
   CHECK(contains(verbose, "readyz check passed: --ready-when alive"));
-  // Nothing else lies for it.
+  // All other reports are unchanged.
   CHECK(contains(render_metrics(snapshot, {}), "nmanager_ready 0\n"));
   CHECK(contains(render_status(snapshot, snapshot.made_at, {}), "not ready\n"));
   const StatusBoard::SteadyTime start{std::chrono::seconds(100)};
@@ -100,7 +100,7 @@ TEST_CASE("--ready-when alive: readyz passes, and says what it does not wait for
   CHECK(respond("GET", "/readyz", board, start + kTurnLimit * 2).status == 503);  // not alive
 }
 
-TEST_CASE("JSON says first whether it is ready, and survives any text") {
+TEST_CASE("JSON begins with readiness, and is valid for any text") {
   Snapshot snapshot = sample_snapshot();
   snapshot.checks[1].detail = "\xff\"\n";
   const std::string json = render_status_json(snapshot);
@@ -109,7 +109,7 @@ TEST_CASE("JSON says first whether it is ready, and survives any text") {
   CHECK(contains(json, "\\\"\\n"));
 }
 
-TEST_CASE("questions about Services are checked before anybody is asked") {
+TEST_CASE("questions about Services are checked before they are passed on") {
   CHECK_FALSE(explain_request("/status?service=a/b"));
   const auto one = explain_request("/explain?service=default/web&json");
   REQUIRE((one && *one));
@@ -129,7 +129,7 @@ TEST_CASE("questions about Services are checked before anybody is asked") {
   }
 }
 
-TEST_CASE("an explanation in words") {
+TEST_CASE("an explanation as text") {
   Explanation answer;
   answer.question.service = "default/web";
   const auto text = [&] { return render_explanation(answer, Paint(false)); };
@@ -155,7 +155,7 @@ TEST_CASE("an explanation in words") {
   CHECK(render_explanation_json(answer).starts_with("{\n  \"has_rules\": true,"));
 }
 
-TEST_CASE("metrics are Prometheus text, and each counts what it says") {
+TEST_CASE("metrics are Prometheus text with correct values") {
   const std::string text = render_metrics(sample_snapshot(), {1.5, 2.5, 3, 4, 5, 6});
   std::map<std::string, std::string> types;
   std::set<std::string> samples;
@@ -225,7 +225,7 @@ TEST_CASE("a histogram's bounds are inclusive") {
   CHECK(histogram.sum == doctest::Approx(3600.001001));
 }
 
-TEST_CASE("log texts stay on one line and in their string") {
+TEST_CASE("log messages stay on one line and inside their string") {
   CHECK(one_line("a\nb\tc\x1b") == "a\\nb\\u0009c\\u001b");
   CHECK(json_escaped("\"\\\n\x01") == "\\\"\\\\\\u000a\\u0001");
   CHECK(json_escaped("\xc3\xa4\xff") == "\xc3\xa4\\ufffd");

@@ -1,4 +1,4 @@
-// A snapshot with something in every field.
+// A snapshot with a value in every field.
 #pragma once
 
 #include "plugin/model/snapshot.h"

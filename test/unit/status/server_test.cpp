@@ -37,7 +37,7 @@ class Client {
   void send(const std::string& bytes) const {
     (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
-  /// What comes until `end` is in it, the connection is closed, or five seconds are over.
+  /// The data until it contains `end`, the connection is closed, or five seconds have passed.
   [[nodiscard]] std::string read(const std::string& end) const {
     std::string text;
     pollfd ready{fd_, POLLIN, 0};
@@ -95,7 +95,7 @@ TEST_CASE("requests one after the other on one connection") {
   CHECK(client.closed());
 }
 
-TEST_CASE("what is no request gets 400 and the door") {
+TEST_CASE("an invalid request gets 400 and the connection is closed") {
   const Running running;
   for (const std::string& bytes :
        {std::string("garbage\r\n\r\n"), std::string("\x16\x03\x01 TLS hello\r\n\r\n"),
@@ -111,7 +111,7 @@ TEST_CASE("what is no request gets 400 and the door") {
   CHECK(good.read("ok").find("200") != std::string::npos);
 }
 
-TEST_CASE("what shows counters waits for those of now, and not for ever; nothing else waits") {
+TEST_CASE("answers with counters wait for current ones, up to a bound; others do not wait") {
   Running running;
   const auto publish = [&](const char* version, std::uint64_t answers) {
     Snapshot snapshot = sample_snapshot();
@@ -128,12 +128,12 @@ TEST_CASE("what shows counters waits for those of now, and not for ever; nothing
   publish("before-the-look", 0);
   publish("after-the-look", 1);
   CHECK(status.read("settings:").find("nmanager after-the-look") != std::string::npos);
-  // The owner thread waits for a lock: what was known last is shown.
+  // The owner thread waits for a lock: the last known values are shown.
   status.send("GET /status HTTP/1.1\r\nHost: x\r\n\r\n");
   while (running.board.asked() == 1) std::this_thread::yield();
   publish("held-up", 1);
   CHECK(status.read("settings:").find("nmanager held-up") != std::string::npos);
-  // An answer that comes after that finds nobody, whether the client is there or the server.
+  // A later answer is dropped, whether or not client and server still exist.
   publish("late", 2);
   const Client gone(running.server->port());
   gone.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -161,7 +161,7 @@ TEST_CASE("stops at once while clients hang") {
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
 }
 
-TEST_CASE("a question waits for the owner thread, and holds up nobody else") {
+TEST_CASE("a question waits for the owner thread and delays no other request") {
   Running running;
   const Client client(running.server->port());
   client.send("GET /explain?service=default/web HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -178,12 +178,12 @@ TEST_CASE("a question waits for the owner thread, and holds up nobody else") {
   pending[0].answer(answer);
   CHECK(client.read("such Service").find("no rules: there is no such Service") !=
         std::string::npos);
-  // The connection lives on.
+  // The connection stays open.
   client.send("GET /explain?service=moon HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(client.read("needed").starts_with("HTTP/1.1 400"));
 }
 
-TEST_CASE("an answer that nobody waits for any more goes nowhere") {
+TEST_CASE("an answer without a waiting client is dropped") {
   Running running;
   {
     const Client client(running.server->port());
@@ -196,7 +196,7 @@ TEST_CASE("an answer that nobody waits for any more goes nowhere") {
   pending[0].answer({});
 }
 
-TEST_CASE("more questions than the owner should answer are refused") {
+TEST_CASE("too many questions for the owner are refused") {
   int woken = 0;
   Questions questions([&] { ++woken; });
   for (std::size_t i = 0; i < Questions::kMost; ++i) CHECK(questions.ask({}));
@@ -206,7 +206,7 @@ TEST_CASE("more questions than the owner should answer are refused") {
   CHECK(questions.ask({}));
 }
 
-TEST_CASE("only loopback, and a taken port is told") {
+TEST_CASE("only loopback is allowed, and a port in use is reported") {
   Running running;
   const auto open =
       StatusServer::start(*Address::parse("0.0.0.0"), 0, running.board, running.questions);

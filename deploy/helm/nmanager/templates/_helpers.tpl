@@ -203,7 +203,7 @@ spec:
         - {{ . | quote }}
         {{- end }}
         env:
-        - name: HOME  # kubectl's cache; it works without
+        - name: HOME  # for kubectl's cache, which is optional
           value: /nonexistent
         securityContext:
           {{- include "nmanager.unprivileged" $ | nindent 10 }}
