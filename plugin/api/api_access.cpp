@@ -59,9 +59,9 @@ std::vector<std::string> warnings_of(const ApiAccess& access) {
   if (!url->tls) {
     const bool secret = !access.token.empty() || !access.token_file.empty();
     warnings.push_back(server + (secret ? "http: the token is sent in clear text"
-                                        : "http: nobody proves to be the API server"));
+                                        : "http: the API server is not authenticated"));
   } else if (access.insecure) {
-    warnings.push_back(server + "insecure-skip-tls-verify: whoever answers is believed");
+    warnings.push_back(server + "insecure-skip-tls-verify: any server is accepted");
   }
   return warnings;
 }

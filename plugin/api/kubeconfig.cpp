@@ -66,7 +66,7 @@ class Reader {
     const YAML::Node value = node[name];
     if (!value || value.IsNull()) return {};
     if (!value.IsScalar()) {
-      problem(std::string(name) + " is no text");
+      problem(std::string(name) + " is not a text");
       return {};
     }
     return value.Scalar();
@@ -110,7 +110,7 @@ class Reader {
 
   void read_context(const YAML::Node& context) {
     if (!context.IsMap()) {
-      if (problems_.empty()) problem("the context is no map");
+      if (problems_.empty()) problem("the context is not a map");
       return;
     }
     read_cluster(named("clusters", text(context, "cluster"), "cluster"));

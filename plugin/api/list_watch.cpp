@@ -54,12 +54,12 @@ Ending ApiSession::page(const std::string& query, services::ServicePage& page) {
   while (!(end = next_piece(piece, options_.list_silence))) {
     size += piece.size();
     if (size > options_.max_list || Clock::now() > latest) {
-      return give_up(make_ending(Kind::kTooMuch, "a list without end"));
+      return give_up(make_ending(Kind::kTooMuch, "an unbounded list"));
     }
     if (decoder.add(piece)) continue;
     const auto problem = decoder.end();
     return give_up(
-        make_ending(Kind::kGarbled, problem ? "a list without end" : problem.error().message));
+        make_ending(Kind::kGarbled, problem ? "an unbounded list" : problem.error().message));
   }
   if (end->kind != Kind::kDone) return *end;
   auto decoded = decoder.end();
@@ -86,7 +86,7 @@ Ending ApiSession::pages(const std::string& query, ServicesListed& listed,
     for (services::Undecodable& bad : one.undecodable) undecodable(std::move(bad));
     if ((one.continue_token == token && !token.empty()) || !is_sane(one.continue_token) ||
         listed.services.size() > services::PageDecoder::kMaxServices) {
-      return make_ending(Kind::kGarbled, "list of Services: pages without end");
+      return make_ending(Kind::kGarbled, "list of Services: an unbounded number of pages");
     }
     token = one.continue_token;
     // Of the last page; the earlier pages have the version of the same list.
@@ -146,7 +146,7 @@ std::variant<services::WatchEvent, Ending> ApiSession::next_event(milliseconds s
   auto event = services::decode_watch_line(line);
   if (!event) return give_up(make_ending(Kind::kGarbled, event.error().message));
   if (!is_sane(event->resource_version)) {
-    return give_up(make_ending(Kind::kGarbled, "watch event: a resourceVersion without end"));
+    return give_up(make_ending(Kind::kGarbled, "watch event: an unbounded resourceVersion"));
   }
   const auto* status = std::get_if<services::ApiStatus>(&event->body);
   if (status == nullptr) return std::move(*event);
@@ -176,7 +176,7 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
   const auto latest = Clock::now() + options_.list_patience;
   while (true) {
     if (Clock::now() > latest) {  // changes prevent the silence time-out
-      return unsupported(give_up(make_ending(Kind::kUnsupported, "a streaming list without end")));
+      return unsupported(give_up(make_ending(Kind::kUnsupported, "an unbounded streaming list")));
     }
     auto next = next_event(options_.list_silence);
     if (auto* ending = std::get_if<Ending>(&next)) {
@@ -212,7 +212,7 @@ Ending ApiSession::stream_list(ServicesListed& listed, const Undecodables& undec
     if (listed.services.size() > services::PageDecoder::kMaxServices ||
         bad_ones > services::PageDecoder::kMaxUndecodable) {
       return give_up(
-          make_ending(Kind::kGarbled, "a list of Services, or of what is none, without end"));
+          make_ending(Kind::kGarbled, "an unbounded list of Services, or of other objects"));
     }
   }
 }

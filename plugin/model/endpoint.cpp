@@ -31,7 +31,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   const auto address = Address::parse(host);
   if (!address) return fail(" (an address, not a name)");
   if ((address->family() == Family::kIpv6) != brackets) {
-    return fail(" (an IPv6 address stands in brackets: [::1]:PORT)");
+    return fail(" (an IPv6 address is written in brackets: [::1]:PORT)");
   }
   const auto port = parse_port(text.substr(colon + 1));
   if (!port) return fail(" (a port is 1..65535)");

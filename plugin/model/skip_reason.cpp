@@ -73,7 +73,7 @@ std::string_view in_words(SkipReason reason) {
     case SkipReason::kNoPorts:
       return "no ports";
     case SkipReason::kSourceRanges:
-      return "loadBalancerSourceRanges let nobody inside use it";
+      return "loadBalancerSourceRanges allow no source inside the cluster";
     case SkipReason::kMalformed:
       return "a field that decides is malformed";
     case SkipReason::kConflict:

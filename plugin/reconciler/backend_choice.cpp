@@ -59,7 +59,7 @@ BackendDecision choose_backend(const BackendQuestion& question) {
   const bool by_mode = question.mode == ProxyMode::kNftables;
   const bool kept = !question.mode && question.present == BackendChoice::kNftables;
   if (by_mode && no_nftables.empty()) return nftables(true, "kube-proxy runs in nftables mode");
-  if (kept && no_nftables.empty()) return nftables(false, "kube-proxy's mode cannot be told now");
+  if (kept && no_nftables.empty()) return nftables(false, "kube-proxy's mode is not known now");
 
   BackendDecision decision = by_variant(question);
   const std::string no_variant = why_not(failures, decision.backend);

@@ -108,13 +108,13 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
       if (std::ranges::find(table.status.held, thing) != table.status.held.end()) continue;
       actions.emplace_back(LogLine{LogLine::Level::kWarning,
                                    to_string(table.id) + ": " + thing +
-                                       " of somebody else could not be removed from our table"});
+                                       " of another program could not be removed from our table"});
     }
     for (const ChainName& chain : report.still_referenced) {
       actions.emplace_back(
           LogLine{LogLine::Level::kWarning,
                   to_string(table.id) + ": chain " + chain.str() +
-                      " is emptied but stays, a rule of somebody else jumps to it"});
+                      " was emptied but not deleted: a rule of another program jumps to it"});
     }
   }
   table.status.held = report.held;
@@ -201,8 +201,8 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
     ++state.mismatches;
     actions.emplace_back(LogLine{LogLine::Level::kError,
                                  to_string(table.id) +
-                                     ": what was kept of its rules was not what Services mean, and "
-                                     "was made again"});
+                                     ": its kept rules differed from what the Services mean; "
+                                     "computed again"});
   }
   KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
   if (table.id.table == Table::kNat) {

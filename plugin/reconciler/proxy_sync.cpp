@@ -100,11 +100,11 @@ bool lasts(bool is_so, std::optional<TimePoint>& since, TimePoint now) {
 
 std::string jumps_gone_text(const State& state) {
   std::string text =
-      "its KUBE-* chains stand, but no jump leads to them from PREROUTING and OUTPUT of nat: "
+      "its KUBE-* chains exist, but no jump leads to them from PREROUTING and OUTPUT of nat: "
       "Services do not work on this node. ";
   if (state.mode.mode == ProxyMode::kIptables && state.canary.value_or(false)) {
     return text +
-           "kube-proxy does not notice, since KUBE-PROXY-CANARY stands in mangle, for up to an "
+           "kube-proxy does not notice, since KUBE-PROXY-CANARY exists in mangle, for up to an "
            "hour "
            "(kubernetes/kubernetes#129128): restart it, or delete that chain, which makes it sync";
   }
@@ -194,10 +194,10 @@ std::string proxy_health_text(const State& state) {
     case ProxyHealth::kSynced:
       return {};
     case ProxyHealth::kNotStarted:
-      return "it gives no usable answer and none of its chains stand: it has not started yet (" +
-             error + ")";
+      return "no usable answer, and none of its chains exist: it has not started yet (" + error +
+             ")";
     case ProxyHealth::kDown:
-      return "it gives no usable answer while its chains stand: it is down, or listens elsewhere "
+      return "no usable answer while its chains exist: it is down, or listens elsewhere "
              "(" +
              error + ")";
     case ProxyHealth::kNeverSynced:

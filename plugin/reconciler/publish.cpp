@@ -108,7 +108,7 @@ Check kube_check(const State& state, Now now) {
   check.ok = any && !pending && !being_made && !never_synced(state);
   if (state.mode.mode == ProxyMode::kNftables) {
     check.ok = any || state.backend.name != "nftables";
-    check.detail = any ? "nftables mode: kube-proxy's table stands"
+    check.detail = any ? "nftables mode: kube-proxy's table exists"
                        : "nftables mode: kube-proxy keeps no iptables chains";
     if (!check.ok) check.detail = "no table kube-proxy: kube-proxy has not synced yet";
     if (never_synced(state)) {
@@ -167,9 +167,9 @@ Check api_check(const State& state, Now now) {
 
 Check mode_check(const State& state) {
   Check check{"proxy-mode", state.mode.mode.has_value() && state.mode.note.empty(), true, {}};
-  check.detail = state.mode.mode
-                     ? std::string(to_string(*state.mode.mode)) + ", told by " + state.mode.origin
-                     : "not known";
+  check.detail = state.mode.mode ? std::string(to_string(*state.mode.mode)) + ", reported by " +
+                                       state.mode.origin
+                                 : "not known";
   if (!state.mode.note.empty()) check.detail += "; " + state.mode.note;
   // In another mode the rules of IPVS mode are a black hole.
   const bool rules = std::ranges::any_of(state.tables, [](const TableState& table) {

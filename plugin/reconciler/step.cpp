@@ -72,7 +72,7 @@ class Intake {
     }
     if (mode.mode != state_.mode.mode) {
       log(actions_, LogLine::Level::kInfo,
-          "kube-proxy's mode is " + std::string(to_string(*mode.mode)) + " (told by " +
+          "kube-proxy's mode is " + std::string(to_string(*mode.mode)) + " (reported by " +
               mode.origin + ")");
     }
     state_.mode = std::move(mode);
@@ -160,7 +160,7 @@ class Intake {
     if (!state_.undecodable_logged.insert(bad.key).second) return;
     log(actions_, LogLine::Level::kWarning,
         "Service " + (bad.key.empty() ? "without a name" : bad.key) +
-            " is skipped, what stood for it stays: " + bad.reason);
+            " is skipped, its present rules stay: " + bad.reason);
   }
 
   void take(NodePodCidrs node) { state_.node_pod_cidrs = std::move(node.cidrs); }
@@ -261,7 +261,7 @@ bool check(State& state, TimePoint now, Actions& actions) {
   if (!found) return true;
   ++state.mismatches;
   log(actions, LogLine::Level::kError,
-      "what was kept of Services was not what they mean, and is made again: " + *found);
+      "the kept addresses differed from what the Services mean; computed again: " + *found);
   return true;
 }
 

@@ -73,7 +73,7 @@ bool clean_up(Backend& backend) {
       if (report.committed) say(where + ": our chains were removed");
       for (const ChainName& chain : report.still_referenced) {
         say(where + ": " + chain.str() +
-            " was emptied but remains: a rule of somebody else jumps to it");
+            " was emptied but not deleted: a rule of another program jumps to it");
         clean = false;
       }
     } else if (report.error->kind != ErrorKind::kAbsent &&

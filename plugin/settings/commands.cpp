@@ -74,7 +74,7 @@ std::vector<CommandDefinition> keeping_commands() {
        "It refuses while another nmanager runs here, which would put the rules back.",
        {},
        Exits{{0, "removed"},
-             {1, "something remains, or could not be looked at"},
+             {1, "something remains, or could not be read"},
              {2, "bad usage or settings"}}},
   };
 }
@@ -111,7 +111,7 @@ std::vector<CommandDefinition> asking_commands() {
       {"diagnose",
        Command::kDiagnose,
        "",
-       "Find out which of the three problems this node has, and whom they hit.",
+       "Determine which of the three problems this node has, and what they affect.",
        "It needs no nmanager that runs, and leaves nothing behind: it reads conntrack, watches "
        "the RSTs that pass, asks kube-proxy, and lists Services where they matter. What it may "
        "not see without CAP_NET_ADMIN or CAP_NET_RAW it names.",

@@ -76,7 +76,7 @@ std::string manual_page(std::string_view version) {
             (definition.from_kube_proxy ? ", unless kube\\-proxy's files give it" : "") + ".\n";
   }
   return text + ".SH ENVIRONMENT\n.TP\n" + bold("NO_COLOR") +
-         "\nNo colours, whatever standard output is.\n.TP\n" + bold("NODE_NAME") +
+         "\nNo colours, also on a terminal.\n.TP\n" + bold("NODE_NAME") +
          "\nThe name of this node, for the check of its podCIDR.\n.SH SEE ALSO\n"
          "\\fBiptables\\fR(8), \\fBnft\\fR(8), \\fBconntrack\\fR(8)\n";
 }

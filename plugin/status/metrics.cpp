@@ -101,7 +101,7 @@ void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all
   auto syncs =
       counter("nmanager_table_syncs_total", "Commits made because the desired rules had changed.");
   auto repairs = counter("nmanager_table_repairs_total",
-                         "Commits made because somebody had changed the rules.");
+                         "Commits made because another program had changed the rules.");
   auto causes =
       counter("nmanager_table_repair_causes_total", "What was wrong, by repair and cause.");
   auto verifications = counter("nmanager_table_verifications_total",
@@ -125,7 +125,8 @@ void add_table_counters(const Snapshot& snapshot, std::vector<MetricFamily>& all
 void add_invalid(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   const std::string kinds =
       " reset=\"possible\": TCP without RST, which a host that does not know the connection "
-      "answers with RST; reset=\"no\": RST and other protocols; reset=\"unknown\": not told apart.";
+      "answers with RST; reset=\"no\": RST and other protocols; reset=\"unknown\": not "
+      "distinguished.";
   auto dropped = counter("nmanager_invalid_packets_dropped_total",
                          "Packets that conntrack called INVALID and nmanager dropped." + kinds);
   auto counted =
@@ -159,7 +160,7 @@ void add_table_gauges(const Snapshot& snapshot, std::vector<MetricFamily>& all) 
   auto wanted = gauge("nmanager_table_wanted", "1 while rules are to be kept in this table.");
   auto in_sync =
       gauge("nmanager_table_in_sync", "1 while it is verified since the last change seen in it.");
-  auto rules = gauge("nmanager_table_rules", "Rules of ours in this table.");
+  auto rules = gauge("nmanager_table_rules", "Rules of nmanager in this table.");
   auto contested =
       gauge("nmanager_table_contested", "1 while another agent keeps undoing our rules.");
   auto verified = gauge("nmanager_table_last_verified_timestamp_seconds",
@@ -188,16 +189,15 @@ void add_table_gauges(const Snapshot& snapshot, std::vector<MetricFamily>& all) 
 }
 
 void add_kube(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
-  auto present = gauge("nmanager_kube_chains_present", "1 while KUBE-SERVICES stands in nat.");
+  auto present = gauge("nmanager_kube_chains_present", "1 while KUBE-SERVICES exists in nat.");
   auto resyncs =
       counter("nmanager_kube_resyncs_total", "Changes of the content of kube-proxy's chains.");
   auto last = gauge("nmanager_kube_last_resync_timestamp_seconds",
                     "When kube-proxy's chains were last seen to have changed.");
   auto lag = gauge("nmanager_kube_resync_verified_lag_seconds",
                    "From the last resync seen to the end of the verification after it.");
-  auto told =
-      gauge("nmanager_kube_proxy_sync_verified_lag_seconds",
-            "From the end of kube-proxy's last sync, by its own word, to our verification.");
+  auto told = gauge("nmanager_kube_proxy_sync_verified_lag_seconds",
+                    "From the end of kube-proxy's last sync, as it reports, to our verification.");
   for (const KubeStatus& kube : snapshot.kube) {
     const Labels labels{{"family", family_label(kube.family)}};
     present.add(kube.present ? 1 : 0, labels);
@@ -291,7 +291,7 @@ void add_api(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
 
 void add_log(const Snapshot& snapshot, std::vector<MetricFamily>& all) {
   counter("nmanager_log_lines_lost_total",
-          "Log lines dropped because nobody read standard error fast enough.")
+          "Log lines dropped because no process read standard error fast enough.")
       .add(static_cast<double>(snapshot.lost_log_lines))
       .into(all);
 }

@@ -30,8 +30,7 @@ std::string table_line(const TableStatus& table, WallTime now) {
   if (table.error) return text + "FAILED: " + table.error->message + '\n';
   if (!table.note.empty()) return text + "not used: " + table.note + '\n';
   if (!table.wanted) {
-    return text + (table.verified_at ? "nothing of ours is wanted here, and nothing stands\n"
-                                     : "left as it stands\n");
+    return text + (table.verified_at ? "no rules wanted, none present\n" : "not changed\n");
   }
   text += std::to_string(table.rules) + " rules, " +
           (table.in_sync   ? "in place"
@@ -57,7 +56,7 @@ std::string kube_line(const KubeStatus& kube, WallTime now) {
   if (kube.last_resync && kube.verified_after)
     text += ", ours verified " + milliseconds(kube.verify_lag) + " later";
   text += ", " + std::to_string(kube.resyncs) + " resyncs seen\n";
-  if (kube.told_sync) text += "    by its own word: " + sync_in_words(kube) + '\n';
+  if (kube.told_sync) text += "    as it reports: " + sync_in_words(kube) + '\n';
   if (kube.restore_failures > 0) {
     text += "    its iptables-restore has failed " + std::to_string(kube.restore_failures) +
             " times since\n";

@@ -100,7 +100,7 @@ def check_pod(podman, namespace, pod):
     check(order == [f"{pod}-kube-proxy", mine], f"kube-proxy is the first container: {order}")
     check(eventually(lambda: says("[+]table-ipv4-filter ok") and says("[+]table-ipv6-filter ok")), f"its rules: {podman('logs', mine)}")
     check(says("no KUBE-SERVICES chain"), "not ready before kube-proxy has synced")
-    check(says("told by config.conf"), "kube-proxy's configuration is read from the volume of the ConfigMap")
+    check(says("reported by config.conf"), "kube-proxy's configuration is read from the volume of the ConfigMap")
     check_confinement(podman, mine)
     output(*inside, "iptables-nft-restore", "--noflush", input=KUBE_CHAINS)
     output(*inside, "ip6tables-nft-restore", "--noflush", input=KUBE_CHAINS)

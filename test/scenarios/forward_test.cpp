@@ -281,6 +281,35 @@ TEST_CASE("flows of which the node sees only the replies") {
   for (const Addresses& at : {kIpv4, kIpv6}) CHECK(asks(at, port) == 0);
 }
 
+TEST_CASE("problem 3: what kube-proxy 1.36 wrote in nftables mode, before and after a flush of all") {
+  Node node;
+  if (!node.usable()) return;
+  Network network(node);
+  network.add_second_pod();
+  // The recording's Service default/np has this pod.
+  node.sh(network.in_second_pod("ip addr add 10.244.2.7/24 dev eth0"));
+  node.sh("iptables -t nat -I POSTROUTING -d 10.244.0.0/16 -j RETURN");
+  const auto kube_proxy_writes = [&](const std::string& files) {
+    node.sh("for file in " + std::string(NMANAGER_SOURCE_DIR) +
+            "/test/fixtures/kube-proxy/nftables-1.36/" + files + "; do nft -f $file; done");
+  };
+  const auto ends = [&] {
+    network.start(network.in_second_pod(kForged + "server 10.244.2.7 80"));
+    return run(network.in_pod(kForged + "client 10.96.0.13 80")).exit_code;
+  };
+  kube_proxy_writes("01-start/*-nft.in");
+  CHECK(ends() == kReset);
+  const Sidecar sidecar(node, nftables_mode());
+  REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  CHECK(ends() == kLived);
+  kube_proxy_writes("03-endpoints-change/*-nft.in");
+  CHECK(ends() == kLived);
+  node.sh("nft flush ruleset");
+  kube_proxy_writes("01-start/*-nft.in");  // it starts again
+  CHECK(eventually([&] { return sidecar.ready(); }));
+  CHECK(ends() == kLived);
+}
+
 TEST_CASE(
     "kube-proxy changes its mode under traffic: the drop in FORWARD follows, nothing is reset") {
   Node node;

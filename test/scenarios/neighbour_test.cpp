@@ -315,7 +315,7 @@ TEST_CASE("kube-proxy's own word: synced, down, never synced, unreadable, jumps 
   state_is("metrics_unreadable", "no metrics of kube-proxy");
   kube_proxy.stop();
   kube_proxy.sync("4");
-  state_is("down", "while its chains stand");
+  state_is("down", "while its chains exist");
   CHECK(sidecar.ready());  // what stands does not depend on it
   kube_proxy.remove_chains();
   state_is("not_started", "it has not started yet");

@@ -124,7 +124,7 @@ TEST_CASE("every request names program, version, platform and revision (A15)") {
   const Sidecar sidecar(node, {}, 10261, {"NODE_NAME=node-a"});
   REQUIRE_MESSAGE(eventually([&] { return knows(sidecar, 1); }), sidecar.log());
   // Each weakness of the connection is told: this server has no TLS (A19).
-  CHECK(sidecar.get("/readyz?verbose").find("nobody proves to be the API server") !=
+  CHECK(sidecar.get("/readyz?verbose").find("the API server is not authenticated") !=
         std::string::npos);
   // "nmanager 1.2.3 (revision 0123456789ab)"
   const std::string version = nmanager(node, "version").output;

@@ -94,7 +94,7 @@ TEST_CASE("one error names all problems") {
            {"kind: Config\n", {"current-context is not set"}},
            {kubeconfig("{}", "{}"), {"server is not an http or https URL"}},
            {kubeconfig("{server: 'ftp://h'}", "{}"), {"server is not"}},
-           {kubeconfig("{server: [1]}", "{}"), {"server is no text"}},
+           {kubeconfig("{server: [1]}", "{}"), {"server is not a text"}},
            {kubeconfig(good, "{exec: {command: aws}}"), {"exec is not supported"}},
            {kubeconfig(good, "{auth-provider: {name: gcp}}"), {"auth-provider is not supported"}},
            {kubeconfig(good, "{username: a, password: b}"), {"username and password"}},

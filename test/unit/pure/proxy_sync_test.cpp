@@ -211,7 +211,7 @@ TEST_CASE("every state of kube-proxy is distinguished and has its text") {
            Case{ProxyHealth::kNotAsked, true, {}, true, true, "not asked yet"},
            Case{ProxyHealth::kSynced, true, synced, true, true, ""},
            Case{ProxyHealth::kSynced, true, synced, {}, {}, ""},
-           Case{ProxyHealth::kDown, true, away, true, true, "while its chains stand"},
+           Case{ProxyHealth::kDown, true, away, true, true, "while its chains exist"},
            Case{ProxyHealth::kNotStarted, false, away, {}, false, "not started yet"},
            Case{ProxyHealth::kNeverSynced, true, fresh, true, true, "the chains are of before"},
            Case{ProxyHealth::kNeverSynced, false, fresh, {}, false, "not synced since it started"},

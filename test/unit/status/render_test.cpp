@@ -58,7 +58,7 @@ TEST_CASE("status: the cures, problems, the rest, and settings on request") {
         "IPv6 FORWARD: counting (by setting), 7 counted, 5 of them TCP without RST\n", "mode ipvs",
         "10, 4 of them with rules", "policy-cluster", "default/web 192.0.2.1", "HTTP 403",
         "removed in 1.43", "when it synced last cannot be read",
-        "by its own word: its sync at 2026-09-21T14:18:11.000Z was verified 7 ms later",
+        "as it reports: its sync at 2026-09-21T14:18:11.000Z was verified 7 ms later",
         "backend = auto (default)"}) {
     CHECK_MESSAGE(contains(text, part), part << " in\n" << text);
   }
