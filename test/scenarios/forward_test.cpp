@@ -281,7 +281,8 @@ TEST_CASE("flows of which the node sees only the replies") {
   for (const Addresses& at : {kIpv4, kIpv6}) CHECK(asks(at, port) == 0);
 }
 
-TEST_CASE("problem 3: what kube-proxy 1.36 wrote in nftables mode, before and after a flush of all") {
+TEST_CASE(
+    "problem 3: what kube-proxy 1.36 wrote in nftables mode, before and after a flush of all") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
