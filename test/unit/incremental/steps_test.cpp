@@ -224,7 +224,7 @@ CostOfChange change_one_of(std::size_t count) {
 TEST_CASE("one changed Service among 40,000 costs at most three times one among 100") {
   const CostOfChange few = change_one_of(100);
   CHECK(few.chains > 100);
-  for (const std::size_t count : {10'000, 40'000}) {
+  for (const std::size_t count : {std::size_t{10'000}, std::size_t{40'000}}) {
     const CostOfChange many = change_one_of(count);
     CAPTURE(count);
     MESSAGE(count << " Services: steps x " << double(many.chains) / double(few.chains)

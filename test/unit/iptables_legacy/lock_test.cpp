@@ -103,12 +103,12 @@ TEST_CASE("the wait for the lock is reported separately from the work under it")
   options.lock_wait = milliseconds(30);
   const auto backend = make_legacy_backend(options);
   const TableId id{Family::kIpv4, Table::kNat};
-  const SyncReport at_once = sync_table(*backend, id, {}, {}, {});
+  const SyncReport at_once = sync_table(*backend, id, DesiredTable{}, {}, {});
   REQUIRE(at_once.lock_wait);
   CHECK(*at_once.lock_wait < at_once.duration);
   const Rival rival(sandbox.lock_file());
   REQUIRE(rival.lock());
-  const SyncReport waited = sync_table(*backend, id, {}, {}, {});
+  const SyncReport waited = sync_table(*backend, id, DesiredTable{}, {}, {});
   CHECK(!waited.verified);
   REQUIRE(waited.lock_wait);
   CHECK(*waited.lock_wait >= milliseconds(30));  // of this sync only, not the sum

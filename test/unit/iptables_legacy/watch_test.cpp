@@ -16,9 +16,9 @@ using namespace nmanager::chains;
 using namespace nmanager::iptables_legacy;
 namespace {
 
-bool readable(const ChangeWatch& watch, int milliseconds) {
+bool readable(const ChangeWatch& watch, int timeout_ms) {
   pollfd waited{watch.fd(), POLLIN, 0};
-  return poll(&waited, 1, milliseconds) == 1;
+  return poll(&waited, 1, timeout_ms) == 1;
 }
 
 /// Consumes all changes reported so far, as after a read of all tables.

@@ -45,7 +45,7 @@ TEST_CASE("a dormant table, and a chain that is attached to no hook or another o
     must("nft flush chain " + chain + "; nft delete chain " + chain + "; nft add chain " + chain);
     CHECK(error_of(*nft, id).find("chain " + hook + " is not attached") != std::string::npos);
     // What nobody wants needs no hook.
-    CHECK(sync_table(*nft, id, {}, {}, {}).verified);
+    CHECK(sync_table(*nft, id, DesiredTable{}, {}, {}).verified);
     must("nft delete chain " + chain);
     CHECK(error_of(*nft, id) == "");
     must("nft flush chain " + chain + "; nft delete chain " + chain + "; nft 'add chain " + chain +
