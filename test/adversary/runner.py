@@ -18,6 +18,7 @@ LIVE_BOUND = 1.0
 LOG_LINES_BOUND = 1500  # in one step
 CONTESTED_BOUND = 14.0
 LOOK_SECONDS = 0.05  # one reading of all tables on an idle machine takes less
+WORDS_BOUND = 2.0  # seconds after which a line that is not true is a violation: kube-proxy is asked every second
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
 MEMORY_BOUND = 160 << 20
 LIST_PAUSES = (6.0, 12.0, 24.0, 35.0)  # README: pauses grow with the faults of the API server of the last minute
@@ -311,7 +312,7 @@ COMMIT
         """Every line of /readyz?verbose, /status and the log is known, and true if that can be checked."""
         for kind, path in (("readyz", "/readyz?verbose"), ("status", "/status")):
             text = self.world.get(path)[1]
-            until = time.monotonic() + NOTICE_BOUND
+            until = time.monotonic() + WORDS_BOUND * self.pace
             self.seen_now = self.seen_now or self.last_good  # of this very step
             while any(report.check(kind, line, self) not in (None, report.UNKNOWN) for line in text.splitlines()) \
                     and time.monotonic() < until:
