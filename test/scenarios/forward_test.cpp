@@ -296,9 +296,8 @@ TEST_CASE(
   };
   const auto ends = [&] {
     // The server before it has the port until it has ended.
-    REQUIRE(eventually([&] {
-      return run(network.in_second_pod("ss -Hltn sport = :80")).output.empty();
-    }));
+    REQUIRE(eventually(
+        [&] { return run(network.in_second_pod("ss -Hltn sport = :80")).output.empty(); }));
     network.start(network.in_second_pod(kForged + "server 10.244.2.7 80"));
     return run(network.in_pod(kForged + "client 10.96.0.13 80")).exit_code;
   };
