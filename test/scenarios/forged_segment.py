@@ -31,6 +31,8 @@ def sequence_numbers(connection):
         connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_QUEUE, queue)
         numbers.append(connection.getsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ) & 0xFFFFFFFF)
     connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, -1)  # off, without a window probe
+    # The end of repair clears it (net/ipv4/tcp.c), and the port would stay in use while in TIME-WAIT.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return numbers
 
 
