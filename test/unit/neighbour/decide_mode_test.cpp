@@ -28,7 +28,7 @@ KernelEvidence kernel(std::string_view signs) {
   return evidence;
 }
 
-struct Case {
+struct ModeCase {
   ProxyMode setting;
   ProxyMode answer;  // kAuto: kube-proxy did not answer
   ProxyMode config;
@@ -40,7 +40,7 @@ struct Case {
   std::string note;  // a part of it; "" = there must be none
 };
 
-const std::vector<Case> kCases{
+const std::vector<ModeCase> kCases{
     // The setting takes precedence.
     {kIpvs, kAuto, kAuto, "???", kAuto, kIpvs, "flag", true, ""},
     {kIpvs, kIpvs, kIptables, "--+", kIptables, kIpvs, "flag", true, ""},
@@ -89,7 +89,7 @@ const std::vector<Case> kCases{
 };
 
 TEST_CASE("the decision") {
-  for (const Case& one : kCases) {
+  for (const ModeCase& one : kCases) {
     CAPTURE(one.kernel);
     CAPTURE(to_string(one.config));
     CAPTURE(to_string(one.previous));
