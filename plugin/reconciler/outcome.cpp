@@ -85,9 +85,9 @@ void take_repair(TableState& table, const SyncReport& report, const std::vector<
 void take_sync(TableState& table, const SyncReport& report, std::vector<Action>& actions) {
   ++table.status.syncs;
   const std::string rules = std::to_string(table.status.rules) + " rules";
-  actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": now holds " + rules +
-                                                          " of ours, written in " +
-                                                          in_ms(report.duration)});
+  actions.emplace_back(LogLine{
+      LogLine::Level::kInfo,
+      to_string(table.id) + ": now holds " + rules + ", written in " + in_ms(report.duration)});
 }
 
 void take_success(State& state, TableState& table, const SyncReport& report, Now now,

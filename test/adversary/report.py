@@ -453,7 +453,7 @@ MESSAGES = [
     (r"stops; the rules stay", fine),
     (r"kube-proxy's mode is (ipvs|iptables|nftables) \(reported by .*\)", fine),
     (r"rules are kept through (iptables-legacy|iptables-nft|nftables)( \(.*\))?", fine),
-    (TABLE + r": now holds \d+ of our rules, written in [\d.]+ ms", fine),
+    (TABLE + r": now holds \d+ rules, written in [\d.]+ ms", fine),
     (TABLE + r": repaired after [\d.]+ ms: (?P<what>.*?)( \(changed by " + WRITERS + r"\))?", repaired),
     (TABLE + r": works again", fine),
     (TABLE + r": (?P<error>.*); retried in \d+ ms", fine),
