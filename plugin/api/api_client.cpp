@@ -31,6 +31,11 @@ class Worker final : public BackgroundWork {
     node_session_.stop();
   }
 
+  void close() override {
+    session_.close();
+    node_session_.close();
+  }
+
   /// Follows the schedule.
   void work() override {
     NextStep next = schedule_.first();
@@ -132,7 +137,7 @@ class Worker final : public BackgroundWork {
 }  // namespace
 
 std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClientOptions options) {
-  return make_background_source([access, options = std::move(options)](ApiSink sink) {
+  return make_background_source(options.stop_patience, [access, options](ApiSink sink) {
     return std::make_shared<Worker>(access, options, std::move(sink));
   });
 }

@@ -19,6 +19,9 @@ struct ApiClientOptions {
   std::chrono::milliseconds list_silence{30'000};
   /// The total time for one page, however slowly it arrives.
   std::chrono::milliseconds list_patience{120'000};
+  /// How long a client's destructor waits for its thread and for the library. Both need
+  /// milliseconds, unless a file of the credentials cannot be read at once.
+  std::chrono::milliseconds stop_patience{1'000};
   double pace = 1;  // factor for every delay of the schedule: for tests that cannot wait
   std::size_t max_list = std::size_t{512} << 20;  // bytes of one page
   /// The Node object to request after each list, for a diagnosis; empty: none. If access to it is

@@ -9,12 +9,12 @@ namespace {
 
 class BackgroundSource final : public ServiceSource {
  public:
-  explicit BackgroundSource(std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make)
-      : make_(std::move(make)) {}
+  BackgroundSource(std::chrono::milliseconds patience,
+                   std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make)
+      : patience_(patience), make_(std::move(make)) {}
 
   ~BackgroundSource() override {
-    constexpr std::chrono::milliseconds kPatience{90};
-    if (work_) work_->stop(kPatience);
+    if (work_) work_->stop(patience_);
   }
 
   void start(ApiSink sink) override {
@@ -23,6 +23,7 @@ class BackgroundSource final : public ServiceSource {
   }
 
  private:
+  std::chrono::milliseconds patience_;
   std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make_;
   std::shared_ptr<BackgroundWork> work_;
 };
@@ -33,6 +34,7 @@ BackgroundWork::BackgroundWork(ApiSink sink) : sink_(std::move(sink)) {}
 
 void BackgroundWork::run() {
   work();
+  close();
   const std::lock_guard lock(mutex_);
   ended_ = true;
   changed_.notify_all();
@@ -54,8 +56,9 @@ void BackgroundWork::post(ApiEvent event) {
 }
 
 std::unique_ptr<ServiceSource> make_background_source(
+    std::chrono::milliseconds patience,
     std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make) {
-  return std::make_unique<BackgroundSource>(std::move(make));
+  return std::make_unique<BackgroundSource>(patience, std::move(make));
 }
 
 }  // namespace nmanager::api

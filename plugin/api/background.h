@@ -1,5 +1,5 @@
-// The thread of a client for the API server. The wait for its end is bounded, since a resolver or a
-// handshake may delay it.
+// The thread of a client for the API server. The wait for its end is bounded, since a file that it
+// reads may delay it.
 #pragma once
 
 #include <chrono>
@@ -32,6 +32,8 @@ class BackgroundWork {
   virtual void work() = 0;
   /// Any thread: work() returns soon.
   virtual void interrupt() = 0;
+  /// After work(): gives back what the HTTP library still holds.
+  virtual void close() = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -41,8 +43,10 @@ class BackgroundWork {
   bool ended_ = false;
 };
 
-/// A source that calls `make` for its work when it is started.
+/// A source that calls `make` for its work when it is started, and that waits up to `patience` for
+/// its end.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_background_source(
+    std::chrono::milliseconds patience,
     std::function<std::shared_ptr<BackgroundWork>(ApiSink)> make);
 
 }  // namespace nmanager::api

@@ -49,9 +49,9 @@ void Exchange::on_data(std::span<const std::uint8_t> data, std::function<void(bo
 
 void Exchange::on_end(std::optional<Error> error) {
   const std::lock_guard lock(mutex_);
-  if (ended_) return;
+  released_ = true;
+  if (!ended_) error_ = std::move(error);
   ended_ = true;
-  error_ = std::move(error);
   changed_.notify_all();
 }
 
@@ -116,6 +116,11 @@ bool Exchange::too_much() const {
 bool Exchange::connected() const {
   const std::lock_guard lock(mutex_);
   return connected_;
+}
+
+bool Exchange::wait_released(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, deadline, [&] { return released_; });
 }
 
 }  // namespace nmanager::api

@@ -41,7 +41,7 @@ class Exchange {
   /// Takes the bytes. `resume` is called once, here or later on any thread: with true when the
   /// library may read more, with false when the answer is abandoned.
   void on_data(std::span<const std::uint8_t> data, std::function<void(bool)> resume);
-  /// The end; an error unless the exchange ended cleanly. Only the first call has an effect.
+  /// The library's last call; an error unless the exchange ended cleanly.
   void on_end(std::optional<Error> error);
 
   // Any thread: wakes the waiting thread; every later wait ends at once with kStopped.
@@ -59,6 +59,9 @@ class Exchange {
   [[nodiscard]] bool too_much() const;
   /// A connection was made, for this exchange or an earlier one.
   [[nodiscard]] bool connected() const;
+  /// Waits until the library has called on_end(), whatever ended the exchange before; false: not by
+  /// `deadline`.
+  bool wait_released(std::chrono::steady_clock::time_point deadline);
 
  private:
   mutable std::mutex mutex_;
@@ -73,6 +76,7 @@ class Exchange {
   bool connected_ = false;
   bool too_much_ = false;
   bool ended_ = false;
+  bool released_ = false;
   bool stopped_ = false;
   std::optional<Error> error_;
 };

@@ -27,6 +27,7 @@ class NodeWorker final : public BackgroundWork {
 
  private:
   void interrupt() override { session_.stop(); }
+  void close() override { session_.close(); }
 
   void work() override {
     milliseconds pause = kFirstPause;
@@ -54,7 +55,7 @@ class NodeWorker final : public BackgroundWork {
 }  // namespace
 
 std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access, ApiClientOptions options) {
-  return make_background_source([access, options = std::move(options)](ApiSink sink) {
+  return make_background_source(options.stop_patience, [access, options](ApiSink sink) {
     return std::make_shared<NodeWorker>(access, options, std::move(sink));
   });
 }

@@ -36,7 +36,16 @@ ApiSession::ApiSession(ApiAccess access, ApiClientOptions options)
       random_(std::random_device{}()) {}
 
 ApiSession::~ApiSession() {
-  if (exchange_) exchange_->stop();
+  close();
+}
+
+void ApiSession::close() {
+  constexpr std::chrono::seconds kPatience{60};  // the library needs milliseconds
+  http_.reset();
+  const auto exchange = std::exchange(exchange_, nullptr);
+  if (!exchange) return;
+  exchange->stop();
+  exchange->wait_released(Clock::now() + kPatience);
 }
 
 void ApiSession::stop() {

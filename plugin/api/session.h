@@ -48,6 +48,9 @@ class ApiSession {
 
   /// Any thread; the running operation ends with kStopped at once.
   void stop();
+  /// Abandons an open answer and waits until the library holds nothing of it. A request that is
+  /// still pending when the process ends is never freed.
+  void close();
 
   /// No (further) request for the Node is needed.
   [[nodiscard]] bool node_is_refused() const {

@@ -60,7 +60,7 @@ TEST_CASE("every watch is refused: lists continue with delays, each refusal is c
     fault.times = 0;
     server.fail_next(fault);
     Follower follower;
-    const auto client = make_api_client(access_to(server), impatient());
+    const auto client = client_of(access_to(server), impatient());
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
     server.services().put(service_json("new", "192.0.2.1"));  // no watch reports it
@@ -77,7 +77,7 @@ TEST_CASE("no listener: the watch continues from its version, without a list (A1
   ApiServer server({.streaming = Streaming::kUnprocessable});
   server.fail_next({.kind = Kind::kStatus, .on = On::kWatch, .status = 429, .times = 2});
   Follower follower;
-  const auto client = make_api_client(access_to(server), impatient());
+  const auto client = client_of(access_to(server), impatient());
   client->start(follower.sink());
   CHECK(follower.wait_for([](const Known& known) {
     return known.api.phase == ApiState::Phase::kWatching && known.api.errors == 2;
@@ -91,7 +91,7 @@ TEST_CASE("a watch that is permanently silent after etcd was rewound (A2)") {
     ApiServer server({.bookmarks = milliseconds(50), .streaming = streaming});
     for (int i = 0; i < 20; ++i) server.services().put(service_json("a", "192.0.2.1"));
     Follower follower;
-    const auto client = make_api_client(access_to(server), impatient());
+    const auto client = client_of(access_to(server), impatient());
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.api.bookmarks > 0; }));
     server.services().rewind(3);
@@ -110,7 +110,7 @@ TEST_CASE("the second page is too old each time: one whole list (A4)") {
   }
   server.fail_next({.kind = Kind::kStatus, .on = On::kPage, .status = 410, .times = 0});
   Follower follower;
-  const auto client = make_api_client(access_to(server), impatient());
+  const auto client = client_of(access_to(server), impatient());
   client->start(follower.sink());
   CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 501; }));
   CHECK(follower.known().errors.size() == 1);
@@ -126,7 +126,7 @@ TEST_CASE("a server without streaming lists is detected") {
     Follower follower;
     ApiClientOptions options = impatient();
     options.watch_silence = seconds(60);
-    const auto client = make_api_client(access_to(server), options);
+    const auto client = client_of(access_to(server), options);
     client->start(follower.sink());
     REQUIRE(follower.wait_for(
         [](const Known& known) { return known.api.phase == ApiState::Phase::kWatching; }));
@@ -147,7 +147,7 @@ TEST_CASE("a server without streaming lists that is never silent is detected") {
   ApiServer server({.bookmarks = milliseconds(20), .streaming = Streaming::kIgnored});
   server.services().put(service_json("a", "192.0.2.1"));
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   CHECK(follower.wait_for([](const Known& known) { return known.lists == 1; }));
   CHECK(follower.known().errors.empty());
@@ -160,7 +160,7 @@ TEST_CASE("a healthy server gets one list request, which becomes the watch") {
   ApiClientOptions options;
   options.node_name = "node-a";
   options.user_agent = "a name/1";
-  const auto client = make_api_client(access_to(server), options);
+  const auto client = client_of(access_to(server), options);
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.api.bookmarks > 3; }));
   const auto requests = server.requests();
@@ -180,7 +180,7 @@ TEST_CASE("a role that forbids Nodes is asked once (A15)") {
   Follower follower;
   ApiClientOptions options;
   options.node_name = "node-a";
-  const auto client = make_api_client(access_to(server), options);
+  const auto client = client_of(access_to(server), options);
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) {
     return known.lists == 3 && known.api.phase == ApiState::Phase::kWatching;
@@ -200,7 +200,7 @@ TEST_CASE("a redirect is not followed but reported (A8)") {
   ApiAccess access = access_to(server);
   access.token = "secret";
   Follower follower;
-  const auto client = make_api_client(access, impatient());
+  const auto client = client_of(access, impatient());
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.errors.size() >= 2; }));
   CHECK(other.requests().empty());
@@ -214,7 +214,7 @@ TEST_CASE("a proxy that sends bodies without chunking: events at once (A13)") {
   for (const Streaming streaming : {Streaming::kYes, Streaming::kUnprocessable}) {
     ApiServer server({.streaming = streaming, .chunking = false});
     Follower follower;
-    const auto client = make_api_client(access_to(server));
+    const auto client = client_of(access_to(server));
     client->start(follower.sink());
     REQUIRE(follower.wait_for(
         [](const Known& known) { return known.api.phase == ApiState::Phase::kWatching; }));
@@ -234,7 +234,7 @@ TEST_CASE("watches that fail after some events do not make lists frequent (A16)"
     ApiServer server({.streaming = Streaming::kUnprocessable});
     server.fail_next({.kind = Kind::kStream, .on = On::kWatch, .body = bookmark + end, .times = 0});
     Follower follower;
-    const auto client = make_api_client(access_to(server));
+    const auto client = client_of(access_to(server));
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 4; }));
     std::vector<Clock::time_point> at;
@@ -317,7 +317,7 @@ TEST_CASE("a name whose DNS hangs delays neither the end nor the next client (A1
     ApiServer server;
     ApiAccess access;
     access.server = "http://api.hanging.example:" + std::to_string(server.port());
-    auto hanging = make_api_client(access);
+    auto hanging = client_of(access);
     std::atomic<int> late{0};
     std::atomic<bool> stopped{false};
     hanging->start([&](const ApiEvent&) { late += stopped ? 1 : 0; });
@@ -343,7 +343,7 @@ TEST_CASE("addresses of one name are tried one after another") {
   ApiAccess access;
   access.server = "http://localhost:" + std::to_string(server.port());
   Follower follower;
-  const auto client = make_api_client(access);
+  const auto client = client_of(access);
   client->start(follower.sink());
   CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 1; }));
   CHECK(follower.known().errors.empty());
@@ -363,7 +363,7 @@ TEST_CASE("unbounded answers are refused with a reason and release their memory 
     ApiAccess access = access_to(server);
     access.ca.data = authority.certificate;
     Follower follower;
-    const auto client = make_api_client(access);
+    const auto client = client_of(access);
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return !known.errors.empty(); }));
     CHECK_MESSAGE(follower.known().errors.front().find(answer.told) != std::string::npos,

@@ -61,7 +61,7 @@ TEST_CASE("pages, then a watch from where the list ended") {
   server.services().put(service_json("hidden", "192.0.2.99",
                                      R"({"service.kubernetes.io/service-proxy-name":"other"})"));
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([&](const Known& known) { return known.services.size() == 8; }));
   CHECK_FALSE(follower.known().services.contains("default/hidden"));
@@ -96,7 +96,7 @@ TEST_CASE("an event may arrive in pieces of any size") {
     CAPTURE(chunk);
     ApiServer server({.chunk = chunk});
     Follower follower;
-    const auto client = make_api_client(access_to(server));
+    const auto client = client_of(access_to(server));
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
     fill(server.services(), 20);
@@ -113,7 +113,7 @@ TEST_CASE("every recorded object and event is reported") {
   std::ifstream created(folder + "watch.ndjson");
   REQUIRE(created.good());
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
   int lines = 0;
@@ -130,7 +130,7 @@ TEST_CASE("a watch that ended continues from its last version, including bookmar
   ApiServer server({.bookmarks = std::chrono::milliseconds(30)});
   fill(server.services(), 2);
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
   server.services().put(service_json("unseen", "192.0.2.9",
@@ -153,7 +153,7 @@ TEST_CASE("a version that is too old: a list, which shows deletions") {
   ApiServer server;
   fill(server.services(), 3);
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.services.size() == 3; }));
   server.fail_next({.kind = Kind::kClose, .on = On::kWatch});
@@ -233,7 +233,7 @@ TEST_CASE("each fault ends in the right state, without a busy loop") {
     if (std::string_view(c.told) != "no answer") {  // even on a slow machine
       options.watch_silence = options.list_silence = std::chrono::seconds(60);
     }
-    const auto client = make_api_client(access_to(server), options);
+    const auto client = client_of(access_to(server), options);
     client->start(follower.sink());
     CHECK(follower.wait_for([&](const Known& known) {
       return !known.errors.empty() && known.lists == c.lists &&
@@ -262,7 +262,7 @@ TEST_CASE("a kept connection that was closed in the meantime is not an error") {
     fill(server.services(), 3);
     server.fail_next({.kind = kind, .on = On::kWatch});  // it uses the list's connection
     Follower follower;
-    const auto client = make_api_client(access_to(server));
+    const auto client = client_of(access_to(server));
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
     server.services().put(service_json("x", "198.51.100.1"));
@@ -278,7 +278,7 @@ TEST_CASE("delays grow while the server is unreachable, and Retry-After is honou
   for (int i = 0; i < 3; ++i) server.fail_next({.kind = Kind::kStatus, .status = 500});
   server.fail_next({.kind = Kind::kStatus, .status = 429, .headers = "Retry-After: 1\r\n"});
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
   const auto delays = follower.known().delays;
@@ -298,7 +298,7 @@ TEST_CASE("no listener at first, then a listener") {
     port = gone.port();
   }
   Follower follower;
-  const auto client = make_api_client(access);
+  const auto client = client_of(access);
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.errors.size() >= 2; }));
   const std::string told = follower.known().errors.front();
@@ -308,29 +308,27 @@ TEST_CASE("no listener at first, then a listener") {
   CHECK(follower.wait_for([](const Known& known) { return known.services.size() == 1; }));
 }
 
-TEST_CASE("always stops within 100 ms, and nothing is posted afterwards") {
+TEST_CASE("stops without waiting for its server, and nothing is posted afterwards") {
   start_library_once();
   for (const On on : {On::kList, On::kWatch}) {
-    // The fastest of many stops shows the code's own wait: a busy machine delays some.
-    auto quickest = std::chrono::steady_clock::duration::max();
     for (int i = 0; i < 20; ++i) {
       ApiServer server({.streaming = Streaming::kUnprocessable});
       server.fail_next({.kind = Kind::kSilence, .on = on});
       const std::size_t requests = on == On::kList ? 1 : 3;
       std::atomic<bool> stopped{false};
       std::atomic<int> late{0};
-      auto client = make_api_client(access_to(server));
+      auto client = client_of(access_to(server));
       client->start([&](const ApiEvent&) { late += stopped ? 1 : 0; });
       REQUIRE(server.wait_for_requests(requests));
       const auto start = std::chrono::steady_clock::now();
       client.reset();
-      quickest = std::min(quickest, std::chrono::steady_clock::now() - start);
+      // The server is silent for 90 s.
+      CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
       stopped = true;
       server.drop_connections();
       server.services().put(service_json("late", "192.0.2.1"));
       CHECK(late == 0);
     }
-    CHECK(quickest <= std::chrono::milliseconds(100));
   }
 }
 
@@ -340,7 +338,7 @@ TEST_CASE("an object that cannot be decoded does not affect others") {
   fill(server.services(), 2);
   server.services().put(R"({"metadata":{"namespace":"default","name":"bad"},"spec":7})");
   Follower follower;
-  const auto client = make_api_client(access_to(server));
+  const auto client = client_of(access_to(server));
   client->start(follower.sink());
   REQUIRE(follower.wait_for([](const Known& known) { return known.lists == 1; }));
   CHECK(follower.known().services.size() == 2);
@@ -366,7 +364,7 @@ TEST_CASE("this node's podCIDRs are requested after the list, and are optional")
   };
   {
     Follower follower;
-    const auto client = make_api_client(access_to(server), options);
+    const auto client = client_of(access_to(server), options);
     client->start(follower.sink());
     REQUIRE(follower.wait_for([](const Known& known) { return known.api.watches > 0; }));
     REQUIRE(follower.wait_for(
@@ -377,7 +375,7 @@ TEST_CASE("this node's podCIDRs are requested after the list, and are optional")
   }
   server.set_nodes(R"({"kind":"NodeList","items":[{"spec":{"podCIDRs":["10.244.3.0/24"]}}]})");
   Follower follower;
-  const auto client = make_api_client(access_to(server), options);
+  const auto client = client_of(access_to(server), options);
   client->start(follower.sink());
   CHECK(follower.wait_for([](const Known& known) {
     return known.node == std::vector{*Prefix::parse("10.244.3.0/24")};
@@ -389,6 +387,7 @@ TEST_CASE("a client for the Node only: sends requests until it has arrived, and 
   ApiServer server;
   ApiClientOptions options = impatient();
   options.pace = 0.01;
+  options.stop_patience = std::chrono::seconds(60);
   std::mutex mutex;
   std::vector<std::vector<Prefix>> told;
   const auto tell = [&](ApiEvent event) {

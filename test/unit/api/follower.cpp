@@ -63,6 +63,11 @@ ApiClientOptions impatient() {
   return options;
 }
 
+std::unique_ptr<ServiceSource> client_of(const ApiAccess& access, ApiClientOptions options) {
+  options.stop_patience = std::chrono::seconds(60);
+  return make_api_client(access, std::move(options));
+}
+
 void start_library_once() {
   [[maybe_unused]] static const bool started = [] {
     start_http_library();

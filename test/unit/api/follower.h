@@ -21,6 +21,10 @@ namespace nmanager::test {
   return access;
 }
 
+/// A client that ends before the test goes on, however busy the machine is.
+[[nodiscard]] std::unique_ptr<api::ServiceSource> client_of(const api::ApiAccess& access,
+                                                            api::ApiClientOptions options = {});
+
 /// Must outlive the client that calls sink().
 class Follower {
  public:

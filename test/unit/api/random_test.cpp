@@ -41,7 +41,7 @@ class Run {
     options.pace = 1.0 / kSpeed;
     ApiAccess access;
     access.server = server_.url();
-    client_ = make_api_client(access, options);
+    client_ = client_of(access, options);
   }
 
   /// Empty: no violation.

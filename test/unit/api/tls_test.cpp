@@ -135,7 +135,7 @@ TEST_CASE("a watch over TLS, and a token and an authority that change on disk") 
                       .chunk = 100});
     port = server.port();
     access.server = server.url();
-    client = make_api_client(access);
+    client = client_of(access);
     client->start(follower.sink());
     REQUIRE_MESSAGE(follower.wait_for([](const auto& known) { return known.lists == 1; }),
                     follower.known().api.last_error);

@@ -79,7 +79,7 @@ TEST_CASE("10,000 Services: what a list costs beyond what is kept") {
     std::ofstream("/proc/self/clear_refs") << "5";
     const std::size_t before = status_kib("VmRSS");
     const auto start = Clock::now();
-    const auto client = make_api_client(access);
+    const auto client = client_of(access);
     client->start(follower.sink());
     REQUIRE_MESSAGE(follower.wait_for([](const auto& known) {
       return known.lists == 1 && known.api.phase == ApiState::Phase::kWatching;
@@ -96,9 +96,10 @@ TEST_CASE("10,000 Services: what a list costs beyond what is kept") {
   }
 }
 
-TEST_CASE("500 nodes lose their server for a minute and come back apart") {
+TEST_CASE("nodes lose their server for a minute and come back apart") {
   start_library_once();
-  constexpr std::size_t kNodes = 500;
+  // A sanitizer's build is too slow for more, and looks for other things than load.
+  constexpr std::size_t kNodes = kSanitized ? 50 : 500;
   constexpr double kPace = 0.25;  // a minute is 15 s, a second 250 ms
   constexpr auto kSecond = milliseconds(250);
   auto server = std::make_unique<ApiServer>();
@@ -111,7 +112,7 @@ TEST_CASE("500 nodes lose their server for a minute and come back apart") {
   std::vector<Follower> nodes(kNodes);
   std::vector<std::unique_ptr<ServiceSource>> clients;
   for (Follower& node : nodes) {
-    clients.push_back(make_api_client(access, options));
+    clients.push_back(client_of(access, options));
     clients.back()->start(node.sink());
   }
   for (Follower& node : nodes) {
@@ -134,8 +135,8 @@ TEST_CASE("500 nodes lose their server for a minute and come back apart") {
   std::cout << "requests by second after the server came back:";
   for (const auto& [second, requests] : by_second) {
     std::cout << ' ' << second << ':' << requests;
-    // A sanitizer's build is too slow for 500 clients: they queue for the processor and come in
-    // bunches. schedule_test holds the same for 5,000 without a clock.
+    // Where the processor is short, clients queue for it and come in bunches. schedule_test holds
+    // the same for 5,000 without a clock.
     if (!kSanitized) CHECK(requests <= kNodes / 10);
   }
   std::cout << '\n';
