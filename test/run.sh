@@ -25,6 +25,9 @@ done
 logs=build/test-logs
 mkdir -p "$logs"
 rm -f "$logs"/*.log "$logs"/*.rc "$logs"/*.end
+form=(check_rooms check_format check_tidy)
+whole=true
+if $quick || ((${#only[@]} > 0)); then whole=false; fi
 failed=0
 passed_cases=0 failed_cases=0 skipped_cases=0
 
@@ -62,7 +65,10 @@ test_preset() {
   count "$log"
 }
 
-# Every preset is built and tested; while one is tested, the next is built with what the tests leave of the processors.
+# Runs a function in the background with what the tests leave of the processors.
+beside() { (renice -n 19 "$BASHPID" >/dev/null; "$@") & }
+
+# Every preset is built and tested; while one is tested, the next is built, and beside the last the form is checked.
 run_presets() {
   local i preset built building
   build "${presets[0]}" & building=$!
@@ -72,7 +78,10 @@ run_presets() {
     built=true
     wait "$building" || built=false
     if ((i + 1 < ${#presets[@]})); then
-      (renice -n 19 "$BASHPID" >/dev/null; build "${presets[i + 1]}") & building=$!
+      beside build "${presets[i + 1]}"
+      building=$!
+    elif $whole; then
+      beside lane "${form[@]}"
     fi
     if $built; then
       echo "done at $SECONDS s"
@@ -112,17 +121,17 @@ lane() {
   done
 }
 
-# What needs no more builds. Three lanes side by side: each leaves its core idle for much of its time.
+# What needs no more builds. Lanes side by side: each leaves its core idle for much of its time.
 run_rest() {
   local first=(test/vm/run.sh test/deploy/run.sh test/monitoring.sh)
-  local second=(check_rooms check_format check_tidy test/image/run.sh)
+  local second=(test/image/run.sh)
   local third=(test/adversary/suite.sh)
   local part name
   lane "${third[@]}" &
   lane "${first[@]}" &
   lane "${second[@]}"
   wait
-  for part in "${second[@]}" "${first[@]}" "${third[@]}"; do
+  for part in "${form[@]}" "${second[@]}" "${first[@]}" "${third[@]}"; do
     name=$(echo "$part" | tr '/' '-')
     step "$part: done at $(<"$logs/$name.end") s"
     tail -n 40 "$logs/$name.log"
@@ -134,7 +143,7 @@ run_rest() {
 step "packages"
 test/deps.sh --tests || exit 1
 run_presets
-if ! $quick && ((${#only[@]} == 0)); then run_rest; fi
+if $whole; then run_rest; fi
 
 step "result (logs in $logs)"
 echo "$passed_cases passed, $failed_cases failed, $skipped_cases skipped"
