@@ -13,11 +13,12 @@ import uuid
 
 import yaml
 
+from report import check, counts, summary
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MONITORING = ROOT / "deploy/monitoring"
 KUBE_PROXY = ROOT / "test/fixtures/kube-proxy/ipvs-1.36"
 RUNBOOKS = "https://nmanager.example/docs/runbooks.md"
-counts = {"passed": 0, "failed": 0}
 
 # kube-proxy as far as it is asked: its recorded answers; its last sync is the time of the file `synced`, once there is one.
 NEIGHBOUR = """
@@ -38,13 +39,6 @@ class Answers(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 10249), Answers).serve_forever()
 """
 KUBE_RULES = "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n-I PREROUTING -j KUBE-SERVICES\n{}COMMIT\n"
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what)
-    return condition
 
 
 def value(text, name, *labels):
@@ -224,8 +218,7 @@ def main():
     check_names(set(re.findall(r"^# TYPE (\S+)", text, re.M)))
     check_alerts()
     check_dashboard()
-    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped")
-    return counts["failed"] != 0
+    return summary()
 
 
 if __name__ == "__main__":

@@ -16,18 +16,11 @@ import urllib.request
 import yaml
 
 from monitoring_cluster import Api, Rbac, start_proxy, started
+from report import check, summary
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NODE = "192.0.2.10"
 ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount/"
-counts = {"passed": 0, "failed": 0}
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what)
-    return bool(condition)
 
 
 def shipped(folder):
@@ -164,8 +157,7 @@ def main():
         if nmanager.poll() is None:
             nmanager.kill()
         scratch.cleanup()
-    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped")
-    return counts["failed"] != 0
+    return summary()
 
 
 if __name__ == "__main__":

@@ -34,21 +34,26 @@ bool same(const ExternalAddresses::Owners* a, const ExternalAddresses::Owners* b
 
 }  // namespace
 
-std::vector<ExternalAddress> settle_claims(std::vector<ExternalAddress> claims, MatchBy match) {
+Settlement settle_claims(std::vector<ExternalAddress> claims, MatchBy match) {
   std::ranges::sort(claims, [](const ExternalAddress& a, const ExternalAddress& b) {
     return std::tie(a.owner, a) < std::tie(b.owner, b);
   });
   std::set<std::pair<Protocol, std::uint16_t>> taken;
-  std::vector<ExternalAddress> result;
+  Settlement result;
   for (ExternalAddress& claim : claims) {
-    if (!result.empty() && match == MatchBy::kAddress) break;
+    if (!result.entries.empty() && match == MatchBy::kAddress) {
+      result.losers.insert(claim.owner);
+      continue;
+    }
+    std::size_t lost = 0;
     for (ExternalAddress::Ports& ports : claim.ports) {
-      std::erase_if(ports.ports, [&](std::uint16_t port) {
+      lost += std::erase_if(ports.ports, [&](std::uint16_t port) {
         return !taken.emplace(ports.protocol, port).second;
       });
     }
+    if (lost > 0) result.losers.insert(claim.owner);
     std::erase_if(claim.ports, [](const auto& ports) { return ports.ports.empty(); });
-    if (!claim.ports.empty()) result.push_back(std::move(claim));
+    if (!claim.ports.empty()) result.entries.push_back(std::move(claim));
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,11 +37,15 @@ struct ExternalAddress {
 
 enum class MatchBy : std::uint8_t { kPort, kAddress };
 
-/// Of those who claim one external address, who has it: of two that claim the same protocol and
-/// port the one whose owner sorts first, with MatchBy::kAddress the first of all. `claims` are all
-/// of one address, in any order; so may the result, which is sorted.
-[[nodiscard]] std::vector<ExternalAddress> settle_claims(std::vector<ExternalAddress> claims,
-                                                         MatchBy match);
+/// Who gets one external address.
+struct Settlement {
+  std::vector<ExternalAddress> entries;  // sorted by owner
+  std::set<std::string> losers;          // owners who do not get all that they claim
+};
+
+/// Of two that claim the same protocol and port the one whose owner sorts first gets it, with
+/// MatchBy::kAddress the first of all. `claims` are all for one address, in any order.
+[[nodiscard]] Settlement settle_claims(std::vector<ExternalAddress> claims, MatchBy match);
 
 /// Sorted by external address, then owner. No address, protocol and port twice.
 class ExternalAddresses {

@@ -54,7 +54,8 @@ ExternalCluster external_cluster(Family family, std::vector<ExternalAddress> add
     const Address external = addresses[i].external;
     claims.push_back(std::move(addresses[i]));
     if (i + 1 < addresses.size() && addresses[i + 1].external == external) continue;
-    result.addresses.set(external, settle_claims(std::exchange(claims, {}), settings.match));
+    result.addresses.set(external,
+                         settle_claims(std::exchange(claims, {}), settings.match).entries);
   }
   return result;
 }

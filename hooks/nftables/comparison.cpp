@@ -8,12 +8,9 @@ namespace nmanager::nftables {
 
 namespace {
 
-std::vector<Address> differences(const TableSpec& a, const TableSpec& b) {
-  const ExternalCluster* left = external_of(a);
-  const ExternalCluster* right = external_of(b);
-  const ExternalAddresses none;
-  return nmanager::differences(left != nullptr ? left->addresses : none,
-                               right != nullptr ? right->addresses : none);
+ExternalAddresses addresses_of(const TableSpec& spec) {
+  const ExternalCluster* external = external_of(spec);
+  return external != nullptr ? external->addresses : ExternalAddresses();
 }
 
 SharedElements shared(Elements elements) {
@@ -35,7 +32,8 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
         elements = shared(elements_of(id, *goal.spec));
         continue;
       }
-      const std::vector<Address> changed = differences(*stands->second, *goal.spec);
+      const std::vector<Address> changed =
+          differences(addresses_of(*stands->second), addresses_of(*goal.spec));
       elements = shared(elements_of(id, *goal.spec, changed));
       result.observed.sets[name_of(id)].elements =
           shared(elements_of(id, *stands->second, changed));
@@ -65,10 +63,9 @@ std::size_t elements_after(std::size_t count, const TableSpec* before, const Tab
   const ExternalCluster* next = external_of(after);
   if (next == nullptr) return 0;
   const bool goes_on = before != nullptr && same_frame(*before, after);
-  const ExternalAddresses nothing;
-  const ExternalAddresses& from = goes_on ? external_of(*before)->addresses : nothing;
+  const ExternalAddresses from = goes_on ? addresses_of(*before) : ExternalAddresses();
   if (!goes_on) count = 0;
-  for (const Address& address : nmanager::differences(from, next->addresses)) {
+  for (const Address& address : differences(from, next->addresses)) {
     count -= count_elements(from.at(address), next->settings.match);
     count += count_elements(next->addresses.at(address), next->settings.match);
   }

@@ -73,6 +73,12 @@ void each_element(SetKind kind, const ExternalAddress& address, MatchBy by, Add&
   }
 }
 
+void add_elements(Elements& elements, const SetId& id, std::span<const ExternalAddress> entries) {
+  for (const ExternalAddress& entry : entries) {
+    each_element(id.kind, entry, id.by, [&](const Element& one) { elements.push_back(one); });
+  }
+}
+
 /// The ExternalCluster that has the set; else nullptr.
 const ExternalCluster* cluster_of(const SetId& id, const TableSpec& spec) {
   const ExternalCluster* external = external_of(spec);
@@ -204,11 +210,7 @@ Elements elements_of(const SetId& id, const TableSpec& spec) {
   Elements elements;
   const ExternalCluster* external = cluster_of(id, spec);
   if (external == nullptr) return elements;
-  for (const auto& [address, entries] : external->addresses.map()) {
-    for (const ExternalAddress& entry : *entries) {
-      each_element(id.kind, entry, id.by, [&](const Element& one) { elements.push_back(one); });
-    }
-  }
+  for (const auto& place : external->addresses.map()) add_elements(elements, id, *place.second);
   std::ranges::sort(elements);
   return elements;
 }
@@ -218,9 +220,7 @@ Elements elements_of(const SetId& id, const TableSpec& spec, std::span<const Add
   const ExternalCluster* external = cluster_of(id, spec);
   if (external == nullptr) return elements;
   for (const Address& address : addresses) {
-    for (const ExternalAddress& entry : external->addresses.at(address)) {
-      each_element(id.kind, entry, id.by, [&](const Element& one) { elements.push_back(one); });
-    }
+    add_elements(elements, id, external->addresses.at(address));
   }
   std::ranges::sort(elements);
   return elements;

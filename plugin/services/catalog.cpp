@@ -107,14 +107,13 @@ void Catalog::settle(const Address& address, Unsettled& unsettled, Owners& conce
     concerned.insert(contested->second.owners.begin(), contested->second.owners.end());
     contested_.erase(contested);
   }
+  Settlement settled = settle_claims(std::move(unsettled.claims), settings_.match);
   if (unsettled.owners.size() > 1) {
-    Owners losers = losers_of(unsettled.claims, settings_.match);
-    skipped_[SkipReason::kConflict] += losers.size();
+    skipped_[SkipReason::kConflict] += settled.losers.size();
     concerned.insert(unsettled.owners.begin(), unsettled.owners.end());
-    contested_[address] = {std::move(unsettled.owners), std::move(losers)};
+    contested_[address] = {std::move(unsettled.owners), std::move(settled.losers)};
   }
-  addresses_[static_cast<std::size_t>(address.family())].set(
-      address, settle_claims(std::move(unsettled.claims), settings_.match));
+  addresses_[static_cast<std::size_t>(address.family())].set(address, std::move(settled.entries));
 }
 
 void Catalog::note(const std::string& key) {

@@ -120,21 +120,6 @@ class Collector {
 
 }  // namespace
 
-std::set<std::string> losers_of(const std::vector<ExternalAddress>& claims, MatchBy match) {
-  std::set<std::string> losers;
-  std::set<std::pair<Protocol, std::uint16_t>> taken;
-  for (const ExternalAddress& claim : claims) {
-    bool all = match == MatchBy::kPort || &claim == claims.data();
-    for (const ExternalAddress::Ports& ports : claim.ports) {
-      for (const std::uint16_t port : ports.ports) {
-        all = taken.emplace(ports.protocol, port).second && all;
-      }
-    }
-    if (!all) losers.insert(claim.owner);
-  }
-  return losers;
-}
-
 Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings) {
   Qualified all;
   Collector collector(all);

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -48,9 +47,6 @@ inline constexpr std::size_t kMostExamples = 20;
 [[nodiscard]] bool worth_showing(SkipReason reason);
 /// One of Qualified::examples.
 [[nodiscard]] std::string line_of(const std::string& key, const Skip& skip);
-/// Who does not get all of one external address that it claims, of those who do (sorted by owner).
-[[nodiscard]] std::set<std::string> losers_of(const std::vector<ExternalAddress>& claims,
-                                              MatchBy match);
 
 [[nodiscard]] Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings);
 

@@ -123,9 +123,7 @@ void bench_unneeded(const std::string& backend, const std::string& mode) {
   test::must("ip link set lo up");
   test::ApiServer server;
   const Program program(server, backend, mode);
-  for (int i = 0; i < 100 && metric("nmanager_table_in_sync") < 4; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  if (!wait_for_services(0)) throw std::runtime_error("the tables are not in sync");
   // Its share of a core while nothing changes, and while 100 Services a second do.
   double share[2] = {};
   for (const bool traffic : {false, true}) {

@@ -14,16 +14,19 @@
 
 namespace nmanager::bench {
 
-std::string service(int number, int version) {
-  const std::string n = std::to_string(number);
-  const std::string tail = std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
-  const std::string cluster = "10." + std::to_string(96 + version) + "." + tail;
-  return R"({"metadata":{"namespace":"default","name":"service-)" + n +
+std::string service_json(const std::string& name, const std::string& cluster,
+                         const std::string& external, const std::string& ports) {
+  return R"({"metadata":{"namespace":"default","name":")" + name +
          R"("},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","clusterIP":")" +
-         cluster + R"(","clusterIPs":[")" + cluster +
-         R"("],"ports":[{"protocol":"TCP","port":80},{"protocol":"TCP","port":443}]},)"
-         R"("status":{"loadBalancer":{"ingress":[{"ip":"198.18.)" +
-         tail + R"("}]}}})";
+         cluster + R"(","clusterIPs":[")" + cluster + R"("],"ports":[)" + ports +
+         R"(]},"status":{"loadBalancer":{"ingress":[{"ip":")" + external + R"("}]}}})";
+}
+
+std::string service(int number, int version) {
+  const std::string tail = std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
+  return service_json("service-" + std::to_string(number),
+                      "10." + std::to_string(96 + version) + "." + tail, "198.18." + tail,
+                      R"({"protocol":"TCP","port":80},{"protocol":"TCP","port":443})");
 }
 
 double metric(const std::string& name) {

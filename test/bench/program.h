@@ -9,8 +9,10 @@
 
 namespace nmanager::bench {
 
-/// A LoadBalancer Service with one external address and two ports, as JSON. `version` is in its
-/// cluster address, so each is a change of the rules.
+/// A LoadBalancer Service with one external address, as JSON. `ports`: the list in spec.
+[[nodiscard]] std::string service_json(const std::string& name, const std::string& cluster,
+                                       const std::string& external, const std::string& ports);
+/// One with two ports. `version` is in its cluster address, so each is a change of the rules.
 [[nodiscard]] std::string service(int number, int version = 0);
 
 /// The sum of the metric's series, as the program reports it now.
@@ -32,7 +34,7 @@ class Program {
   pid_t pid_ = -1;
 };
 
-/// False: not within five minutes.
+/// So many have rules, and all tables are in sync. False: not within five minutes.
 bool wait_for_services(int services);
 
 }  // namespace nmanager::bench

@@ -62,14 +62,8 @@ class Listener {
   int fd_;
 };
 
-std::string probe(int number) {
-  const std::string n = std::to_string(number);
-  return R"({"metadata":{"namespace":"default","name":"probe-)" + n +
-         R"("},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local",)"
-         R"("clusterIP":"10.200.0.1","clusterIPs":["10.200.0.1"],)"
-         R"("ports":[{"protocol":"TCP","port":80}]},)"
-         R"("status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.)" +
-         n + R"("}]}}})";
+std::string address_of(int probe) {
+  return "198.51.100." + std::to_string(probe);
 }
 
 /// Milliseconds from each probe's event at the server to its first connection. Behind each other:
@@ -81,9 +75,10 @@ class Prober {
   void start() {
     if (thread_.joinable()) thread_.join();
     thread_ = std::thread([this, number = ++number_] {
-      server_.services().put(probe(number));
+      const std::string address = address_of(number);
+      server_.services().put(service_json("probe-" + std::to_string(number), "10.200.0.1", address,
+                                          R"({"protocol":"TCP","port":80})"));
       const auto begin = Clock::now();
-      const std::string address = "198.51.100." + std::to_string(number);
       while (!Listener::reached_by(address) && Clock::now() < begin + 30s) {
         std::this_thread::sleep_for(200us);
       }

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Checks the manifests as rendered and as applied: what they may ask for, and that the program serves what they name."""
 import argparse
+import pathlib
 import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # report.py
 from charts import check_charts, check_version
 from commands import check_commands, check_kubeadm_script
 from documents import check_documents

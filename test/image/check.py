@@ -15,8 +15,9 @@ import uuid
 
 import yaml
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # report.py
 from container import Container, runtime_config
-from report import check, counts
+from report import check, summary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATCH = ROOT / "patches/kubeproxydaemonset+strategic.yaml"
@@ -356,8 +357,7 @@ def main():
             node.close()
     granted = set(spec["securityContext"]["capabilities"]["add"])
     check(needed == granted, f"granted {sorted(granted)}, needed {sorted(needed)}")
-    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped")
-    return counts["failed"] != 0
+    return summary()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import uuid
 
 import yaml
 
-from report import check, counts
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # report.py
+from report import check, summary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RENDERED = ROOT / "test/deploy/golden/kubeadm.yaml"
@@ -144,8 +145,7 @@ def main():
             podman("pod", "rm", "--force", name)
             podman("volume", "rm", "--force", "kube-proxy")
             output("ip", "netns", "del", name)
-    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped")
-    return counts["failed"] != 0
+    return summary()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # report.py
+from report import check, summary
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "test/fixtures/kube-proxy"
 ECHO = ["python3", "-IS", str(ROOT / "test/scenarios/echo.py")]
@@ -22,7 +25,6 @@ PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path(tempfile.mkdtemp())
 PATIENCE = 20  # seconds; under emulation a Python program needs several to start
-counts = {"passed": 0, "failed": 0}
 running = []  # processes of the present test
 
 # protocol, external address, port, cluster address; the last one is not in the recordings, which have no UDP over IPv6.
@@ -37,12 +39,6 @@ BACKENDS = {"iptables-nft": "nft", "iptables-legacy": "legacy", "nftables": "nft
 CLOSED = ("tcp", "10.19.22.66", 80, "10.96.203.223")  # loadBalancerSourceRanges: 203.0.113.0/24
 PODS_OF_N1 = ("FROM 10.244.1.", "FROM fd44:1:")
 ENDPOINT = {4: "10.244.2.2", 6: "fd44:2::2"}
-
-
-def check(condition, what):
-    counts["passed" if condition else "failed"] += 1
-    if not condition:
-        print("FAILED:", what, flush=True)
 
 
 def sh(command, text=None, may_fail=False):
@@ -338,7 +334,7 @@ def main():
                     end(process)
                 tear_down(variant)
     print(f"uptime of the machine: {time.monotonic():.0f} s", flush=True)
-    print(f"{counts['passed']} passed, {counts['failed']} failed, 0 skipped", flush=True)
+    summary()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,13 @@ def put_some(run, count, **how):
         run.world.api.store.put(services.make(run.random, **how))
 
 
+def balanced(item, ports):
+    """The Service as one that qualifies by its policies."""
+    item["spec"].update(type="LoadBalancer", externalTrafficPolicy="Local", internalTrafficPolicy="Cluster", ports=ports)
+    item["spec"].pop("externalName", None)
+    return item
+
+
 def change_some(run, count):
     store = run.world.api.store
     for _ in range(count):
@@ -71,11 +78,8 @@ def services_conflict(run, entry):
     """Several Services on one address, protocol and port; then the one that has it is deleted."""
     address, items = run.random.choice(services.EXTERNAL4), []
     for _ in range(3):
-        item = services.make(run.random)
-        item["spec"].update(type="LoadBalancer", externalTrafficPolicy="Local", internalTrafficPolicy="Cluster",
-                            clusterIP=item["spec"].get("clusterIP", "10.96.9.9"))
-        item["spec"]["ports"] = [{"name": "p", "protocol": "TCP", "port": 80}]
-        item["spec"].pop("externalName", None)
+        item = balanced(services.make(run.random), [{"name": "p", "protocol": "TCP", "port": 80}])
+        item["spec"]["clusterIP"] = item["spec"].get("clusterIP", "10.96.9.9")
         item["status"]["loadBalancer"]["ingress"] = [{"ip": address}]
         run.world.api.store.put(item)
         items.append(item)
@@ -182,13 +186,10 @@ def service_many_ranges(run, entry):
 @fault(1, 1.5)
 def service_too_large(run, entry):
     """A Service with as many source ranges as its author likes: no rules above the limit; then some, with fewer of them."""
-    item = services.make(run.random)
+    item = balanced(services.make(run.random), [{"name": "p", "protocol": "TCP", "port": 80}, {"name": "q", "protocol": "UDP", "port": 53}])
     spec = item["spec"]
-    spec.update(type="LoadBalancer", externalTrafficPolicy="Local", internalTrafficPolicy="Cluster",
-                clusterIP="10.96.9.8", clusterIPs=["10.96.9.8"])
-    spec["ports"] = [{"name": "p", "protocol": "TCP", "port": 80}, {"name": "q", "protocol": "UDP", "port": 53}]
-    for field in ("externalName", "externalIPs"):
-        spec.pop(field, None)
+    spec.update(clusterIP="10.96.9.8", clusterIPs=["10.96.9.8"])
+    spec.pop("externalIPs", None)
     item["metadata"].pop("labels", None)
     item["status"]["loadBalancer"]["ingress"] = [{"ip": address} for address in run.random.sample(services.EXTERNAL4, 2)]
     for count in (run.random.choice([2100, 9000]), run.random.randint(1, 200)):

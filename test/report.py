@@ -1,4 +1,4 @@
-"""Counts, and the line that test/run.sh adds up."""
+"""Counts of the scripts in test/, and the line that test/run.sh adds up."""
 import threading
 
 lock = threading.Lock()
@@ -9,7 +9,7 @@ def check(condition, what):
     with lock:
         counts["passed" if condition else "failed"] += 1
     if not condition:
-        print("FAILED:", what)
+        print("FAILED:", what, flush=True)
     return bool(condition)
 
 
@@ -19,5 +19,5 @@ def skip(reason):
 
 
 def summary():
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped", flush=True)
     return counts["failed"] != 0
