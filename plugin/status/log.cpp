@@ -17,7 +17,8 @@ namespace nmanager::status {
 
 namespace {
 
-constexpr std::size_t kQueuedLines = 4096;
+/// The queue is allocated whole, at 400 bytes a line.
+constexpr std::size_t kQueuedLines = 1024;
 
 std::string_view view(const spdlog::string_view_t& text) {
   return {text.data(), text.size()};
