@@ -23,7 +23,7 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
                    const Standing& standing, Extent extent) {
   // A table that is made again shows nothing of what stands.
   const bool whole = extent == Extent::kWhole || !observed.exists || observed.old_layout;
-  Comparison result{frames, observed};
+  Comparison result{frames, observed, whole || standing.empty()};
   for (const Goal& goal : goals) {
     auto ruleset = std::make_shared<Ruleset>(*frames.at(goal.id));
     for (auto& [id, elements] : ruleset->sets) {

@@ -20,6 +20,7 @@ enum class Extent : std::uint8_t { kDifferences, kWhole };
 struct Comparison {
   Wanted wanted;
   Observed observed;
+  bool whole = false;  // has every element
 };
 
 /// `frames` are the goals' rulesets without elements, and `observed` lacks those of `standing`. Of

@@ -195,7 +195,7 @@ Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
     return verified(outcome);
   }
   // What the change means for flows of UDP depends on all elements when more than these changes.
-  compared = only_elements(next)
+  compared = fresh.whole || only_elements(next)
                  ? std::move(fresh)
                  : compare(goals, frames, reading->content, standing_, Extent::kWhole);
   plan = std::move(next);

@@ -136,31 +136,31 @@ class Planner {
     } else if (found->second.strange) {
       find(part, Cause::kElementForeign, set.name);
       less_.push_back({Verb::kFlush, set});
-      add_elements(Verb::kAdd, id, *elements);
+      add_elements(Verb::kAdd, id, elements);
       return;
     } else {
-      plan_elements(part, id, *elements, found->second.elements, elements);
+      plan_elements(part, id, elements, found->second.elements);
       return;
     }
     sets_.push_back({Verb::kAdd, set});
-    add_elements(Verb::kAdd, id, *elements);
+    add_elements(Verb::kAdd, id, elements);
   }
 
-  void plan_elements(TableId part, const SetId& id, const Elements& wanted,
-                     const SharedElements& stand, const SharedElements& shared) {
-    if (shared == stand) return;
+  void plan_elements(TableId part, const SetId& id, const SharedElements& wanted,
+                     const SharedElements& stand) {
+    if (wanted == stand) return;
     Elements more;
     Elements less;
-    std::ranges::set_difference(wanted, *stand, std::back_inserter(more));
-    std::ranges::set_difference(*stand, wanted, std::back_inserter(less));
+    std::ranges::set_difference(*wanted, *stand, std::back_inserter(more));
+    std::ranges::set_difference(*stand, *wanted, std::back_inserter(less));
     if (!more.empty()) find(part, Cause::kElementMissing, name_of(id));
     if (!less.empty()) find(part, Cause::kElementForeign, name_of(id));
-    add_elements(Verb::kDelete, id, std::move(less));
-    add_elements(Verb::kAdd, id, std::move(more));
+    add_elements(Verb::kDelete, id, std::make_shared<const Elements>(std::move(less)));
+    add_elements(Verb::kAdd, id, std::make_shared<const Elements>(std::move(more)));
   }
 
-  void add_elements(Verb verb, const SetId& id, Elements elements) {
-    if (!elements.empty()) sets_.push_back({verb, ElementsObject{id, std::move(elements)}});
+  void add_elements(Verb verb, const SetId& id, SharedElements elements) {
+    if (!elements->empty()) sets_.push_back({verb, ElementsObject{id, std::move(elements)}});
   }
 
   void plan_chains() {

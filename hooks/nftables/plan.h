@@ -72,7 +72,7 @@ struct SetObject {
 };
 struct ElementsObject {
   SetId set;
-  Elements elements;
+  SharedElements elements;  // never null
 };
 using Object =
     std::variant<OwnTable, ChainObject, RuleObject, SetObject, ElementsObject, OtherObject>;

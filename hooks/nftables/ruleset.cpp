@@ -79,6 +79,14 @@ void add_elements(Elements& elements, const SetId& id, std::span<const ExternalA
   }
 }
 
+std::size_t count_of(const SetId& id, std::span<const ExternalAddress> entries) {
+  std::size_t count = 0;
+  for (const ExternalAddress& entry : entries) {
+    each_element(id.kind, entry, id.by, [&](const Element&) { ++count; });
+  }
+  return count;
+}
+
 /// The ExternalCluster that has the set; else nullptr.
 const ExternalCluster* cluster_of(const SetId& id, const TableSpec& spec) {
   const ExternalCluster* external = external_of(spec);
@@ -210,6 +218,9 @@ Elements elements_of(const SetId& id, const TableSpec& spec) {
   Elements elements;
   const ExternalCluster* external = cluster_of(id, spec);
   if (external == nullptr) return elements;
+  std::size_t count = 0;
+  for (const auto& place : external->addresses.map()) count += count_of(id, *place.second);
+  elements.reserve(count);
   for (const auto& place : external->addresses.map()) add_elements(elements, id, *place.second);
   std::ranges::sort(elements);
   return elements;
@@ -228,11 +239,7 @@ Elements elements_of(const SetId& id, const TableSpec& spec, std::span<const Add
 
 std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match) {
   std::size_t count = 0;
-  for (const ExternalAddress& entry : entries) {
-    for (const SetKind kind : kKinds) {
-      each_element(kind, entry, match, [&](const Element&) { ++count; });
-    }
-  }
+  for (const SetKind kind : kKinds) count += count_of({Family::kIpv4, kind, match}, entries);
   return count;
 }
 

@@ -114,7 +114,7 @@ class StepText {
   void operator()(const ElementsObject& some) const {
     begin("element", name_of(some.set));
     text_ += " {\n";
-    for (const Element& element : some.elements) text_ += "  " + to_text(some.set, element) + ",\n";
+    for (const Element& one : *some.elements) text_ += "  " + to_text(some.set, one) + ",\n";
     text_ += "}\n";
   }
   void operator()(const OtherObject& object) const {

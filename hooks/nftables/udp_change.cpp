@@ -75,7 +75,7 @@ UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observe
     if (some == nullptr || part_of(some->set) != part || some->set.kind != SetKind::kCluster) {
       continue;
     }
-    add_all(some->elements, step.verb == Verb::kAdd ? change.after : change.before);
+    add_all(*some->elements, step.verb == Verb::kAdd ? change.after : change.before);
   }
   if (way_changes(plan)) {
     for (const auto& [id, elements] : ruleset->second->sets) {

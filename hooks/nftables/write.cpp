@@ -64,13 +64,14 @@ void StepWriter::put(Verb verb, const SetObject& set) {
 
 void StepWriter::put(Verb verb, const ElementsObject& some) {
   const bool adds = verb == Verb::kAdd;
-  for (std::size_t first = 0; first < some.elements.size(); first += kElementsAtOnce) {
+  const Elements& elements = *some.elements;
+  for (std::size_t first = 0; first < elements.size(); first += kElementsAtOnce) {
     netlink::Message message(adds ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, family_,
                              adds ? NLM_F_CREATE | NLM_F_EXCL : 0);
     message.text(NFTA_SET_ELEM_LIST_TABLE, table_).text(NFTA_SET_ELEM_LIST_SET, name_of(some.set));
     nlattr* const list = message.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
-    for (std::size_t i = first; i < some.elements.size() && i < first + kElementsAtOnce; ++i) {
-      put_element(message, some.set, some.elements[i]);
+    for (std::size_t i = first; i < elements.size() && i < first + kElementsAtOnce; ++i) {
+      put_element(message, some.set, elements[i]);
     }
     message.end(list);
     batch_.add(message);

@@ -131,10 +131,10 @@ Everybody qualify_everybody(const State& state) {
   const services::QualifySettings settings = qualify_settings(state);
   Everybody all;
   std::vector<ExternalAddress> asked;
-  for (const auto& [key, service] : state.store.services()) {
+  for (const Service& service : state.store.services()) {
     services::Qualification one = qualify(service, settings);
     for (const services::Skip& skip : one.skipped) {
-      all.skipped.push_back({key, skip.address, skip.reason, {}});
+      all.skipped.push_back({service.key, skip.address, skip.reason, {}});
     }
     std::ranges::move(one.addresses, std::back_inserter(asked));
   }

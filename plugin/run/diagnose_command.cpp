@@ -55,8 +55,8 @@ void look_at_services(reconciler::State& state, const World& world, Evidence& ev
   events.emplace_back(ApiEvent(std::move(*services)));
   (void)step(state, std::move(events), world.process.now());
   const services::QualifySettings settings = qualify_settings(state);
-  for (const auto& one : state.store.services()) {
-    for (const ExternalAddress& entry : qualify(one.second, settings).addresses) {
+  for (const Service& service : state.store.services()) {
+    for (const ExternalAddress& entry : qualify(service, settings).addresses) {
       evidence.at_risk.push_back(at_risk(entry));
     }
   }

@@ -39,7 +39,7 @@ void Catalog::make_again() {
   services_with_rules_ = 0;
   concerned_.clear();
   notable_.clear();
-  for (const auto& entry : store_.services()) changed(nullptr, &entry.second);
+  for (const Service& service : store_.services()) changed(nullptr, &service);
 }
 
 void Catalog::count(const std::vector<Skip>& skips, std::ptrdiff_t sign) {
@@ -90,7 +90,7 @@ void Catalog::settle() {
   }
   const auto& services = store_.services();
   for (const std::string& key : claimants) {
-    for (ExternalAddress& claim : qualify(services.at(key), settings_).addresses) {
+    for (ExternalAddress& claim : qualify(*services.find(key), settings_).addresses) {
       const auto place = unsettled_.find(claim.external);
       if (place != unsettled_.end()) place->second.claims.push_back(std::move(claim));
     }
@@ -120,7 +120,7 @@ void Catalog::note(const std::string& key) {
   notable_.erase(key);
   const auto service = store_.services().find(key);
   if (service == store_.services().end()) return;
-  const Qualification one = qualify(service->second, settings_);
+  const Qualification one = qualify(*service, settings_);
   std::vector<std::string> lines;
   for (const Skip& skip : one.skipped) {
     if (worth_showing(skip.reason)) lines.push_back(line_of(key, skip));
@@ -176,9 +176,9 @@ bool touches(const Service& service, std::size_t part, std::size_t parts) {
 
 std::optional<std::string> Catalog::difference(std::size_t part, std::size_t parts) const {
   std::vector<ExternalAddress> all;
-  for (const auto& entry : store_.services()) {
-    if (!touches(entry.second, part, parts)) continue;
-    std::ranges::move(qualify(entry.second, settings_).addresses, std::back_inserter(all));
+  for (const Service& service : store_.services()) {
+    if (!touches(service, part, parts)) continue;
+    std::ranges::move(qualify(service, settings_).addresses, std::back_inserter(all));
   }
   std::erase_if(all, [&](const auto& one) { return part_of(one.external, parts) != part; });
   ExternalClusterSettings external;

@@ -27,7 +27,7 @@ class Catalog {
   [[nodiscard]] bool listed() const { return store_.listed(); }
   [[nodiscard]] std::size_t size() const { return store_.size(); }
   /// By key.
-  [[nodiscard]] const std::map<std::string, Service>& services() const { return store_.services(); }
+  [[nodiscard]] const Services& services() const { return store_.services(); }
 
   /// Other settings: every Service is gone through again.
   void configure(const QualifySettings& settings);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -20,12 +21,12 @@ bool ServiceStore::replace(std::vector<Service> services, const std::vector<std:
     if (on_change) on_change(before, after);
   };
   const auto drop_until = [&](const std::string* key) {
-    while (place != services_.end() && (key == nullptr || place->first < *key)) {
-      if (kept.contains(place->first)) {
+    while (place != services_.end() && (key == nullptr || place->key < *key)) {
+      if (kept.contains(place->key)) {
         ++place;
         continue;
       }
-      tell(&place->second, nullptr);
+      tell(&*place, nullptr);
       place = services_.erase(place);
     }
   };
@@ -33,15 +34,14 @@ bool ServiceStore::replace(std::vector<Service> services, const std::vector<std:
     Service& service = services[i];
     if (i + 1 < services.size() && services[i + 1].key == service.key) continue;  // the last counts
     drop_until(&service.key);
-    if (place == services_.end() || place->first != service.key) {
+    if (place == services_.end() || place->key != service.key) {
       tell(nullptr, &service);
-      std::string key = service.key;
-      services_.emplace_hint(place, std::move(key), std::move(service));
+      services_.insert(place, std::move(service));
       continue;
     }
-    if (place->second != service) {
-      tell(&place->second, &service);
-      place->second = std::move(service);
+    if (*place != service) {
+      tell(&*place, &service);
+      place = assign(place, std::move(service));
     }
     ++place;
   }
@@ -51,17 +51,28 @@ bool ServiceStore::replace(std::vector<Service> services, const std::vector<std:
 
 bool ServiceStore::upsert(Service service, const OnChange& on_change) {
   const auto place = services_.find(service.key);
-  if (place != services_.end() && place->second == service) return false;
-  if (on_change) on_change(place == services_.end() ? nullptr : &place->second, &service);
-  std::string key = service.key;
-  services_.insert_or_assign(std::move(key), std::move(service));
+  const bool known = place != services_.end();
+  if (known && *place == service) return false;
+  if (on_change) on_change(known ? &*place : nullptr, &service);
+  if (known) {
+    assign(place, std::move(service));
+  } else {
+    services_.insert(std::move(service));
+  }
   return true;
+}
+
+Services::iterator ServiceStore::assign(Services::iterator place, Service service) {
+  const auto next = std::next(place);
+  auto node = services_.extract(place);
+  node.value() = std::move(service);
+  return services_.insert(next, std::move(node));
 }
 
 bool ServiceStore::remove(const std::string& key, const OnChange& on_change) {
   const auto place = services_.find(key);
   if (place == services_.end()) return false;
-  if (on_change) on_change(&place->second, nullptr);
+  if (on_change) on_change(&*place, nullptr);
   services_.erase(place);
   return true;
 }
@@ -123,8 +134,7 @@ class Collector {
 Qualified qualify_all(const ServiceStore& store, const QualifySettings& settings) {
   Qualified all;
   Collector collector(all);
-  for (const auto& [key, service] :
-       store.services()) {  // sorted, so that the first owner is the same as in the rules
+  for (const Service& service : store.services()) {  // sorted: the first owner is that of the rules
     Qualification one = qualify(service, settings);
     for (const Skip& skip : one.skipped) collector.skip(service, skip);
     for (const ExternalAddress& entry : one.addresses) {

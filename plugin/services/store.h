@@ -4,13 +4,23 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plugin/model/service.h"
 #include "plugin/services/qualify.h"
 
 namespace nmanager::services {
+
+struct ByKey {
+  using is_transparent = void;
+  bool operator()(const Service& a, const Service& b) const { return a.key < b.key; }
+  bool operator()(const Service& a, std::string_view b) const { return a.key < b; }
+  bool operator()(std::string_view a, const Service& b) const { return a < b.key; }
+};
+using Services = std::set<Service, ByKey>;
 
 /// Called for each Service that came (`before` is null), changed, or went (`after` is null).
 using OnChange = std::function<void(const Service* before, const Service* after)>;
@@ -26,10 +36,13 @@ class ServiceStore {
 
   [[nodiscard]] bool listed() const { return listed_; }
   [[nodiscard]] std::size_t size() const { return services_.size(); }
-  [[nodiscard]] const std::map<std::string, Service>& services() const { return services_; }
+  [[nodiscard]] const Services& services() const { return services_; }
 
  private:
-  std::map<std::string, Service> services_;
+  /// The key stays.
+  Services::iterator assign(Services::iterator place, Service service);
+
+  Services services_;
   bool listed_ = false;
 };
 

@@ -42,11 +42,15 @@ nftables::Elements cluster_elements(ExternalCluster services) {
 }
 
 std::vector<Step> change(const nftables::Elements& from, const nftables::Elements& to) {
-  ElementsObject more{kCluster, {}};
-  ElementsObject less{kCluster, {}};
-  std::ranges::set_difference(to, from, std::back_inserter(more.elements));
-  std::ranges::set_difference(from, to, std::back_inserter(less.elements));
-  return {{Verb::kDelete, less}, {Verb::kAdd, more}};
+  nftables::Elements more;
+  nftables::Elements less;
+  std::ranges::set_difference(to, from, std::back_inserter(more));
+  std::ranges::set_difference(from, to, std::back_inserter(less));
+  const auto step = [](Verb verb, nftables::Elements& elements) {
+    return Step{verb,
+                ElementsObject{kCluster, std::make_shared<const nftables::Elements>(elements)}};
+  };
+  return {step(Verb::kDelete, less), step(Verb::kAdd, more)};
 }
 
 }  // namespace

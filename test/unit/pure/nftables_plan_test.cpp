@@ -175,7 +175,7 @@ class Model {
   void change(Verb verb, const ElementsObject& some) {
     ObservedSet& set = table.sets.at(name_of(some.set));
     Elements elements = *set.elements;
-    for (const Element& element : some.elements) {
+    for (const Element& element : *some.elements) {
       const auto found = std::ranges::find(elements, element);
       REQUIRE((found == elements.end()) == (verb == Verb::kAdd));
       if (verb == Verb::kAdd) {
