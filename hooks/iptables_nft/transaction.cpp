@@ -97,7 +97,7 @@ Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
   if (hooks_come_first(plan)) {
     netlink::Batch jumps(generation_);
     write_hooks(jumps, plan, *missing);
-    if (auto sent = send(jumps, plan, result.still_referenced); !sent) return sent.error();
+    if (auto sent = send(jumps, plan, result.still_referenced, [] {}); !sent) return sent.error();
   }
   const bool hooks_done = hooks_come_first(plan);
   // Each round omits the deletions that were refused, so the number of rounds is limited.
@@ -111,24 +111,29 @@ Result<chains::Commit> NftTransaction::commit(const chains::TablePlan& plan) {
     if (!hooks_done) write_hooks(batch, plan, *missing);
     write_chains(batch, plan, result.still_referenced);
     const std::size_t busy = result.still_referenced.size();
-    const Status sent = send(batch, plan, result.still_referenced);
-    if (sent) {
+    const Status sent = send(batch, plan, result.still_referenced, [&] {
       cache_->chains(id_).committed(plan, observed_, result.still_referenced);
-      return result;
-    }
+    });
+    if (sent) return result;
     if (result.still_referenced.size() == busy) return sent.error();
   }
 }
 
 Status NftTransaction::send(netlink::Batch& batch, const chains::TablePlan& plan,
-                            std::set<ChainName>& busy) {
-  if (batch.empty()) return {};
+                            std::set<ChainName>& busy, const std::function<void()>& learn) {
+  if (batch.empty()) {
+    learn();
+    return {};
+  }
   batch.finish();
   const auto errors = cache_->netlink().send(batch);
-  if (!errors) return errors.error();
+  if (!errors) {
+    cache_->chains(id_).forget();  // it may be in place, and its events are not about others
+    return errors.error();
+  }
   if (errors->empty()) {
     generation_ = netlink::next_generation(generation_);
-    cache_->committed(generation_);
+    cache_->committed(generation_, learn);
     cache_->proven(id_, generation_);
     return {};
   }

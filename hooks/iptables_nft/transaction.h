@@ -1,6 +1,7 @@
 // One read of a table and the commit that is based on it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 
@@ -34,7 +35,9 @@ class NftTransaction final : public chains::Transaction {
                     const std::set<ChainName>& keep);
   /// Completes and sends the batch; adds to `busy` the chains whose deletion was refused because
   /// they are in use.
-  Status send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy);
+  /// `learn` is called once the batch is in place.
+  Status send(netlink::Batch& batch, const chains::TablePlan& plan, std::set<ChainName>& busy,
+              const std::function<void()>& learn);
   [[nodiscard]] Error explain(const netlink::Batch& batch, const chains::TablePlan& plan,
                               const netlink::BatchError& error);
 

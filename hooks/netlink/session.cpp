@@ -18,10 +18,4 @@ void Session::catch_up(Generation generation) {
   if (events_ && !events_->caught_up(generation)) forget();
 }
 
-void Session::committed(Generation generation) {
-  own_.add(generation);
-  // Removes our own NEWGEN from the queue, so that it does not wake the loop.
-  if (events_) events_->receive();
-}
-
 }  // namespace nmanager::netlink

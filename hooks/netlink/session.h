@@ -38,8 +38,11 @@ class Session {
 
   /// Processes the events up to `generation`; calls forget() when they were lost.
   void catch_up(Generation generation);
-  /// Our commit was applied and created `generation`.
-  void committed(Generation generation);
+  /// Our commit was applied and created `generation`. `learn` notes in the cache what it made; it
+  /// is called before any later event is processed, since another process may have changed it
+  /// already.
+  template <class Learn>
+  void committed(Generation generation, Learn&& learn);
 
   /// Calls `read` until no process commits in the meantime, so that all its content is of one
   /// generation. `read` receives that generation; its errors count only when no process committed,
@@ -72,6 +75,14 @@ class Session {
   OwnGenerations own_;
   std::optional<Events> events_;
 };
+
+template <class Learn>
+void Session::committed(Generation generation, Learn&& learn) {
+  own_.add(generation);
+  std::forward<Learn>(learn)();
+  // Removes our own NEWGEN from the queue, so that it does not wake the loop.
+  if (events_) events_->receive();
+}
 
 template <class Read>
 auto Session::read_consistently(const std::string& what, Read&& read)

@@ -109,7 +109,7 @@ class Nftables final : public Backend {
   [[nodiscard]] bool only_held(const Plan& plan) const;
   Result<std::vector<Step>> evict(std::vector<Step> evictions, netlink::Generation& generation);
   void note_held(const std::vector<Step>& held, SyncReport& outcome);
-  Status commit(const std::vector<Step>& steps, netlink::Generation& generation);
+  Status commit(const Plan& plan, std::span<const Goal> goals, netlink::Generation& generation);
   void learn(const Plan& plan, std::span<const Goal> goals);
 
   std::shared_ptr<TableCache> cache_;
@@ -190,10 +190,8 @@ Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
   Comparison fresh = compare(goals, frames, reading->content, standing_, Extent::kDifferences);
   Plan next = make_plan(fresh.wanted, fresh.observed);
   compared.observed = fresh.observed;
-  if (next.empty() || only_held(next)) {
-    learn({}, goals);
-    return verified(outcome);
-  }
+  if (next.steps.empty()) learn({}, goals);
+  if (next.empty() || only_held(next)) return verified(outcome);
   // What the change means for flows of UDP depends on all elements when more than these changes.
   compared = fresh.whole || only_elements(next)
                  ? std::move(fresh)
@@ -204,14 +202,13 @@ Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
   netlink::Generation generation = reading->generation;
   auto held = evict(plan.evictions, generation);
   if (!held) return refused(outcome, held.error());
-  if (auto status = commit(plan.steps, generation); !status) {
+  if (auto status = commit(plan, goals, generation); !status) {
     return refused(outcome, status.error());
   }
   // Rules that referred to them may be gone now.
   if (!plan.steps.empty()) held = evict(std::move(*held), generation);
   if (!held) return refused(outcome, held.error());
   note_held(*held, outcome);
-  learn(plan, goals);
   return verified(outcome);
 }
 
@@ -302,14 +299,18 @@ Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
     }
     batch.finish();
     const auto errors = cache_->netlink().send(batch);
-    cache_->forget();
+    cache_->doubt_structure();
     if (!errors) return errors.error();
     if (errors->empty()) {
-      // The remaining steps may have no effect (flush an empty map); then there is no new
-      // generation.
       const auto now = cache_->netlink().generation();
       if (!now) return now.error();
-      if (*now == netlink::next_generation(generation)) cache_->committed(*now);
+      if (*now == generation) break;  // no effect: an empty map was flushed
+      const bool deletes =
+          std::ranges::find(evictions, Verb::kDelete, &Step::verb) != evictions.end();
+      if (*now != netlink::next_generation(generation) || !deletes) {
+        return Error{ErrorKind::kRetry, std::string(kWhere) + ": another process changed it"};
+      }
+      cache_->committed(*now, [] {});
       generation = *now;
       break;
     }
@@ -336,17 +337,20 @@ void Nftables::note_held(const std::vector<Step>& held, SyncReport& outcome) {
   held_as_of_ = cache_->structure_reads() + 1;  // as of the next read
 }
 
-Status Nftables::commit(const std::vector<Step>& steps, netlink::Generation& generation) {
-  if (steps.empty()) return {};
+Status Nftables::commit(const Plan& plan, std::span<const Goal> goals,
+                        netlink::Generation& generation) {
+  if (plan.steps.empty()) return {};
   netlink::Batch batch(generation);
   StepWriter writer(batch);
-  for (const Step& step : steps) writer.write(step);
+  for (const Step& step : plan.steps) writer.write(step);
   batch.finish();
   const auto errors = cache_->netlink().send(batch);
   if (errors && errors->empty()) {
     generation = netlink::next_generation(generation);
-    cache_->committed(generation);
-    cache_->proven(generation);
+    cache_->committed(generation, [&] {
+      learn(plan, goals);
+      cache_->proven(generation);
+    });
     return {};
   }
   cache_->forget();

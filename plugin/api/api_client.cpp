@@ -136,7 +136,8 @@ class Worker final : public BackgroundWork {
 
 }  // namespace
 
-std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access, ApiClientOptions options) {
+std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access,
+                                               const ApiClientOptions& options) {
   return make_background_source(options.stop_patience, [access, options](ApiSink sink) {
     return std::make_shared<Worker>(access, options, std::move(sink));
   });

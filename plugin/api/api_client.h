@@ -32,13 +32,13 @@ struct ApiClientOptions {
 
 /// Has its own thread. start_http_library() must have been called.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_api_client(const ApiAccess& access,
-                                                             ApiClientOptions options = {});
+                                                             const ApiClientOptions& options = {});
 
 /// Requests only the Node object, until it has arrived. Reports NodePodCidrs once: empty if access
 /// to the Node is denied, it has none, or no request succeeded for half a minute. Reports again if
 /// a later answer differs.
 [[nodiscard]] std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access,
-                                                              ApiClientOptions options = {});
+                                                              const ApiClientOptions& options = {});
 
 /// One complete list, for commands that run once; blocks up to the list's time-outs.
 [[nodiscard]] Result<ServicesListed> list_once(const ApiAccess& access,

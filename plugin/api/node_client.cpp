@@ -54,7 +54,8 @@ class NodeWorker final : public BackgroundWork {
 
 }  // namespace
 
-std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access, ApiClientOptions options) {
+std::unique_ptr<ServiceSource> make_node_client(const ApiAccess& access,
+                                                const ApiClientOptions& options) {
   return make_background_source(options.stop_patience, [access, options](ApiSink sink) {
     return std::make_shared<NodeWorker>(access, options, std::move(sink));
   });

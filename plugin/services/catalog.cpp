@@ -8,6 +8,12 @@
 
 namespace nmanager::services {
 
+namespace {
+/// Addresses decided at once. A list is settled in parts, so that what is needed for it for a
+/// moment does not lie between what stays.
+constexpr std::size_t kMostUnsettled = 256;
+}  // namespace
+
 bool Catalog::replace(std::vector<Service> services, const std::vector<std::string>& keep) {
   return store_.replace(
       std::move(services), keep,
@@ -47,6 +53,8 @@ void Catalog::count(const std::vector<Skip>& skips, std::ptrdiff_t sign) {
 }
 
 void Catalog::changed(const Service* before, const Service* after) {
+  // Until here the store holds every change before this one.
+  if (unsettled_.size() >= kMostUnsettled) settle();
   const std::string& key = before != nullptr ? before->key : after->key;
   const auto take = [&](const Service* service, bool claims) {
     if (service == nullptr) return;
