@@ -1,4 +1,4 @@
-// What the drop in FORWARD costs a good packet.
+// The cost of the drop in FORWARD for a valid packet.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,7 +26,7 @@ namespace {
 
 using test::kFilter4;
 
-/// A sender, the node, and a receiver that drops what comes; kube-proxy's nftables mode on the
+/// A sender, the node, and a receiver that drops everything; kube-proxy's nftables mode on the
 /// node, as far as a forwarded packet of an established flow meets it.
 class Path {
  public:
@@ -48,7 +48,7 @@ class Path {
                "table ip kube-proxy {\nchain services {\n}\nchain nat-prerouting {\ntype nat hook "
                "prerouting priority -100\njump services\n}\nchain filter-forward {\ntype filter "
                "hook forward priority 0\nct state new jump services\n}\n}\n");
-    std::thread([this] {  // a namespace is a thread's
+    std::thread([this] {  // a namespace belongs to a thread
       const std::string path = "/run/netns/nmb" + std::to_string(::getpid()) + "s";
       const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
       if (fd >= 0 && ::setns(fd, CLONE_NEWNET) == 0) socket_ = ::socket(AF_INET, SOCK_DGRAM, 0);
@@ -60,7 +60,7 @@ class Path {
     to.sin_port = htons(9);
     ::inet_pton(AF_INET, "10.99.0.2", &to.sin_addr);
     if (::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
-      throw std::runtime_error("no way to the receiver");
+      throw std::runtime_error("the receiver is not reachable");
     }
   }
   Path(const Path&) = delete;
@@ -94,7 +94,7 @@ void keep(Backend& backend, const TableSpec& spec) {
   if (!report.verified) throw std::runtime_error(report.error->message);
 }
 
-/// Rounds with and without the rules take turns, so that what else the machine does hits both.
+/// Rounds with and without the rules alternate, so that other load of the machine affects both.
 void bench(const std::string& name, Backend& backend) {
   const Path path;
   (void)path.flood();
