@@ -108,7 +108,7 @@ void bench(const std::string& name, Backend& backend) {
       with.push_back(path.flood());
     }
     const bool from_pod = std::string(pods) == "10.244.0.0/16";
-    print_ratio("forward " + name + (from_pod ? ", from a pod" : ", from no pod"),
+    print_ratio("forward " + name + (from_pod ? ", from a pod" : ", not from a pod"),
                 quantile(with, 0.25), "no rule", quantile(without, 0.25), 1.01);
   }
 }

@@ -85,7 +85,7 @@ class Watched {
 }  // namespace
 
 TEST_CASE("unbounded answers: memory is bounded, and released afterwards (A17)") {
-  if (kSanitized) return skip("a sanitizer's memory is not the program's");
+  if (kSanitized) return skip("memory is not measured with a sanitizer");
   for (const Streaming streaming : {Streaming::kYes, Streaming::kUnprocessable}) {
     Node node;
     if (!node.usable()) return;
@@ -108,7 +108,7 @@ TEST_CASE("unbounded answers: memory is bounded, and released afterwards (A17)")
 }
 
 TEST_CASE("Services of 1 MiB each: memory is bounded, and released afterwards (A17)") {
-  if (kSanitized) return skip("a sanitizer's memory is not the program's");
+  if (kSanitized) return skip("memory is not measured with a sanitizer");
   struct Case {
     const char* name;
     Streaming streaming;
