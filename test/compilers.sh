@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# No warning by any compiler of Debian 12 and 13, and none for arm64, whose pure rooms' tests are run by qemu-user. In chroots
-# made by mmdebstrap, which stay in build/compilers. Takes some twenty minutes of a core for each compiler, so it is run by
-# hand, or by `test/run.sh --compilers`.
+# Checks that no compiler of Debian 12 and 13 prints a warning, nor one for arm64, whose tests of the pure rooms run in
+# qemu-user. Uses chroots made by mmdebstrap, which stay in build/compilers. Takes about twenty minutes of a core for each
+# compiler, so it is run by hand, or by `test/run.sh --compilers`.
 #   test/compilers.sh [SUITE/COMPILER...]      e.g. trixie/g++-14, arm64; none: all
-# Files are checked without optimisation (-fsyntax-only); with it the product is compiled by the suite itself (g++ of this
-# machine) and by test/image/run.sh (g++ 12 and 14). The last line is "N passed, N failed, N skipped".
+# Files are checked without optimisation (-fsyntax-only); the suite itself (this machine's g++) and test/image/run.sh (g++ 12
+# and 14) compile the product with it. The last line is "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD work=$PWD/build/compilers
@@ -23,7 +23,7 @@ pass() { echo "ok: $*"; passed=$((passed + 1)); }
 fail() { echo "FAILED: $*"; failed=$((failed + 1)); }
 skip() { echo "SKIP: $*"; skipped=$((skipped + 1)); }
 
-# In a chroot that sees the source, but cannot write it; the mounts end with the command.
+# Runs a command in a chroot with the source mounted read-only; the mounts end with the command.
 inside() {
   local root=$1
   shift
@@ -32,7 +32,7 @@ inside() {
     root=$2 && shift 2 && exec chroot "$root" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"' _ "$source" "$root" "$@"
 }
 
-# make_root NAME SUITE PACKAGE...: 1: it cannot be made, and that is counted.
+# make_root NAME SUITE PACKAGE...: returns 1, and counts a skip, if the chroot cannot be made.
 make_root() {
   local name=$1 suite=$2 root=$work/$1
   shift 2
@@ -48,7 +48,7 @@ make_root() {
   fi
 }
 
-# check ROOT BUILD CMAKE-ARGUMENT...: every file of product and tests.
+# check ROOT BUILD CMAKE-ARGUMENT...: checks every file of product and tests.
 check() {
   local root=$1 build=$2 log=$work/$3.log what=$3
   shift 3
@@ -82,7 +82,7 @@ for one in "$@"; do
         pass "arm64: $(grep -a 'test cases:' "$work/arm64-run.log")"
       else
         tail -n 40 "$work/arm64-run.log"
-        fail "arm64: the tests of the pure rooms, by qemu-user"
+        fail "arm64: the tests of the pure rooms, in qemu-user"
       fi
       ;;
     bookworm/* | trixie/*)

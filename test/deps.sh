@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building and testing need on Debian 12; only what is missing. Needs root for that.
+# Installs the missing packages for building and testing on Debian 12. Needs root to install.
 set -euo pipefail
 
 packages=(
@@ -8,7 +8,7 @@ packages=(
   libcpprest-dev libspdlog-dev doctest-dev libboost-dev libyaml-cpp-dev libcli11-dev
   prometheus-cpp-dev libsimdjson-dev nlohmann-json3-dev libssl-dev libip4tc-dev libip6tc-dev libiptc-dev
   libmnl-dev libnftnl-dev libnetfilter-conntrack-dev
-  # scenarios: what an administrator and kube-proxy use
+  # scenarios: the tools of an administrator and kube-proxy
   iptables nftables ipset conntrack nfacct iproute2 procps util-linux libfaketime libcap2-bin python3 python3-jsonschema openssl curl
 )
 if [[ "${1:-}" == "--tests" ]]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Standard input against a JSON Schema: nothing and exit code 0, or what is wrong and 1.
+"""Validates standard input against a JSON Schema: exit code 0 without output, or 1 with the problems.
 
   json_schema.py SCHEMA
 """

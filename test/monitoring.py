@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The running program's /metrics against deploy/monitoring and the documents: what one names is in the others."""
+"""Compares the running program's /metrics, deploy/monitoring and the documents: they must name the same metrics."""
 import argparse
 import json
 import pathlib
@@ -20,7 +20,7 @@ MONITORING = ROOT / "deploy/monitoring"
 KUBE_PROXY = ROOT / "test/fixtures/kube-proxy/ipvs-1.36"
 RUNBOOKS = "https://nmanager.example/docs/runbooks.md"
 
-# kube-proxy as far as it is asked: its recorded answers; its last sync is the time of the file `synced`, once there is one.
+# kube-proxy's recorded answers; its last sync is the time of the file `synced`, once that exists.
 NEIGHBOUR = """
 import http.server, pathlib, re, sys
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def value(text, name, *labels):
 
 
 class Node:
-    """A namespace in which everything that is counted happens once."""
+    """A network namespace in which everything that is counted happens once."""
 
     def __init__(self, build):
         self.name = f"nmanager-metrics-{uuid.uuid4().hex[:8]}"
@@ -83,7 +83,7 @@ class Node:
     def wait_until(self, condition, what):
         while not (condition(self.metrics())):
             if self.program.poll() is not None:
-                return check(False, f"the program has ended, waiting for: {what}")
+                return check(False, f"the program has ended during the wait for: {what}")
             time.sleep(0.02)
         return check(True, what)
 
@@ -96,10 +96,10 @@ class Node:
 
 
 def exercise(node):
-    """Everything happens that a metric tells of; the text at the end."""
+    """Makes everything happen that a metric reports; returns the metrics at the end."""
     at_least = lambda name, least, *labels: lambda text: (value(text, name, *labels) or 0) >= least
     node.wait_until(at_least("nmanager_table_in_sync", 4), "rules in every table")
-    node.wait_until(at_least("nmanager_kube_proxy_mode", 1, 'mode="ipvs"'), "the mode is asked of kube-proxy")
+    node.wait_until(at_least("nmanager_kube_proxy_mode", 1, 'mode="ipvs"'), "kube-proxy's mode is requested")
     node.wait_until(at_least("nmanager_kube_proxy_last_sync_timestamp_seconds", 1), "its last sync as well")
     restore = "iptables-legacy-restore --noflush"
     node.run(restore, KUBE_RULES.format(""))
@@ -110,18 +110,18 @@ def exercise(node):
     node.wait_until(lambda text: value(text, "nmanager_kube_resync_verified_lag_seconds") is not None, "and verified")
     (node.folder / "synced").touch()
     lag = "nmanager_kube_proxy_sync_verified_lag_seconds"
-    node.wait_until(lambda text: value(text, lag) is not None, "a sync by kube-proxy's own word as well")
+    node.wait_until(lambda text: value(text, lag) is not None, "a sync that kube-proxy reports is verified, too")
     return node.metrics()
 
 
 def check_values(text):
-    """What is counted is what happened."""
+    """The metrics have the values of what happened."""
     cause = 'cause="jump_displaced"'
     check(value(text, "nmanager_table_repair_causes_total", 'table="nat"', 'family="ipv4"', cause) >= 1, "cause of the repair")
     check(value(text, "nmanager_table_repair_latency_seconds_count", 'table="nat"', 'family="ipv4"') >= 1, "its latency")
     check(value(text, "nmanager_table_repairs_total", 'family="ipv6"') == 0, "nothing to repair in IPv6")
     check(value(text, "nmanager_table_syncs_total", 'family="ipv4"', 'table="nat"') >= 1, "the first write of nat is a sync")
-    check(value(text, "nmanager_table_lock_wait_seconds_count") >= 4, "every look takes the lock")
+    check(value(text, "nmanager_table_lock_wait_seconds_count") >= 4, "every read takes the lock")
     check(value(text, "nmanager_table_commit_duration_seconds_count") >= 4, "every write is timed")
     check(value(text, "nmanager_table_failures_total") == 0, "nothing failed")
     services = len(json.loads((ROOT / "test/fixtures/api/list.json").read_text())["items"])
@@ -161,7 +161,7 @@ def dashboard_as_rules():
 
 
 def check_alerts():
-    """Each has a section of the runbook, which its annotation leads to, and tests: firing and silent."""
+    """Each alert has a section of the runbook, to which its annotation links, and tests: firing and silent."""
     runbooks = (ROOT / "docs/runbooks.md").read_text()
     plain = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
     rules = [r for g in plain["groups"] for r in g["rules"]]
@@ -176,12 +176,12 @@ def check_alerts():
         check(True in outcomes and False in outcomes, f"{alert} is not tested firing and silent")
     sections = set(re.findall(r"^## (Nmanager\w+)$", runbooks, re.M))
     check(sections == {rule["alert"] for rule in rules}, "a section without an alert")
-    check("deploy/monitoring/README.md" in (ROOT / "README.md").read_text(), "README.md does not lead to deploy/monitoring")
-    check("docs/runbooks.md" in (MONITORING / "README.md").read_text(), "deploy/monitoring/README.md does not lead to the runbooks")
+    check("deploy/monitoring/README.md" in (ROOT / "README.md").read_text(), "README.md does not link to deploy/monitoring")
+    check("docs/runbooks.md" in (MONITORING / "README.md").read_text(), "deploy/monitoring/README.md does not link to the runbooks")
 
 
 def check_dashboard():
-    """Every panel is filtered by the variables, says what it shows, has units, and shows a bounded number of nodes."""
+    """Every panel is filtered by the variables, has a description and units, and shows a bounded number of nodes."""
     board = json.loads((MONITORING / "dashboard.json").read_text())
     check([v["name"] for v in board["templating"]["list"]] == ["datasource", "cluster", "job", "node"], "dashboard: variables")
     sections = {f"{RUNBOOKS}#{name.lower()}" for name in re.findall(r"^## (\w+)$", (ROOT / "docs/runbooks.md").read_text(), re.M)}
@@ -189,7 +189,7 @@ def check_dashboard():
         title = panel["title"]
         check(panel.get("description"), f"dashboard, {title}: no description")
         check(panel["fieldConfig"]["defaults"].get("unit"), f"dashboard, {title}: no unit")
-        check(all(link["url"] in sections for link in panel["links"]), f"dashboard, {title}: a link to no runbook")
+        check(all(link["url"] in sections for link in panel["links"]), f"dashboard, {title}: a link that leads to no runbook")
         for target in panel["targets"]:
             expression = target["expr"]
             for selector in re.findall(r"\b(?:nmanager|process)_\w+({[^}]*})?", expression):
@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--metrics-out", required=True, help="file for what the program served")
     parser.add_argument("--queries-out", required=True, help="file for the dashboard's queries, as recording rules")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # by way of the finally clause
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the finally clause runs
     node = Node(arguments.build)
     try:
         text = exercise(node)

@@ -1,6 +1,6 @@
-"""The parts of a cluster that authenticated scraping needs, for test/monitoring_scrape.py: an API server that answers who
-somebody is (TokenReview), what he may do (SubjectAccessReview) and what Prometheus discovers, all by the RBAC objects that
-we ship; and a stand-in for kube-rbac-proxy that obeys the arguments in our manifest."""
+"""The parts of a cluster that authenticated scraping needs, for test/monitoring_scrape.py: an API server that answers
+whose token it is (TokenReview), what an account may do (SubjectAccessReview) and what Prometheus discovers, all by the RBAC
+objects that we ship; and a stand-in for kube-rbac-proxy that obeys the arguments in our manifest."""
 import http.server
 import json
 import re
@@ -20,7 +20,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        """A client that went away."""
+        """Ignores clients that closed the connection."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -98,7 +98,7 @@ class Api(Handler):
             self.answer(201, {"status": {"allowed": server.rbac.may(spec["user"], asked["verb"], url=asked["path"])}})
 
     def do_GET(self):
-        """What Prometheus' discovery by the role `endpoints` finds, as its `http_sd_configs` takes it: Debian's Prometheus is
+        """The result of Prometheus' discovery with the role `endpoints`, for its `http_sd_configs`: Debian's Prometheus is
         built without kubernetes_sd_configs. The account must have the rights that the documentation of that role names."""
         account, server = self.server.tokens.get(self.token()), self.server
         missing = [f"{verb} {resource}" for resource in ("services", "endpoints", "pods") for verb in ("list", "watch")
@@ -117,7 +117,7 @@ class Api(Handler):
 
 
 class Proxy(Handler):
-    """kube-rbac-proxy, as far as our arguments use it (its README: authentication by TokenReview, then a
+    """The part of kube-rbac-proxy that our arguments use (its README: authentication by TokenReview, then a
     SubjectAccessReview for the path and the verb, then the upstream)."""
 
     def ask(self, path, spec):
@@ -150,7 +150,7 @@ class Proxy(Handler):
 
 
 def start_proxy(arguments, address, api, own_token, folder):
-    """`arguments`: as in the manifest; $(IP) is `address`. An argument that is not known here is an error."""
+    """`arguments`: as in the manifest; $(IP) is `address`. An unknown argument is an error."""
     flags = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
     host, _, port = flags.pop("secure-listen-address").replace("$(IP)", address).rpartition(":")
     upstream, allowed = flags.pop("upstream"), flags.pop("allow-paths").split(",")

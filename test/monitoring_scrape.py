@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A real Prometheus scrapes a real nmanager through the shipped proxy's stand-in, as deploy/monitoring says: by the plain
-configuration and by the ServiceMonitor; with the account that is bound, and in vain with another. Runs inside a network
-namespace of its own (test/monitoring.sh makes it)."""
+"""A real Prometheus scrapes a real nmanager through the shipped proxy's stand-in, as deploy/monitoring describes: with the
+plain configuration and with the ServiceMonitor; the bound account succeeds, another one does not. Runs inside its own network
+namespace (test/monitoring.sh creates it)."""
 import argparse
 import json
 import pathlib
@@ -29,7 +29,7 @@ def shipped(folder):
 
 
 def as_scrape_config(monitor):
-    """What the operator makes of a ServiceMonitor, for the fields that ours uses; another one is an error here."""
+    """The operator's configuration for a ServiceMonitor, for the fields that ours uses; other fields are an error."""
     spec = dict(monitor["spec"])
     namespaces, labels = spec.pop("namespaceSelector")["matchNames"], spec.pop("selector")["matchLabels"]
     (endpoint,) = spec.pop("endpoints")
@@ -49,7 +49,7 @@ def as_scrape_config(monitor):
 
 
 def endpoints(objects):
-    """As the controllers make them from our objects: the proxy's, and a stranger's that must not be scraped."""
+    """Endpoints as the controllers create them from our objects: the proxy's, and a foreign one that must not be scraped."""
     daemonset = next(o for o in objects if o["kind"] == "DaemonSet")
     service = next(o for o in objects if o["kind"] == "Service")
     template = daemonset["spec"]["template"]
@@ -78,7 +78,7 @@ class Prometheus:
             return []
 
     def wait_for(self, expression, what):
-        """Until the query has a result; False when Prometheus has ended."""
+        """Waits until the query has a result; False if Prometheus has ended."""
         while not (found := self.query(expression)):
             if self.process.poll() is not None:
                 return check(False, f"{what}: Prometheus has ended: {(self.folder / 'log').read_text()[-1500:]}")
@@ -92,7 +92,7 @@ class Prometheus:
 
 
 def configuration(folder, api, rule):
-    """The shipped ones, with this API server and these accounts' folders in the place of a pod's surroundings."""
+    """The shipped configurations, with this API server and these accounts' folders instead of a pod's."""
     plain = yaml.safe_load((ROOT / "deploy/monitoring/prometheus/scrape.yaml").read_text())["scrape_configs"]
     plain[0]["relabel_configs"].append({"target_label": "by", "replacement": "plain"})
     monitor = next(o for o in shipped("operator") if o["kind"] == "ServiceMonitor")
@@ -116,7 +116,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # by way of the finally clauses
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that the finally clauses run
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", f"{NODE}/32", "dev", "lo"], check=True)
     scratch = tempfile.TemporaryDirectory()
@@ -146,7 +146,7 @@ def main():
         for job in ("stranger", "anonymous"):
             prometheus.wait_for(f'up{{job="{job}"}} == 0', f"{job}: is tried and refused")
             check(not prometheus.query(f'nmanager_build_info{{job="{job}"}}'), f"{job}: gets nothing")
-        check(not prometheus.query(f'up{{instance="{NODE}:1"}}'), "a stranger's endpoint is not scraped")
+        check(not prometheus.query(f'up{{instance="{NODE}:1"}}'), "a foreign endpoint is not scraped")
         check(not prometheus.query('ALERTS{alertname="NmanagerGone"}'), "NmanagerGone is silent while it runs")
         nmanager.terminate()
         nmanager.wait()

@@ -1,4 +1,4 @@
-"""Counts of the scripts in test/, and the line that test/run.sh adds up."""
+"""Counts the checks of the scripts in test/, and prints the line that test/run.sh adds up."""
 import threading
 
 lock = threading.Lock()

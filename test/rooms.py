@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The rooms of hooks/ and plugin/ and the arrows between them, held against the includes.
+"""Compares the rooms of hooks/ and plugin/, and the arrows between them, with the includes.
 
-An arrow that is not in ARROWS, a file over 400 lines, or a source that is found only by grep (no
-header of its name, and not named as one of several parts of a header) fails.
+An arrow that is not in ARROWS, a file over 400 lines, or a source that only grep can find (no
+header of its name, and not one of several parts of a header) fails.
 """
 import pathlib
 import re
@@ -11,7 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MOST_LINES = 400
 
-# What each room may include, besides itself. In this order there is no arrow back.
+# What each room may include in addition to itself. No arrow points backwards in this order.
 ARROWS = {
     "hooks/values": [],
     "hooks/intent": ["hooks/values"],
@@ -44,7 +44,7 @@ def problems():
                    if p.suffix in (".h", ".cpp"))
     rooms = {room_of(p) for p in files}
     for room in rooms - set(ARROWS):
-        yield f"{room}: a room that test/rooms.py does not know"
+        yield f"{room}: not a room of test/rooms.py"
     for path in files:
         text = (ROOT / path).read_text()
         lines = text.count("\n")
@@ -62,7 +62,7 @@ def problems():
             own = path.with_suffix(".h")
             first = re.search(r'^#include "([^"]+)"', text, re.M)
             if not (ROOT / own).exists() and (not first or room_of(pathlib.PurePath(first.group(1))) != room):
-                yield f"{path}: no header of its name, and its first include is none of its room"
+                yield f"{path}: no header of its name, and its first include is not from its room"
 
 
 def main():

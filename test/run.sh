@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is needed, builds, and runs every test: plain, with address and undefined-behaviour
-# sanitizers, and with the thread sanitizer; then the checks of form, the virtual machine, the image,
-# the manifests and the monitoring.
+# Installs the required packages, builds, and runs every test: plain, with address and
+# undefined-behaviour sanitizers, and with the thread sanitizer; then the checks of form, the virtual
+# machine, the image, the manifests and the monitoring.
 #   test/run.sh [--quick] [--only REGEX]
 # --quick: the plain build only. --only: tests whose name matches, in each build.
-#   test/run.sh --compilers     test/compilers.sh alone: other compilers, Debian 13, arm64; takes hours
+#   test/run.sh --compilers     only test/compilers.sh: other compilers, Debian 13, arm64; takes hours
 # The last line is "N passed, N failed, N skipped", counted over all test cases.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -52,7 +52,7 @@ build() {
   cmake --preset "$1" >"$logs/$1-configure.txt" 2>&1 && cmake --build --preset "$1" >"$logs/$1-build.txt" 2>&1
 }
 
-# The tests of a preset that is built. Scenarios mostly wait, each in namespaces of its own; the longest begin first (COST).
+# Runs the tests of a preset that is built. Scenarios mostly wait, each in its own namespaces; the longest start first (COST).
 test_preset() {
   local preset=$1 log="$logs/$1.log"
   step "$preset: test"
@@ -65,10 +65,10 @@ test_preset() {
   count "$log"
 }
 
-# Runs a function in the background with what the tests leave of the processors.
+# Runs a function in the background at the lowest priority, so that the tests come first.
 beside() { (renice -n 19 "$BASHPID" >/dev/null; "$@") & }
 
-# Every preset is built and tested; while one is tested, the next is built, and beside the last the form is checked.
+# Builds and tests every preset; while one is tested, the next is built, and during the last the form is checked.
 run_presets() {
   local i preset built building
   build "${presets[0]}" & building=$!
@@ -110,7 +110,7 @@ check_tidy() {
     echo "1 passed, 0 failed" || echo "0 passed, 1 failed"
 }
 
-# Runs its arguments, commands without arguments of their own, one after another; a log for each.
+# Runs its arguments, which are commands without arguments, one after another; a log for each.
 lane() {
   local part name
   for part in "$@"; do
@@ -121,7 +121,7 @@ lane() {
   done
 }
 
-# What needs no more builds. Lanes side by side: each leaves its core idle for much of its time.
+# Runs what needs no more builds, in parallel lanes: each lane leaves its core idle for much of its time.
 run_rest() {
   local first=(test/vm/run.sh test/deploy/run.sh test/monitoring.sh)
   local second=(test/image/run.sh)

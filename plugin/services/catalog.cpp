@@ -9,9 +9,9 @@
 namespace nmanager::services {
 
 namespace {
-/// Addresses decided at once. A list is settled in parts, so that what is needed for it for a
-/// moment does not lie between what stays.
-constexpr std::size_t kMostUnsettled = 256;
+/// Addresses that are settled at once. A list is settled in parts, so that temporary memory is
+/// reused instead of leaving holes between what is kept.
+constexpr std::size_t kMostUnsettled = 64;
 }  // namespace
 
 bool Catalog::replace(std::vector<Service> services, const std::vector<std::string>& keep) {

@@ -91,7 +91,7 @@ class Flattened:
                 raise Problem(f"{chain}: never matches: {text}")
             for network in gone:
                 if narrow(network, merged.get("destination", "")) is not None:
-                    raise Problem(f"{chain}: behind a goto of {network}: {text}")
+                    raise Problem(f"{chain}: after a goto of {network}: {text}")
             target = rule.get("goto") or rule.get("jump")
             if target is None:
                 raise Problem(f"{chain}: no target: {text}")
@@ -124,13 +124,13 @@ def effects_of_drop(flat):
                 raise Problem(f"the drop has more conditions: {condition}")
             effect = ("drop-invalid", source, frozenset(exemption_of(one, source) for one in returns))
             if effect in effects:
-                raise Problem("the drop stands twice")
+                raise Problem("a duplicate drop")
             effects.add(effect)
         else:
             raise Problem(f"unexpected {verdict} {condition}")
     told_apart = sum(1 for _, source, _ in effects if source)  # in FORWARD
     if apart != told_apart:
-        raise Problem(f"{apart} rules for what can be answered with RST, not {told_apart}")
+        raise Problem(f"{apart} separate rules for packets without RST, not {told_apart}")
     return effects
 
 
@@ -165,7 +165,7 @@ def effects_of_dnat(flat, bit):
                 if key not in marked:
                     raise Problem(f"DNAT without mark before it: {effect}")
                 if effect in effects:
-                    raise Problem(f"stands twice: {effect}")
+                    raise Problem(f"a duplicate: {effect}")
                 effects.add(effect)
             else:
                 raise Problem(f"unexpected {verdict} {condition}")
@@ -203,7 +203,7 @@ def iptables_effects(tables_of_family, family, bit, ignored=()):
             raise Problem(f"IPv{family} {name}: nothing leads to {sorted(left)}")
         for hook in HOOKS.get(name, ()):
             if (name, hook) not in hooks and any(TO_OURS.search(rule) for rule in table.rules.get(hook, [])):
-                raise Problem(f"IPv{family} {name} {hook}: a jump of ours that is not documented")
+                raise Problem(f"IPv{family} {name} {hook}: one of our jumps, but not documented")
     return effects
 
 
@@ -212,4 +212,4 @@ def check_place(table, family, name, hook, jump):
         if rule == jump:
             return
         if " -j KUBE-" in rule and not re.search(r" -j KUBE-(ROUTER|POD-FW|NWPLCY)", rule):
-            raise Problem(f"IPv{family} {name} {hook}: our jump is behind {rule}")
+            raise Problem(f"IPv{family} {name} {hook}: our jump is after {rule}")

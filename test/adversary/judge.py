@@ -15,7 +15,7 @@ class Judge:
             return []
         found = list(compare(tables, expectation))
         if not found:
-            self.good = (key, expectation)  # holds the expectation, so that its id stays its own
+            self.good = (key, expectation)  # keeps the expectation alive, so that its id is not reused
         return found
 
 

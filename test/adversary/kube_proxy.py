@@ -69,7 +69,7 @@ class KubeChains:
         self.mode = "ipvs"
         self.random = random.Random(seed)
         self.sets_made = False
-        self.touched = time.monotonic()  # when a tool last ran on its behalf
+        self.touched = time.monotonic()  # when a tool last ran for it
 
     def tool(self, family, name=""):
         return ("iptables" if family == 4 else "ip6tables") + "-" + self.variant + name

@@ -78,31 +78,31 @@ def kube_jumps(runner, family):
 def rules_count(match, runner):
     """The number of rules in our chains, if iptables counts the same; and verified within the time that README names."""
     if "ago" in match.groupdict() and match["ago"] and int(match["ago"]) > 310 * runner.pace:
-        return "it is to be looked at every five minutes"
+        return "it must be checked every five minutes"
     variant = runner.world.kube.variant
     if runner.expected().backend != "iptables-" + variant:
         return None
     table = runner.tables_now().saves[variant, int(match["family"])].get(match["table"])
     count = sum(len(rules) for chain, rules in table.rules.items() if chain.startswith("NMANAGER_")) if table else 0
-    return None if count == int(match["rules"]) else f"{count} rules stand"
+    return None if count == int(match["rules"]) else f"{count} rules are in place"
 
 
 def not_kept(match, runner):
-    """Nothing is wanted in this table."""
+    """No rules are wanted in this table."""
     family, table = int(match["family"]), match["table"]
     wanted = any(key[:2] == (family, table) for key in runner.expected().effects)
     return "rules are wanted there" if wanted else None
 
 
 def step_ended_otherwise(_match, runner):
-    """A failing check, if the step ended with rules in place and a node that has to be ready."""
-    return "the node is ready by everything that can be seen" if runner.ready_expected is True else None
+    """A check must not fail if the step ended with rules in place and a node that has to be ready."""
+    return "the node should be ready" if runner.ready_expected is True else None
 
 
 def ready_word(match, runner):
     if runner.ready_expected is None:
         return None
-    return None if (match[1] != "not ") == runner.ready_expected else "readiness is not what it was"
+    return None if (match[1] != "not ") == runner.ready_expected else "the last wait had the other result"
 
 
 def backend_named(match, runner):
@@ -137,7 +137,7 @@ def mode_by(match, runner):
     if match["origin"] in ("config.conf", "kernel") and not proxy_was_disturbed(runner):
         return "kube-proxy answers /proxyMode"
     if match["origin"] == "flag" and runner.world.settings.proxy_mode == "auto":
-        return "no flag says so"
+        return "no flag sets it"
     return None
 
 
@@ -145,7 +145,7 @@ def mode_note(match, runner):
     """Its answer and its file differ, or it could not be queried recently."""
     told = re.search(r"runs in mode (\S+), its configuration says (\S+):", match[0])
     if told:
-        return None if told[1] != told[2] == runner.world.kube.mode else "its configuration says the same"
+        return None if told[1] != told[2] == runner.world.kube.mode else "its configuration has the same mode"
     return None if proxy_was_disturbed(runner) else "kube-proxy answers /proxyMode"
 
 
@@ -155,16 +155,16 @@ def setting_told(match, runner):
     if "--" + name in flags:
         given = flags[flags.index("--" + name) + 1]
         same = sorted(given.split(",")) == sorted(value.split(","))
-        return None if same and where == "flag" else f"the flag says {given}"
+        return None if same and where == "flag" else f"the flag is {given}"
     if name in ("kubeconfig", "kube-proxy-config"):
-        return None if where == "flag" else "a flag says so"
+        return None if where == "flag" else "a flag sets it"
     if where == "default":
         return None if DEFAULTS.get(name, value) == value else f"the default is {DEFAULTS[name]}"
     settings = runner.world.settings
     filed = {"pod-cidr-ipv4": settings.file_pod_cidr4, "pod-cidr-ipv6": settings.file_pod_cidr6,
              "masquerade-bit": str(settings.file_masquerade_bit)}
     if where == "kube-proxy config" and name in filed and runner.world.notes.get("files-sound", True):
-        return None if filed[name] == value else f"the file says {filed[name]}"
+        return None if filed[name] == value else f"the file has {filed[name]}"
     return None
 
 
@@ -180,7 +180,7 @@ def services_not_needed(match, runner):
     settings, mode = runner.world.settings, runner.mode()
     mode = mode if settings.proxy_mode == "auto" else settings.proxy_mode
     if "are off" in match[0]:
-        return None if settings.external == "false" else "they are not"
+        return None if settings.external == "false" else "they are not off"
     told = re.search(r"runs in (\S+) mode", match[0])
     return None if told and told[1] == mode != "ipvs" else f"kube-proxy runs in {mode} mode"
 
@@ -190,19 +190,19 @@ def services_missing(_match, runner):
 
 
 def chains_stand(match, runner):
-    """kube-proxy's chains exist, and changed no later than reported."""
+    """kube-proxy's chains exist, and have not changed later than reported."""
     kube = runner.world.kube
     if kube.mode == "nftables":
         return None
     gone = [family for family in runner.world.settings.families() if not kube_chain(runner, family)]
     if len(gone) == len(runner.world.settings.families()):
-        return "KUBE-SERVICES is not there"
+        return "KUBE-SERVICES does not exist"
     since = time.monotonic() - kube.touched
     for family, seconds in re.findall(r"IPv([46]) changed (\d+) s ago", match[0]):
         if int(family) in gone:
-            return f"KUBE-SERVICES is not there in IPv{family}"
+            return f"KUBE-SERVICES does not exist in IPv{family}"
         if int(seconds) < since - SLACK * runner.pace and clock_is_ours(runner):
-            return f"nobody has changed them for {since:.0f} s"
+            return f"they have not changed for {since:.0f} s"
     return None
 
 
@@ -236,27 +236,27 @@ def kube_proxy_ill(match, runner):
     if "Services do not work on this node" in text:
         return "jumps lead to its chains" if all(kube_jumps(runner, f) for f in families if kube_chain(runner, f)) else None
     if "KUBE-SERVICES is empty" in text:
-        return "it is not" if all(nat_of(runner, f).rules.get("KUBE-SERVICES") for f in families if kube_chain(runner, f)) else None
+        return "it is not empty" if all(nat_of(runner, f).rules.get("KUBE-SERVICES") for f in families if kube_chain(runner, f)) else None
     if "iptables-restore has failed" in text:
         return None if any(runner.world.proxy.restore_failures.values()) or proxy_was_disturbed(runner) else "none has failed"
-    return None if proxy_was_disturbed(runner) else "it answers"
+    return None if proxy_was_disturbed(runner) else "kube-proxy answers"
 
 
 def chains_gone(_match, runner):
     if runner.world.kube.mode == "nftables":
         return None
-    return "they stand" if all(kube_chain(runner, f) for f in runner.world.settings.families()) else None
+    return "they exist" if all(kube_chain(runner, f) for f in runner.world.settings.families()) else None
 
 
 def api_well(match, runner):
     """It answered recently, unless it was unreachable or silent."""
     if match["ago"] and int(match["ago"]) > API_MEMORY * runner.pace and not api_was_disturbed(runner):
-        return "its bookmarks come more often"
+        return "its bookmarks are more frequent"
     return None
 
 
 def api_ill(_match, runner):
-    return None if api_was_disturbed(runner) else "nothing was wrong with it for a minute"
+    return None if api_was_disturbed(runner) else "it has had no fault for a minute"
 
 
 def api_not_asked(_match, runner):
@@ -270,14 +270,14 @@ def nothing_dropped(match, _runner):
 
 
 def rival_known(match, runner):
-    return None if runner.harmed_ever else "nobody has touched our rules"
+    return None if runner.harmed_ever else "no other program has changed our rules"
 
 
 def repaired(match, runner):
     causes = [part.split(" in ")[0] for part in match["what"].split(" and ")[0].split(", ")]
     if not set(causes) <= CAUSES:
         return f"unknown cause in {causes}"
-    return None if runner.harmed_ever else "nobody has touched our rules"
+    return None if runner.harmed_ever else "no other program has changed our rules"
 
 
 def times(match, runner):
@@ -285,7 +285,7 @@ def times(match, runner):
     if not set(causes) <= CAUSES:
         return f"unknown cause in {causes}"
     if int(match["repaired"]) and not runner.harmed_ever:
-        return "nobody has touched our rules"
+        return "no other program has changed our rules"
     return None
 
 
@@ -298,11 +298,11 @@ def both_variants(_match, runner):
         return any("KUBE-SERVICES" in t.chains or any(c in t.chains for c in ("KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY"))
                    for family in (4, 6) for t in saves[variant, family].values())
     lately = time.monotonic() - runner.world.notes.get("both-variants-at", -1e9) < VARIANT_MEMORY * runner.pace
-    return None if lately or (holds("legacy") and holds("nft")) else "only one holds any"
+    return None if lately or (holds("legacy") and holds("nft")) else "only one variant has chains"
 
 
 def not_obeyed(_match, runner):
-    return None if runner.world.settings.external == "true" and runner.mode() != "ipvs" else "it is"
+    return None if runner.world.settings.external == "true" and runner.mode() != "ipvs" else "it is obeyed"
 
 
 def mode_unknown(_match, runner):
@@ -310,18 +310,18 @@ def mode_unknown(_match, runner):
 
 
 def contested(_match, runner):
-    return None if runner.harmed_ever else "nobody has touched our rules"
+    return None if runner.harmed_ever else "no other program has changed our rules"
 
 
 def file_trouble(_match, runner):
-    return None if time.monotonic() - runner.world.notes.get("files-broken-at", -1e9) < 20 * runner.pace else "the files are sound"
+    return None if time.monotonic() - runner.world.notes.get("files-broken-at", -1e9) < 20 * runner.pace else "the files are correct"
 
 
 def pod_cidr_missing(_match, runner):
     settings = runner.world.settings
     if not runner.world.notes.get("files-sound", True):
         return None
-    return None if not settings.pod_cidr(4) and not settings.pod_cidr(6) else "there is one"
+    return None if not settings.pod_cidr(4) and not settings.pod_cidr(6) else "there is a pod CIDR"
 
 
 def forward_uncured(_match, runner):

@@ -18,7 +18,7 @@ LIVE_BOUND = 1.0
 LOG_LINES_BOUND = 1500  # in one step
 CONTESTED_BOUND = 14.0
 LOOK_SECONDS = 0.05  # one reading of all tables on an idle machine takes less
-WORDS_BOUND = 2.0  # seconds after which a line that is not true is a violation: kube-proxy is asked every second
+WORDS_BOUND = 2.0  # seconds after which an untrue line is a violation: kube-proxy is queried every second
 NOTICE_BOUND = 1.0  # seconds after which wrong rules and "ready" contradict each other
 MEMORY_BOUND = 160 << 20
 LIST_PAUSES = (6.0, 12.0, 24.0, 35.0)  # README: pauses grow with the faults of the API server of the last minute
@@ -157,7 +157,7 @@ COMMIT
     # Foreign rules
 
     def rebase(self):
-        """Accepts the present foreign rules as correct."""
+        """Accepts the current foreign rules as correct."""
         self.baseline = self.world.tables().foreign
 
     def check_foreign(self, tables):
@@ -168,7 +168,7 @@ COMMIT
         foreign = self.world.tables().foreign
         if foreign != self.baseline:
             before, after = set(self.baseline), set(foreign)
-            raise Violation("foreign-changed", f"gone {sorted(map(str, before - after))[:4]} new {sorted(map(str, after - before))[:4]}"
+            raise Violation("foreign-changed", f"missing {sorted(map(str, before - after))[:4]} new {sorted(map(str, after - before))[:4]}"
                             + ("" if before != after else " (order)"))
 
     # Awaiting
@@ -223,7 +223,7 @@ COMMIT
             if not problems:
                 return
             if time.monotonic() - began > bound * self.pace:
-                raise Violation("rules-wrong", f"{time.monotonic() - began:.1f} s after {self.step_name}, apart from what is contested: "
+                raise Violation("rules-wrong", f"{time.monotonic() - began:.1f} s after {self.step_name}, apart from the contested hook: "
                                 f"{problems[:3]}")
             time.sleep(0.02)
 
@@ -313,14 +313,14 @@ COMMIT
         for kind, path in (("readyz", "/readyz?verbose"), ("status", "/status")):
             text = self.world.get(path)[1]
             until = time.monotonic() + WORDS_BOUND * self.pace
-            self.seen_now = self.seen_now or self.last_good  # of this very step
+            self.seen_now = self.seen_now or self.last_good  # of this step
             while any(report.check(kind, line, self) not in (None, report.UNKNOWN) for line in text.splitlines()) \
                     and time.monotonic() < until:
                 time.sleep(0.03)
                 self.seen_now = None
                 text = self.world.get(path)[1]
             if kind == "readyz" and report.contradiction(text):
-                self._line(kind, text.splitlines()[-1], "its lines say otherwise")
+                self._line(kind, text.splitlines()[-1], "its lines contradict it")
             for line in text.splitlines():
                 self._line(kind, line, report.check(kind, line, self))
         lines = self.world.new_log()
@@ -373,7 +373,7 @@ COMMIT
         self.never_other_than([self.expected()], seconds, self.step_name)
 
     def check_everything(self):
-        """Nothing of ours is left in the variant that is not in use."""
+        """No rules of ours are left in the variant that is not in use."""
         problems = self.judge.problems(self.world.tables(everything=True), self.expected())
         if problems:
             raise Violation("left-over", f"after {self.step_name}: {problems[:3]}")

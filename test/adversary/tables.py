@@ -16,7 +16,7 @@ LINE = re.compile(r"^\[(\d+:\d+)\] (-A (\S+).*)$")
 
 @dataclass
 class Table:
-    chains: dict = field(default_factory=dict)  # name -> policy ("-" for a chain that is no hook)
+    chains: dict = field(default_factory=dict)  # name -> policy ("-" for a chain that is not a hook)
     rules: dict = field(default_factory=dict)  # chain -> rules without counters
 
 

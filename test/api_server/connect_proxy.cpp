@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <utility>  // which Asio 1.74 forgets
+#include <utility>  // Asio 1.74 uses it without including it
 
 #include <array>
 #include <atomic>
@@ -80,7 +80,7 @@ ConnectProxy::ConnectProxy(std::uint16_t to, int status)
         relay(client, server);
       }
     } catch (const boost::system::system_error&) {
-      // One of the two has gone.
+      // One of the two has closed.
     }
     const std::lock_guard lock(shared.mutex);
     shared.open.erase(client.native_handle());

@@ -1,4 +1,4 @@
-// An HTTP proxy that knows CONNECT and nothing else, and leads every name to one port of loopback.
+// An HTTP proxy that supports only CONNECT, and connects every name to one port of loopback.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace nmanager::test {
 
 class ConnectProxy {
  public:
-  /// Listens on a port of 127.0.0.1. `status`: every request is answered so; only 200 connects.
+  /// Listens on a port of 127.0.0.1. `status`: the answer to every request; only 200 connects.
   explicit ConnectProxy(std::uint16_t to, int status = 200);
   ConnectProxy(const ConnectProxy&) = delete;
   ConnectProxy& operator=(const ConnectProxy&) = delete;

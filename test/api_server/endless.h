@@ -1,4 +1,4 @@
-// Answers without end: what a broken server, or a front that is none, may send (case A17).
+// Unbounded answers, as a broken server, or a wrong one in front of it, may send (case A17).
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace nmanager::test {
 struct EndlessAnswer {
   const char* name;
   Fault fault;       // of one list; on kPlain: of a server that knows no streaming lists
-  const char* told;  // part of what the client says of it
+  const char* told;  // part of the client's error
 };
 
 [[nodiscard]] std::vector<EndlessAnswer> endless_answers();

@@ -22,12 +22,12 @@ void bench_memory(const std::string& backend, int services, double peak, double 
 void bench_connect(Variant variant);
 void bench_forward(Variant variant);
 
-/// One changed Service of so many.
+/// One changed Service of `services`.
 void bench_service(Variant variant, int services);
 void bench_service_native(int services);
 
 // The native table.
-/// What the kernel takes for the commit of one changed Service of so many.
+/// The kernel's time for the commit of one changed Service of `services`.
 [[nodiscard]] std::vector<double> native_commits(int services);
 void bench_fill_native();
 void bench_change_native();

@@ -38,7 +38,7 @@ sockaddr_in receiver() {
   return to;
 }
 
-/// A socket in the named namespace, which is a thread's.
+/// A socket in the named namespace; a namespace belongs to a thread.
 int socket_in(const std::string& name, int type) {
   int made = -1;
   std::thread([&] {
@@ -79,7 +79,7 @@ class Path {
     if (::bind(listener, address, sizeof to) != 0 || ::listen(listener, 1) != 0 ||
         ::connect(packets_, address, sizeof to) != 0 ||
         ::connect(stream_, address, sizeof to) != 0) {
-      throw std::runtime_error("no way to the receiver");
+      throw std::runtime_error("the receiver is not reachable");
     }
     accepted_ = ::accept(listener, nullptr, nullptr);
     ::close(listener);
@@ -144,7 +144,7 @@ void keep(Backend& backend, const TableSpec& spec) {
   if (!report.verified) throw std::runtime_error(report.error->message);
 }
 
-/// Rounds with and without the rules take turns, so that what else the machine does hits both.
+/// Rounds with and without the rules alternate, so that other load on the machine affects both.
 void compare(const std::string& name, Backend& backend, const char* pods,
              const std::function<double()>& flood) {
   const TableSpec rules(drop_invalid_forward(InvalidAction::kDrop, *Prefix::parse(pods), {}));
@@ -164,7 +164,7 @@ void bench(const std::string& name, Backend& backend) {
   constexpr const char* kPods = "10.244.0.0/16";
   compare(name + ", a pod's stream", backend, kPods, [&] { return path.stream(); });
   compare(name + ", a pod's small packets", backend, kPods, [&] { return path.small_packets(); });
-  compare(name + ", others' small packets", backend, "10.245.0.0/16",
+  compare(name + ", small packets not from a pod", backend, "10.245.0.0/16",
           [&] { return path.small_packets(); });
 }
 

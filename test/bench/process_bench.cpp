@@ -124,7 +124,7 @@ void bench_unneeded(const std::string& backend, const std::string& mode) {
   test::ApiServer server;
   const Program program(server, backend, mode);
   if (!wait_for_services(0)) throw std::runtime_error("the tables are not in sync");
-  // Its share of a core while nothing changes, and while 100 Services a second do.
+  // Its share of a core while nothing changes, and while 100 Services a second change.
   double share[2] = {};
   for (const bool traffic : {false, true}) {
     const double before = metric("process_cpu_seconds_total");

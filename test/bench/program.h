@@ -1,4 +1,4 @@
-// nmanager run as a process, beside an API server in this one.
+// nmanager run as a process, with an API server in this one.
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-// One changed Service among many, from the event to the rule, held against what the kernel takes
-// for the commit alone.
+// One changed Service among many, from the event to the rule, compared with the kernel's time for
+// the commit alone.
 #include <stdexcept>
 
 #include "hooks/chains/external_chains.h"
@@ -69,10 +69,10 @@ void sync(Backend& backend, const Goal& goal) {
 
 struct Times {
   std::vector<double> all;     // from the event to the end of the commit
-  std::vector<double> commit;  // of it
+  std::vector<double> commit;  // the commit's part of it
 };
 
-/// As ChainBackend does it, with the commit timed apart.
+/// Like ChainBackend, with the commit timed separately.
 Times change_chains(ChainBackend& backend, Cluster& cluster, int rounds) {
   ExternalChains chains(Family::kIpv4);
   chains.update(cluster.spec());

@@ -1,4 +1,4 @@
-// The program under a stream of changes, and what it holds in memory, with many Services.
+// The program under a stream of changes, and its memory, with many Services.
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -66,7 +66,7 @@ std::string address_of(int probe) {
   return "198.51.100." + std::to_string(probe);
 }
 
-/// Milliseconds from each probe's event at the server to its first connection. Behind each other:
+/// Milliseconds from each probe's event at the server to its first connection. One after another:
 /// a probe begins when the one before it has ended.
 class Prober {
  public:

@@ -1,4 +1,4 @@
-"""deploy/helm: rendered by Helm's own template language (tools/chart), for each set of values that the documents speak of."""
+"""deploy/helm: rendered by Helm's own template language (tools/chart), for each set of values that the documents mention."""
 import copy
 import json
 import subprocess
@@ -46,7 +46,7 @@ class Chart:
 
 
 def hooks(rendered, hook):
-    """In the order in which Helm runs them."""
+    """The hooks in the order in which Helm runs them."""
     found = [d for d in rendered if hook in d["metadata"].get("annotations", {}).get("helm.sh/hook", "").split(",")]
     return sorted(found, key=lambda d: int(d["metadata"]["annotations"]["helm.sh/hook-weight"]))
 
@@ -57,7 +57,7 @@ def check_values(chart):
                            ("maxUnavailable", {"maxUnavailable": "ten"}), ("an argument", {"extraArgs": ["run"]})):
         check(not chart.accepts(changes), f"values.schema.json accepts: {label}")
     check(set(chart.schema["properties"]) - {"global"} == set(chart.defaults), "values.yaml and values.schema.json name the same")
-    check(chart.run({}, "default").returncode != 0, "another namespace than kube-system is refused")
+    check(chart.run({}, "default").returncode != 0, "a namespace other than kube-system is refused")
     result = chart.run({"size": {"backend": "nftables", "services": 10**6}})
     check("set resources" in result.stderr, "a size without a measured figure is refused")
 
@@ -83,7 +83,7 @@ def check_standalone(chart, schemas):
 
 
 def run_hooks(chart, cluster, rendered, hook, label):
-    """Each Job's arguments by a real kubectl; everything else is created. What a Job asks for is what its Role grants."""
+    """Runs each Job's arguments with a real kubectl, and creates everything else. A Role must grant what its Job requests."""
     created = hooks(rendered, hook)
     roles = {d["metadata"]["name"]: d["rules"] for d in created if d["kind"] == "Role"}
     for one in created:
@@ -105,14 +105,14 @@ def run_hooks(chart, cluster, rendered, hook, label):
             verbs = {"GET": "get", "PATCH": "patch"}
             granted = {(verb, resource) for rule in roles[spec["serviceAccountName"]] for verb in rule["verbs"] for resource in rule["resources"]}
             asked = {(verbs[verb], resource) for verb, resource in cluster.requests[before:]}
-            check(asked and asked <= granted, f"{label}: {name} asks for {asked}")
+            check(asked and asked <= granted, f"{label}: {name} requests {asked}, its Role grants {granted}")
 
 
 def check_sidecar(chart, schemas, kubectl, apply):
     label = "chart, sidecar"
     rendered = chart.render(label, mode="sidecar")
     schemas.check(rendered, label)
-    check(all("helm.sh/hook" in d["metadata"]["annotations"] for d in rendered), f"{label}: hooks alone")
+    check(all("helm.sh/hook" in d["metadata"]["annotations"] for d in rendered), f"{label}: only hooks")
     base = daemonset(recorded(), "kube-proxy")
     with Cluster(kubectl, base, apply=apply) as cluster:
         original = cluster.daemonset()
@@ -127,7 +127,7 @@ def check_sidecar(chart, schemas, kubectl, apply):
         cluster.run("kubectl -n kube-system rollout status daemonset/kube-proxy")
         run_hooks(chart, cluster, rendered, "post-delete", label)
         check(not cluster.nodes.rules, f"{label}: uninstalled, and rules are left on {cluster.nodes.rules}")
-        check(without_ours(cluster.daemonset()) == without_ours(original) and "nmanager" not in str(cluster.daemonset()), f"{label}: a trace is left")
+        check(without_ours(cluster.daemonset()) == without_ours(original) and "nmanager" not in str(cluster.daemonset()), f"{label}: kube-proxy's DaemonSet is not as before")
     check_cleanup_pod(daemonset(rendered, "nmanager-cleanup"), label)
 
 
@@ -150,11 +150,11 @@ def check_metrics(chart, schemas):
 
 
 def check_sizing(chart):
-    """One place for the figures: the chart's file; the documents and the manifests agree with it."""
+    """The chart's file has the figures; the documents and the manifests must agree with it."""
     sizing = yaml.safe_load((CHART / "sizing.yaml").read_text())
     text = (ROOT / "docs/sizing.md").read_text()
     for backend, steps in sizing["limits"].items():
-        check([s["services"] for s in steps] == sorted(s["services"] for s in steps), f"sizing.yaml: {backend}: in order")
+        check([s["services"] for s in steps] == sorted(s["services"] for s in steps), f"sizing.yaml: {backend}: sorted by Services")
         if backend == "any":
             continue
         for step in steps:

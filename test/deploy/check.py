@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the manifests as rendered and as applied: what they may ask for, and that the program serves what they name."""
+"""Checks the manifests as rendered and as applied: what they may request, and that the program supports what they name."""
 import argparse
 import pathlib
 import re
@@ -24,13 +24,13 @@ def containers_of(text):
 
 
 def check_against_program(program):
-    """What the manifests and documents name exists: variables of the environment, flags, commands, the endpoint."""
+    """All that the manifests and documents name must exist: environment variables, flags, commands, the endpoint."""
     help_text = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
     variables = set(re.findall(r"Environment: (\w+)", help_text))
     flags = set(re.findall(r"^  (--[\w-]+)", help_text, re.M))
     commands = set(re.findall(r"^  (\w+)  ", help_text, re.M))
     listen = re.search(r"--listen.*?Default: ([\d.]+):(\d+)", help_text, re.S)
-    if not check(listen and variables and flags and commands, "--help tells flags, variables and where it listens"):
+    if not check(listen and variables and flags and commands, "--help shows flags, variables and the address of the endpoint"):
         return
     def exists(variable, where):
         check(variable in variables | {"NODE_NAME"}, f"{where}: no variable {variable}")
@@ -38,7 +38,7 @@ def check_against_program(program):
     paths = [path for pattern in ("patches/*", "deploy/**/*", "docs/*") for path in ROOT.glob(pattern) if path.is_file()]
     name = r"((?:RULE|POD_CIDR|NMANAGER|EXTERNAL_CLUSTER)_[A-Z0-9_]*[A-Z0-9])"
     for path in (p for p in paths if p.suffix in (".yaml", ".md") or p.name in ("remove.sh", "settings.env")):
-        # Chains begin with NMANAGER_ too; a variable is set, or named alone.
+        # Names of chains begin with NMANAGER_, too; a variable is set, or is the whole code span.
         where = rf"\b{name}\b(?!_?\*)" if path.suffix == ".yaml" else rf"\b{name}=|`{name}`"
         for match in re.finditer(where, path.read_text()):
             variable = next(filter(None, match.groups()))
@@ -47,20 +47,20 @@ def check_against_program(program):
         if not line.startswith("#"):
             exists(line.partition("=")[0], "settings.env")
     switches = {variable for variable in variables if re.fullmatch(r"RULE_\w+_ENABLE", variable)}
-    check(switches == SWITCHES, f"the manifests turn off {sorted(SWITCHES)}, and there are {sorted(switches)}")
+    check(switches == SWITCHES, f"the manifests turn off {sorted(SWITCHES)}, but the program has {sorted(switches)}")
     whole = [p for p in paths if p.suffix == ".yaml" and "templates" not in p.parts]  # the chart's are checked as rendered
     for path in (p for p in whole if "kind: DaemonSet" in p.read_text()):
         where = path.relative_to(ROOT)
         for container in (c for c in containers_of(path.read_text()) if c["name"] == "nmanager"):
             for probe in {"startupProbe", "livenessProbe", "readinessProbe"} & container.keys():
                 get = container[probe]["httpGet"]
-                check((get["host"], str(get["port"])) == listen.groups(), f"{where}: {probe}: not where it listens")
+                check((get["host"], str(get["port"])) == listen.groups(), f"{where}: {probe}: not the address of the endpoint")
             for argument in container.get("args", []):
                 check(argument in commands or argument.split("=")[0] in flags, f"{where}: no argument {argument}")
             for variable in container.get("env", []):
                 exists(variable["name"], where)
         for container in (c for c in containers_of(path.read_text()) if c["name"] == "kube-rbac-proxy"):
-            check(f"--upstream=http://{listen[1]}:{listen[2]}/" in container["args"], f"{where}: upstream is not where it listens")
+            check(f"--upstream=http://{listen[1]}:{listen[2]}/" in container["args"], f"{where}: upstream is not the address of the endpoint")
     table = (ROOT / "README.md").read_text().split("## Settings")[1].split("\n## ")[0]
     named = set(re.findall(r"--[a-z][\w-]+", table)) | {f"--pod-cidr-ipv{n}" for n in (4, 6)}
     check(named - {"--help"} == flags - {"--help", "--version"}, f"README.md's settings: {sorted(named ^ flags)}")
@@ -82,9 +82,9 @@ def check_try_out():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kustomize", action="append", default=[], help="a kubectl or kustomize to render with; components are known to it")
+    parser.add_argument("--kustomize", action="append", default=[], help="a kubectl or kustomize to render with; it must support components")
     parser.add_argument("--kubectl", action="append", default=[], help="a kubectl to run the commands with; the newest last")
-    parser.add_argument("--missing", action="append", default=[], help="what is not to be had here")
+    parser.add_argument("--missing", action="append", default=[], help="something that is not available here")
     parser.add_argument("--schema", action="append", default=[], help="an npm package with Kubernetes' schemas")
     parser.add_argument("--chart", help="test/deploy/tools/chart")
     parser.add_argument("--apply", help="test/deploy/tools/apply")
@@ -93,7 +93,7 @@ def main():
     arguments = parser.parse_args()
 
     for what in arguments.missing:
-        skip(f"{what}: not to be had here")
+        skip(f"{what}: not available here")
     check_documents()
     check_overlays(arguments.kustomize, arguments.write_golden)
     if arguments.kubectl and arguments.kustomize and arguments.apply:
@@ -113,7 +113,7 @@ def main():
         check_try_out()
     else:
         skip("the program is not built")
-    # What kube-proxy's own account may do: as bound by kubeadm, to the role that Kubernetes defines.
+    # The rights of kube-proxy's own account: kubeadm binds it to the role that Kubernetes defines.
     binding = next(d for d in recorded() if d["kind"] == "ClusterRoleBinding")
     check(binding["roleRef"]["name"] == "system:node-proxier", "kube-proxy's account is bound to system:node-proxier")
     return summary()

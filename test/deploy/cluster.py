@@ -1,8 +1,8 @@
-"""An API server in miniature with nodes on which DaemonSets roll out, for the documents' commands and a real kubectl.
+"""A minimal API server with nodes on which DaemonSets roll out, for the documents' commands and a real kubectl.
 
 Merging is done by real code: a strategic merge by kubectl (--local), a server-side apply by the API server's own library
-(tools/apply). Time passes with the requests: each is one turn of the DaemonSet controller and of the kubelets, so
-nothing here waits or guesses how fast the machine is."""
+(tools/apply). Requests advance the time: each is one turn of the DaemonSet controller and of the kubelets, so
+nothing here waits or depends on the speed of the machine."""
 import copy
 import http.server
 import json
@@ -132,11 +132,11 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        """A client that was killed; a fault of this file shows in what the client says."""
+        """Ignores killed clients; a fault of this file shows in the client's output."""
 
 
 class Cluster:
-    """`kubectl` is the one whose commands are run; `merger` the one that merges as the server would."""
+    """`kubectl` runs the commands; `merger` is the kubectl that merges as the server would."""
 
     def __init__(self, kubectl, daemonset, nodes=3, merger=None, apply=None):
         self.scratch = tempfile.TemporaryDirectory()
@@ -152,7 +152,7 @@ class Cluster:
             node["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
             self.objects["nodes", node["metadata"]["name"]] = node
         if daemonset:
-            # Written once by kubectl itself, which leaves out defaults, and fields that its types do not know.
+            # Written once by kubectl itself, which omits defaults and fields that its types do not know.
             daemonset = self.merge(daemonset, {"metadata": {"labels": {"written": "once"}}})
             del daemonset["metadata"]["labels"]["written"]
             self.objects["daemonsets", "kube-proxy"] = daemonset
@@ -191,7 +191,7 @@ class Cluster:
                 "KUBECONFIG": str(self.folder / "kubeconfig")}
 
     def run(self, command, cwd=ROOT):
-        """Exit code and output of a command as an operator types it."""
+        """Runs a command as an operator types it; returns exit code and output."""
         result = subprocess.run(["bash", "-c", command], cwd=cwd, env=self.environment(), capture_output=True, text=True)
         return result.returncode, result.stdout + result.stderr
 
@@ -200,7 +200,7 @@ class Cluster:
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def daemonset(self, name="kube-proxy"):
-        """As it was written: without what the server adds."""
+        """The object as it was written, without what the server adds."""
         with self.lock:
             found = copy.deepcopy(self.objects.get(("daemonsets", name)))
         if found:

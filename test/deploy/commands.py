@@ -1,4 +1,4 @@
-"""The documents' commands, run with a real kubectl against the cluster in miniature (cluster.py)."""
+"""The documents' commands, run with a real kubectl against the minimal cluster (cluster.py)."""
 import concurrent.futures
 import re
 import subprocess
@@ -26,7 +26,7 @@ def readme_commands():
 
 
 class Commands:
-    """One kubectl's runs. `later`: the newest kubectl, which does the server's merging; `apply`: tools/apply."""
+    """The runs with one kubectl. `later`: the newest kubectl, which merges for the server; `apply`: tools/apply."""
 
     def __init__(self, kubectl, later, apply):
         self.kubectl, self.later, self.apply = kubectl, later, apply
@@ -46,7 +46,7 @@ class Commands:
         return said
 
     def check_variation(self, variation):
-        """Installed, installed once more, removed: as README.md says."""
+        """Install, install again, remove: as README.md describes."""
         label = f"commands, {variation.__name__} ({self.kubectl})"
         install, verify, remove = readme_commands()
         with self.cluster(variation(daemonset(recorded(), "kube-proxy"))) as cluster:
@@ -57,12 +57,12 @@ class Commands:
             self.expect(cluster, verify, 0, label)
             check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: rules on every node")
             self.expect(cluster, install, 0, label)
-            check(cluster.daemonset() == patched, f"{label}: a second time changes nothing")
+            check(cluster.daemonset() == patched, f"{label}: the second installation changes nothing")
             self.expect(cluster, remove, 0, label)
             check(without_ours(cluster.daemonset()) == without_ours(original) and "nmanager" not in str(cluster.daemonset()),
                   f"{label}: a trace is left")
             check(not cluster.nodes.rules, f"{label}: rules are left on {cluster.nodes.rules}")
-            check(cluster.nodes.most_unavailable <= 1, f"{label}: {cluster.nodes.most_unavailable} kube-proxies away at a time")
+            check(cluster.nodes.most_unavailable <= 1, f"{label}: {cluster.nodes.most_unavailable} kube-proxies unavailable at a time")
 
     def check_server_side(self, variation):
         label = f"server-side apply, {variation.__name__} ({self.kubectl})"
@@ -75,11 +75,11 @@ class Commands:
             check(without_ours(cluster.daemonset()) == without_ours(original) and "nmanager" not in str(cluster.daemonset()),
                   f"{label}: a trace is left: {names(cluster.daemonset())}")
             self.expect(cluster, ROLLED_OUT, 0, label)
-            check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: the rules stay when the container goes")
+            check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: the rules stay when the container is removed")
             self.expect(cluster, "deploy/remove.sh", 0, label)
             check(not cluster.nodes.rules, f"{label}: rules are left")
 
-    # Removal that ends and tells the truth.
+    # Removals that end and report the true result.
 
     def check_dead_node(self):
         label = f"remove.sh, a node is down ({self.kubectl})"
@@ -87,9 +87,9 @@ class Commands:
             cluster.kill("node-1")
             said = self.expect(cluster, "deploy/remove.sh --timeout 60", 1, label)
             check(cluster.nodes.rules == {"node-1"}, f"{label}: rules on {cluster.nodes.rules}")
-            check(re.findall(r"not cleaned: (\S+):", said) == ["node-1"], f"{label}: names the dead node alone: {said}")
-            check(cluster.nodes.most_unavailable <= 1, f"{label}: {cluster.nodes.most_unavailable} kube-proxies away at a time")
-            check(cluster.daemonset("nmanager-cleanup") is not None, f"{label}: the clean-up waits for the node")
+            check(re.findall(r"not cleaned: (\S+):", said) == ["node-1"], f"{label}: names only the dead node: {said}")
+            check(cluster.nodes.most_unavailable <= 1, f"{label}: {cluster.nodes.most_unavailable} kube-proxies unavailable at a time")
+            check(cluster.daemonset("nmanager-cleanup") is not None, f"{label}: the cleanup waits for the node")
             cluster.revive("node-1")
             self.expect(cluster, "deploy/remove.sh --timeout 60", 0, label)
             check(not cluster.nodes.rules and cluster.daemonset("nmanager-cleanup") is None, f"{label}: nothing is left in the end")
@@ -109,8 +109,8 @@ class Commands:
             check(not cluster.nodes.rules and cluster.nodes.most_unavailable <= 1, f"{label}: one node at a time")
 
     def check_container_gone(self):
-        """After an upgrade of kubeadm: its plain DaemonSet is applied again."""
-        label = f"remove.sh, the container is gone already ({self.kubectl})"
+        """An upgrade by kubeadm has applied its plain DaemonSet again."""
+        label = f"remove.sh, the container has already been removed ({self.kubectl})"
         there = next(line.strip() for line in (ROOT / "patches/README.md").read_text().splitlines() if "-o jsonpath" in line)
         with self.installed() as cluster:
             check(self.expect(cluster, there, 0, label) == patched_container()["image"], f"{label}: {there}")
@@ -118,7 +118,7 @@ class Commands:
                 cluster.objects["daemonsets", "kube-proxy"]["spec"] = daemonset(recorded(), "kube-proxy")["spec"]
             check(self.expect(cluster, there, 0, label) == "", f"{label}: {there}")
             self.expect(cluster, ROLLED_OUT, 0, label)
-            check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: rules without a keeper")
+            check(cluster.nodes.rules == cluster.nodes.live(), f"{label}: rules without a container that keeps them")
             self.expect(cluster, "deploy/remove.sh --image example.org/nmanager:2", 0, label)
             check(not cluster.nodes.rules, f"{label}: rules are left")
 
@@ -128,10 +128,10 @@ class Commands:
             cluster.nodes.cleanup_fails.add("node-2")
             said = self.expect(cluster, "deploy/remove.sh --timeout 8", 1, label)
             check(re.findall(r"not cleaned: (\S+):", said) == ["node-2"], f"{label}: {said}")
-            check(cluster.nodes.rules == {"node-2"}, f"{label}: the others are done")
+            check(cluster.nodes.rules == {"node-2"}, f"{label}: the other nodes are cleaned")
 
     def check_installed_between(self):
-        """A clean-up left over by an earlier run proves nothing for this one."""
+        """A cleanup that is left over from an earlier run proves nothing for this one."""
         label = f"remove.sh, installed again after a removal ({self.kubectl})"
         with self.installed() as cluster:
             cluster.kill("node-1")
@@ -145,7 +145,7 @@ class Commands:
             check(not cluster.nodes.rules, f"{label}: rules are left on {cluster.nodes.rules}")
 
     def check_interrupted(self):
-        """Case C7: stopped at any request, installed again, it works; removed again, it is gone."""
+        """Case C7: interrupted at any request, a new installation works, and a new removal removes everything."""
         for allowed in (4, 8, 12):
             label = f"remove.sh, interrupted after {allowed} requests ({self.kubectl})"
             with self.installed() as cluster:
@@ -168,10 +168,10 @@ class Commands:
                 cluster.forbidden.add(forbidden)
                 code, said = cluster.run("deploy/remove.sh --timeout 4")
                 check(code != 0 and "removed from" not in said, f"{label}: exit code {code}: {said}")
-                check(cluster.nodes.rules, f"{label}: says that nothing is removed, and so it is")
+                check(cluster.nodes.rules, f"{label}: reports that nothing is removed, which is true")
 
     def check_off(self):
-        """Switched off by hand, then installed again: on again (case C7)."""
+        """Switched off by hand, and on again by a new installation (case C7)."""
         label = f"switched off by hand ({self.kubectl})"
         with self.installed() as cluster:
             command = next(line.strip() for line in (ROOT / "patches/README.md").read_text().splitlines() if "set env daemonset/kube-proxy" in line)
@@ -193,16 +193,16 @@ class Commands:
             original = cluster.daemonset()
             cluster.kill("node-0")
             self.expect(cluster, "deploy/remove.sh --timeout 60", 1, label)
-            check(cluster.nodes.rules == {"node-0"}, f"{label}: live nodes are done: {cluster.nodes.rules}")
+            check(cluster.nodes.rules == {"node-0"}, f"{label}: the live nodes are cleaned: {cluster.nodes.rules}")
             cluster.revive("node-0")
             self.expect(cluster, "deploy/remove.sh --timeout 60", 0, label)
             left = [key for key in cluster.objects if "nmanager" in key[1] and key[0] != "pods"]
             check(not cluster.nodes.rules and not left, f"{label}: left: {left} {cluster.nodes.rules}")
-            check(cluster.daemonset() == original, f"{label}: kube-proxy is not touched")
+            check(cluster.daemonset() == original, f"{label}: kube-proxy is not changed")
 
 
 def check_commands(kubectls, apply, kustomize):
-    """`kubectls`: oldest first. Each check has a cluster of its own, so they run side by side: they mostly wait."""
+    """`kubectls`: oldest first. Each check has its own cluster, so they run in parallel: they mostly wait."""
     later = kubectls[-1]
     jobs = []
     for kubectl in kubectls:
@@ -221,7 +221,7 @@ def check_commands(kubectls, apply, kustomize):
 
 
 KUBEADM = """#!/usr/bin/env python3
-# kubeadm as far as it is called: the manifest with the KubeProxyConfiguration of --config, or with its defaults.
+# The part of kubeadm that is called: the manifest with the KubeProxyConfiguration of --config, or with its defaults.
 import pathlib, sys, textwrap, yaml
 assert sys.argv[1:5] == ["init", "phase", "addon", "kube-proxy"] and "--print-manifest" in sys.argv
 text = pathlib.Path(RECORDED).read_text()

@@ -1,4 +1,4 @@
-"""Every command in the documents of this area is run by the suite, or stands here with the reason why it is not."""
+"""Every command in these documents is run by the suite, or is listed here with the reason why it is not."""
 import re
 import subprocess
 
@@ -9,7 +9,7 @@ DOCUMENTS = ["patches/README.md", "deploy/README.md", "deploy/monitoring/README.
              "docs/install-package.md", "docs/platforms.md", "docs/runbooks.md", "CONTRIBUTING.md"]
 PROGRAMS = r"(?:kubectl|helm|oc|docker|cmake|cpack|apt-get|systemctl|curl|nmanager|for|\(cd|(?:\.\./)?(?:deploy|test|kubeadm)/[\w./-]+|remove\.sh|\.\./deploy/remove\.sh)"
 
-# Part of a command -> what runs it.
+# Part of a command -> the test that runs it.
 RUN = {
     "patch daemonset kube-proxy --patch-file": "commands.py", "apply --server-side --field-manager=nmanager": "commands.py",
     "remove.sh": "commands.py", "print-manifest.sh": "commands.py", "set env daemonset/kube-proxy": "commands.py",
@@ -21,13 +21,13 @@ RUN = {
     "for tool in iptables ip6tables": "check_raw", "for chain in": "check_raw",
 }
 NOT_RUN = {
-    "auth can-i": "asks a real API server's authorizer", "docker buildx": "there is no registry, and no arm64", "delete daemonset network-node-manager": "needs the original in a cluster",
-    "label namespace": "needs admission", "oc adm": "needs OpenShift", "systemctl enable": "the machine of the suite is not the place for a service", "helm package": "helm is not to be had",
-    "apt-get install": "installs into the machine; package.py unpacks it instead", "apt-get remove": "the same", "systemd-analyze security nmanager": "package.py runs it offline on the unit",
+    "auth can-i": "asks a real API server's authorizer", "docker buildx": "needs a registry and arm64", "delete daemonset network-node-manager": "needs the original in a cluster",
+    "label namespace": "needs admission", "oc adm": "needs OpenShift", "systemctl enable": "would start a service on the machine of the suite", "helm package": "helm is not available",
+    "apt-get install": "would change the machine; package.py unpacks it instead", "apt-get remove": "the same", "systemd-analyze security nmanager": "package.py runs it offline on the unit",
     "curl -k -H": "test/monitoring_scrape.py does the same by a real Prometheus",
     "get pods -o wide": "shows", " exec POD": "needs a container runtime", " logs POD": "shows",
 }
-NAMES = ("kubectl patch", "helm: ", "helm uninstall", "kubectl logs", "kubectl exec")  # spoken of, not to be typed
+NAMES = ("kubectl patch", "helm: ", "helm uninstall", "kubectl logs", "kubectl exec")  # mentioned, not to be typed
 
 
 def commands(text):
@@ -40,7 +40,7 @@ def commands(text):
 
 
 def check_raw():
-    """deploy/README.md's loop takes away what network-node-manager leaves in the table raw, and nothing else."""
+    """deploy/README.md's loop removes what network-node-manager leaves in the table raw, and nothing else."""
     text = (ROOT / "deploy/README.md").read_text()
     loop = text.split("On each node:\n\n")[1].split("\n\n")[0]
     left = """for tool in iptables ip6tables; do
@@ -59,7 +59,7 @@ def check_documents():
     for name in DOCUMENTS:
         for command in commands((ROOT / name).read_text()):
             reasons = [reason for part, reason in NOT_RUN.items() if part in command]
-            if not any(part in command for part in RUN) and check(reasons, f"{name}: neither run nor excused: {command}"):
+            if not any(part in command for part in RUN) and check(reasons, f"{name}: neither run nor listed with a reason: {command}"):
                 not_run.add(reasons[0])
     for reason in sorted(not_run):
         skip(f"commands of the documents that are not run: {reason}")

@@ -1,4 +1,4 @@
-"""What manifests are made of, for all checks."""
+"""Reading and rendering of manifests, for all checks."""
 import pathlib
 import subprocess
 

@@ -1,4 +1,4 @@
-"""What the DaemonSet controller and the kubelets do in the cluster in miniature (cluster.py), one turn at a time."""
+"""The DaemonSet controller and the kubelets of the minimal cluster (cluster.py), one turn at a time."""
 import copy
 import hashlib
 import json
@@ -31,7 +31,7 @@ def is_ready(thing):
 class Nodes:
     def __init__(self, objects):
         self.objects = objects
-        self.rules = set()          # nodes with rules of ours
+        self.rules = set()          # nodes with our rules
         self.dead = set()
         self.cleanup_fails = set()  # nodes on which `nmanager cleanup` exits with 1
         self.slow = {}              # name of a DaemonSet -> turns before its controller sees a change

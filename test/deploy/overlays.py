@@ -15,7 +15,7 @@ GOLDEN = ROOT / "test/deploy/golden"
 
 
 def built(tool, label, components=(), resources=(), objects=(), **fields):
-    """A kustomization of somebody who has our tree beside his own objects."""
+    """An operator's kustomization that uses our tree next to other objects."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         shutil.copytree(ROOT / "deploy", folder / "deploy", symlinks=True)
@@ -46,7 +46,7 @@ def check_sidecar(tool):
         check_only_added(daemonset(rendered, "kube-proxy"), daemonset(base, "kube-proxy"), label)
         others = [d for d in rendered if identity(d) != ("DaemonSet", "kube-proxy")]
         wanted = [d for d in [*base, windows()] if identity(d) != ("DaemonSet", "kube-proxy")]
-        check(sorted(others, key=identity) == sorted(wanted, key=identity), f"{label}: other objects, kube-proxy-windows among them")
+        check(sorted(others, key=identity) == sorted(wanted, key=identity), f"{label}: other objects, including kube-proxy-windows")
         off = built(tool, label, components=["components/sidecar", "components/off"], objects=base)
         if off is not None:
             check_off(daemonset(off, "kube-proxy"), f"{label}, off")
@@ -94,7 +94,7 @@ def check_standalone(tool, write_golden):
 
 
 def check_alone(rendered, label):
-    """What a node-critical agent needs that brings its own account."""
+    """Checks what a node-critical agent with its own account needs."""
     ours = daemonset(rendered, "nmanager")
     check_pod(ours, label)
     spec = pod(ours)
@@ -107,7 +107,7 @@ def check_alone(rendered, label):
     role = next(d for d in rendered if d["kind"] == "ClusterRole" and d["metadata"]["name"] == "nmanager")
     check(role["rules"] == [{"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]}], f"{label}: more rights than it needs")
     bindings = [d for d in rendered if d["kind"].endswith("Binding") and any(s["name"] == spec["serviceAccountName"] for s in d["subjects"])]
-    check([b["roleRef"]["name"] for b in bindings] == ["nmanager"], f"{label}: bound to its own role and no other")
+    check([b["roleRef"]["name"] for b in bindings] == ["nmanager"], f"{label}: bound only to its own role")
 
 
 def check_cleanup(tool):
@@ -127,7 +127,7 @@ def check_cleanup_pod(cleanup, label):
     check(run["image"] == done["image"], f"{label}: one image")
     check(spec["hostNetwork"] is True and spec["tolerations"] == [{"operator": "Exists"}], f"{label}: on every node")
     check(spec["automountServiceAccountToken"] is False, f"{label}: no account")
-    check([v["hostPath"]["path"] for v in spec["volumes"]] == ["/run/xtables.lock"], f"{label}: the host's lock and nothing else")
+    check([v["hostPath"]["path"] for v in spec["volumes"]] == ["/run/xtables.lock"], f"{label}: mounts only the host's lock")
 
 
 MONITORING = {
@@ -138,7 +138,7 @@ MONITORING = {
 
 
 def check_monitoring(tool):
-    """The same for both forms, and it changes neither."""
+    """Monitoring adds the same objects to both forms, and changes neither."""
     for label, form in (("sidecar", {"components": ["components/sidecar"], "objects": recorded()}), ("standalone", {"resources": ["standalone"]})):
         label = f"component monitoring, {label} ({tool})"
         without = built(tool, label, **form)

@@ -51,7 +51,7 @@ def check_install(build, version):
             if (pathlib.Path(build) / made).exists():
                 check((folder / installed).is_file(), f"installed: {installed}")
             else:
-                skip(f"{made}: this version does not make it yet")
+                skip(f"{made}: this version does not build it")
 
 
 def check_revision(program):
@@ -78,10 +78,10 @@ def check_debian(build, version):
         check((folder / "tree/DEBIAN/conffiles").read_text().split() == ["/etc/default/nmanager"], "package: its configuration file")
         for script in ("postinst", "prerm"):
             path = folder / "tree/DEBIAN" / script
-            check(path.stat().st_mode & 0o111, f"package: {script} can be run")
+            check(path.stat().st_mode & 0o111, f"package: {script} is executable")
             check(output("sh", "-n", str(path))[0] == 0, f"package: {script}")
         listed = output("dpkg-deb", "-c", package)[1]
-        check(all(line.split()[1] == "root/root" for line in listed.splitlines()), "package: everything is root's")
+        check(all(line.split()[1] == "root/root" for line in listed.splitlines()), "package: root owns all files")
         check(".symtab" not in output("readelf", "-S", str(folder / "tree/usr/sbin/nmanager"))[1], "package: stripped")
         if shutil.which("systemd-analyze"):
             unit = folder / "tree/usr/lib/systemd/system/nmanager.service"
@@ -91,7 +91,7 @@ def check_debian(build, version):
             code, said = output("systemd-analyze", "security", "--offline=true", "--threshold=40", "--no-pager", str(unit))
             check(code == 0, f"unit: exposure above 4.0: {said[-200:]}")
         else:
-            skip("systemd-analyze is not to be had here")
+            skip("systemd-analyze is not available here")
 
 
 def check_release(version):
@@ -105,7 +105,7 @@ def check_release(version):
         run = lambda *arguments: output(str(copy / "deploy/release.sh"), *arguments)
         check(run("set", "9.8.7")[0] == 0 and run("version") == (0, "9.8.7\n"), "release.sh set")
         code, said = run("check")
-        check(code == 1 and said.strip() == "CHANGELOG.md has no section 9.8.7", f"release.sh: all that is missing are the notes: {said}")
+        check(code == 1 and said.strip() == "CHANGELOG.md has no section 9.8.7", f"release.sh: only the notes are missing: {said}")
         (copy / "CHANGELOG.md").write_text("## [9.8.7]\n\nNew.\n\n## [0.1.0]\n")
         check(run("check")[0] == 0 and run("notes")[1].strip() == "New.", "release.sh notes")
         (copy / "deploy/cleanup/daemonset.yaml").write_text((copy / "deploy/cleanup/daemonset.yaml").read_text().replace("nmanager:9.8.7", "nmanager:9.8.6", 1))
@@ -113,7 +113,7 @@ def check_release(version):
 
 
 def check_sbom(program):
-    """Over a root made of this machine's own dpkg data."""
+    """Runs sbom.py on a root with this machine's dpkg data."""
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         for path in ("var/lib/dpkg", "etc", "usr/local/bin", "usr/share/doc/libmnl0"):

@@ -1,4 +1,4 @@
-"""What our pods may ask for, wherever they come from."""
+"""What our pods may request, in every form of installation."""
 import copy
 
 from manifests import container, names, patched_container, pod
@@ -44,12 +44,12 @@ def check_pod(a_daemonset, label):
     check_container(ours[0], label)
     paths = {mount["mountPath"] for mount in ours[0]["volumeMounts"]}
     check(paths <= {"/var/lib/kube-proxy", "/run/xtables.lock"}, f"{label}: mounts {paths}")
-    check(all(c["name"] != "nmanager" for c in spec.get("initContainers", [])), f"{label}: holds kube-proxy back")
+    check(all(c["name"] != "nmanager" for c in spec.get("initContainers", [])), f"{label}: an init container delays kube-proxy")
     check(spec["hostNetwork"] is True, f"{label}: the rules belong to the node")
 
 
 def check_order(patched, original, label):
-    """Case C1: container 0 is what it was, and ours is behind kube-proxy."""
+    """Case C1: container 0 is unchanged, and ours is after kube-proxy."""
     before, after = names(original), names(patched)
     check(after[0] == before[0], f"{label}: container 0 was {before[0]} and is {after[0]}")
     check(after.index("nmanager") > after.index("kube-proxy"), f"{label}: {after}")
@@ -70,10 +70,10 @@ def without_ours(a_daemonset):
 
 
 def check_only_added(patched, original, label):
-    """`patched`, a DaemonSet, is `original` with nmanager's container, volumes and annotation, and nothing else."""
+    """The DaemonSet `patched` is `original` with only nmanager's container, volumes and annotation added."""
     check_pod(patched, label)
     check_order(patched, original, label)
-    check(container(patched, "nmanager") == patched_container(), f"{label}: another container than in patches/")
+    check(container(patched, "nmanager") == patched_container(), f"{label}: the container differs from patches/")
     check(without_ours(patched) == without_ours(original), f"{label}: something else changed")
 
 

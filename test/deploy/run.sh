@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Renders what patches/ and deploy/ hold, with the kustomize and the kubectl of a later Debian, runs the documents' commands
-# with that kubectl and with Debian 12's (1.20), and checks the result. There is no Helm in Debian and npm: the chart is rendered
-# by a program of Go's templates and sprig, which Helm is made of. Each part ends in a line "N passed, N failed, N skipped".
+# Renders patches/ and deploy/ with the kustomize and the kubectl of Debian 13, runs the documents' commands with that kubectl
+# and with Debian 12's (1.20), and checks the result. Neither Debian nor npm has Helm, so the chart is rendered by a program
+# that uses Helm's libraries: Go's templates and sprig. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 tools=$PWD/build/tools
@@ -11,7 +11,7 @@ need() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok ins
 need python3-yaml
 need python3-jsonschema
 
-# Unpacked, not installed: what the machine has stays as it is. unpack FOLDER PACKAGE APT_OPTIONS...
+# unpack FOLDER PACKAGE APT_OPTIONS...: unpacks without installing, so that the machine does not change.
 unpack() {
   local folder=$tools/$1 package=$2
   shift 2
@@ -20,7 +20,7 @@ unpack() {
   (cd "$folder" && apt-get "$@" download -qq "$package" >/dev/null 2>&1 && dpkg -x "$package"_*.deb . && rm -f ./*.deb && touch done)
 }
 
-# Debian 13 by lists of their own; its programs need no library that Debian 12 lacks.
+# Packages of Debian 13, with separate package lists; they need no library that Debian 12 lacks.
 later=$tools/apt-trixie
 later_options=(-o "Dir::Etc::SourceList=$later/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$later/lists"
   -o "Dir::Cache=$later/cache" -o Dir::State::status=/dev/null)
@@ -52,7 +52,7 @@ else
   arguments+=(--missing "kubectl of Debian 13")
 fi
 
-# The API server's library for server-side apply, and Helm's for templates, as Debian packages them.
+# Debian's packages of the API server's library for server-side apply and of Helm's for templates.
 build_tool() {
   [[ $tools/$1 -nt test/deploy/tools/$1/main.go ]] && return
   (cd "test/deploy/tools/$1" && GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode GOCACHE=$tools/go-cache go build -o "$tools/$1" .)
@@ -62,7 +62,7 @@ for tool in apply chart; do
   if build_tool "$tool"; then arguments+=("--$tool" "$tools/$tool"); else arguments+=(--missing "test/deploy/tools/$tool"); fi
 done
 
-# Kubernetes' schemas as an npm package declares them; unpacked in memory only.
+# Kubernetes' schemas as declared in npm packages; unpacked only in memory.
 schema() {
   local file=$tools/$2
   [[ -s $file ]] || (cd "$tools" && { command -v npm >/dev/null || need npm; } && npm pack "$1" >/dev/null 2>&1)

@@ -86,7 +86,7 @@ class Schemas:
         if kind in ("unknown", "any", "object") or kind.startswith("{"):
             return True
         python = {"string": str, "boolean": bool, "number": (int, float)}.get(kind)
-        assert python, f"a type that is not known here: {kind}"
+        assert python, f"an unknown type: {kind}"
         return isinstance(value, python) and not (kind == "number" and isinstance(value, bool))
 
     def check(self, documents, label):
@@ -98,7 +98,7 @@ class Schemas:
             check(not problems, f"{where}: {problems[:5]}")
 
     def check_itself(self, document):
-        """It would notice: a misspelt, a missing and a wrong field of a good document."""
+        """The validation finds a misspelt, a missing and a wrong field in a good document."""
         check(not self.problems(document), "the recorded DaemonSet is valid")
         spec = document["spec"]["template"]["spec"]
         for change in (lambda: spec.update({"hostNetworks": True}), lambda: spec["containers"][0].pop("name"),

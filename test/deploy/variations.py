@@ -1,4 +1,4 @@
-"""How the kube-proxy DaemonSet of other clusters differs from the recorded one; each takes it as kubeadm prints it."""
+"""How the kube-proxy DaemonSet of other clusters differs from the recorded one; each function takes it as kubeadm prints it."""
 import copy
 
 
@@ -52,7 +52,7 @@ def no_config_map(daemonset):
 
 
 def read_back(daemonset):
-    """Edited, and as the API server gives it: defaults filled in, what it keeps itself, its status."""
+    """Edited, and as the API server returns it: with defaults, the server's own fields, and its status."""
     daemonset = copy.deepcopy(daemonset)
     daemonset["metadata"].update({
         "uid": "0a1b2c3d-0000-4000-8000-000000000000", "resourceVersion": "4711", "generation": 7,

@@ -67,7 +67,7 @@ class FakeKernel : public chains::ChainBackend {
   [[nodiscard]] std::string foreign_text(TableId id) const;
   [[nodiscard]] std::string text(TableId id) const;
 
-  std::function<std::chrono::nanoseconds()> clock;  // nothing: time stands still
+  std::function<std::chrono::nanoseconds()> clock;  // empty: time does not pass
 
   // Faults.
   std::function<void()> before_commit;    // called between our read and our write

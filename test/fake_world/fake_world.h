@@ -1,5 +1,5 @@
 // Everything that the loop reaches, in memory: fake kernels, a kube-proxy and an API server that
-// say what a test tells them to, a clock that moves only when told. The loop is the real one.
+// report what a test sets, and a clock that only the test advances. The loop is the real one.
 #pragma once
 
 #include <functional>
@@ -22,9 +22,9 @@ namespace nmanager::test {
 /// One backend's tables, which outlive the backends that are made on them.
 struct FakeTables {
   FakeKernel kernel{Semantics::kNft};
-  std::optional<Error> refused;       // making a backend ends so
+  std::optional<Error> refused;       // creating a backend fails with this
   std::vector<TableChange> changes;   // what its watch reports next
-  int made = 0;                       // backends made on them
+  int made = 0;                       // backends created on them
   run::BackendOptions options;        // of the last one
   int syncs = 0;                      // tables brought to a goal
   std::function<void()> during_sync;  // called at the begin of each sync
@@ -39,7 +39,7 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
 
   // The kernel.
   std::map<BackendChoice, FakeTables> tables;
-  detect::VariantEvidence variants;  // as if nothing was found, until a test says otherwise
+  detect::VariantEvidence variants;  // nothing was found, until a test changes it
   neighbour::KernelEvidence kernel_evidence;
   std::optional<bool> canary_found;
   int flows_forgotten = 0;
@@ -60,7 +60,7 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   int node_clients = 0;
   std::optional<NodePodCidrs> node_answer;  // to node_once()
 
-  // What comes out.
+  // Output.
   std::vector<std::string> lines;
   std::vector<Snapshot> published;
   std::vector<status::PendingQuestion> questions;  // that the loop takes next
@@ -129,7 +129,7 @@ class Driver {
   /// What another thread would post, and the turn that takes it.
   void post(Event event);
   void post(std::vector<Event> events);
-  /// Lets time pass, turning when the loop asks for it.
+  /// Lets time pass, with a turn whenever the loop asks for one.
   void pass(std::chrono::milliseconds time);
 
   FakeWorld world;

@@ -163,7 +163,7 @@ class Node:
         return [re.sub(r" \[\d+:\d+\]$", "", line) for line in text.splitlines() if not line.startswith("#")]
 
     def kube_proxy_syncs(self):
-        """Makes what kube-proxy in IPVS mode makes: its device (a veth where there is no dummy), its chains, its jumps above ours."""
+        """Acts like kube-proxy in IPVS mode: adds its device (a veth if there is no dummy), its chains, and its jumps above ours."""
         self.run("sh", "-c", "ip link show kube-ipvs0 >/dev/null 2>&1 || ip link add kube-ipvs0 type dummy 2>/dev/null || "
                              "ip link add kube-ipvs0 type veth peer name beside")
         self.run(f"iptables-{self.variant}-restore", "--noflush", input=KUBE_PROXY)
@@ -310,7 +310,7 @@ def check_capabilities_needed(start, node, spec, label):
             if denied():
                 needed.add(capability)
                 said = node.get("/readyz?verbose", port)
-                check(container.alive() and f"CAP_{capability}" in said, f"{label}: without {capability}: names it: {said}")
+                check(container.alive() and f"CAP_{capability}" in said, f"{label}: without {capability}: its name is reported: {said}")
         finally:
             container.stop()
             container.close()

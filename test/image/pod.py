@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The rendered pod, with both of its containers, played by podman from the real image, in a network namespace of its own.
+"""The rendered pod, with both of its containers, run by podman from the real image, in its own network namespace.
 
-kube-proxy's own image comes from no registry here: a shell that waits has its place, its volumes and its privileges. Runs
-with runc: crun refuses a machine that has cgroups of both versions. Probes are left out: podman would run curl in the image."""
+kube-proxy's image is replaced by a waiting shell with its volumes and privileges, since no registry is used. Runs with runc:
+crun refuses a machine that has cgroups of both versions. Probes are left out: podman would run curl in the image."""
 import argparse
 import pathlib
 import subprocess
@@ -43,7 +43,7 @@ def eventually(condition):
 
 
 def documents(image, folder, name):
-    """What a kubelet would be given, but for the node's own paths, which are in `folder`."""
+    """What a kubelet would get, except for the node's paths, which are in `folder`."""
     rendered = list(yaml.safe_load_all(RENDERED.read_text()))
     template = next(d for d in rendered if d["kind"] == "DaemonSet")["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": name}, "spec": template["spec"]}
@@ -66,7 +66,7 @@ def documents(image, folder, name):
 class Podman:
     def __init__(self, arguments, folder, namespace):
         configuration = folder / "containers.conf"
-        # The limits that podman asks for by itself are more than may be had here.
+        # podman's default limits may be higher than what is allowed here.
         configuration.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n')
         self.environment = {"CONTAINERS_CONF": str(configuration), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         # Not by `ip netns exec`, which hides the cgroups.
@@ -84,7 +84,7 @@ def check_confinement(podman, container):
     one = yaml.safe_load(said)[0]
     check(sorted(one["EffectiveCaps"]) == sorted(one["BoundingCaps"]) == ["CAP_NET_ADMIN", "CAP_NET_RAW"], f"capabilities: {one['EffectiveCaps']}")
     host = one["HostConfig"]
-    check(host["ReadonlyRootfs"] and not host["Privileged"], "a root that cannot be written, and no privileges")
+    check(host["ReadonlyRootfs"] and not host["Privileged"], "a read-only root, and not privileged")
     check("no-new-privileges" in host["SecurityOpt"], "no new privileges")
     check(host["Memory"] == 512 << 20, f"the memory limit is {host['Memory']}")
 
@@ -101,11 +101,11 @@ def check_pod(podman, namespace, pod):
     check(order == [f"{pod}-kube-proxy", mine], f"kube-proxy is the first container: {order}")
     check(eventually(lambda: says("[+]table-ipv4-filter ok") and says("[+]table-ipv6-filter ok")), f"its rules: {podman('logs', mine)}")
     check(says("no KUBE-SERVICES chain"), "not ready before kube-proxy has synced")
-    check(says("reported by config.conf"), "kube-proxy's configuration is read from the volume of the ConfigMap")
+    check(says("reported by config.conf"), "kube-proxy's configuration is read from the ConfigMap's volume")
     check_confinement(podman, mine)
     output(*inside, "iptables-nft-restore", "--noflush", input=KUBE_CHAINS)
     output(*inside, "ip6tables-nft-restore", "--noflush", input=KUBE_CHAINS)
-    check(eventually(lambda: podman("exec", mine, "/usr/local/bin/nmanager", "status")[0] == 0), f"ready by `nmanager status`: {podman('logs', mine)}")
+    check(eventually(lambda: podman("exec", mine, "/usr/local/bin/nmanager", "status")[0] == 0), f"`nmanager status` reports ready: {podman('logs', mine)}")
     podman("restart", f"{pod}-kube-proxy")
     check(podman("exec", mine, "/usr/local/bin/nmanager", "status")[0] == 0, "still ready after the other container was restarted")
     podman("kill", mine)
@@ -115,7 +115,7 @@ def check_pod(podman, namespace, pod):
     check(code == 0, f"podman pod stop: {said}")
     check("-j NMANAGER_INPUT" in output(*inside, "iptables-nft", "-S", "INPUT")[1], "the rules stay when the pod ends")
     check(podman("run", "--rm", "--network=host", "--cap-drop=all", "--cap-add=NET_ADMIN", "--cap-add=NET_RAW", podman.image, "cleanup")[0] == 0,
-          "cleanup by a container of its own")
+          "cleanup in its own container")
     check("NMANAGER" not in output(*inside, "iptables-nft-save")[1], "nothing is left")
 
 
@@ -134,7 +134,7 @@ def main():
             output("ip", "-n", name, "link", "set", "lo", "up")
             code, said = podman("run", "--rm", "--network=host", "--entrypoint", "/bin/true", arguments.image)
             if code != 0:
-                print(f"SKIP: podman runs no container here: {said.strip()}")
+                print(f"SKIP: podman cannot run a container here: {said.strip()}")
                 print("0 passed, 0 failed, 1 skipped")
                 return 0
             (folder / "pod.yaml").write_text(yaml.safe_dump_all(documents(arguments.image, folder, name)))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds deploy/Dockerfile as it is, with buildah, against a Debian base made by mmdebstrap (no registry is asked), and runs
-# the image: test/image/check.py, and test/image/pod.py with both containers of the pod; then builds it again and compares.
+# Builds deploy/Dockerfile unchanged, with buildah, on a Debian base made by mmdebstrap (without a registry), and runs the
+# image: test/image/check.py, and test/image/pod.py with both containers of the pod; then builds it again and compares.
 # Base and compiler cache stay in build/image, so that a second run is quick. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,7 +44,7 @@ base_image() {
   image inspect --type image "localhost/nmanager-base:$suite" >/dev/null 2>&1 && return
   local container
   container=$(image from scratch) && image add -q "$container" "$base" / >/dev/null &&
-    image commit -q "$container" "localhost/nmanager-base:$suite" >/dev/null && image rm "$container" >/dev/null || fail "the base $suite as an image"
+    image commit -q "$container" "localhost/nmanager-base:$suite" >/dev/null && image rm "$container" >/dev/null || fail "cannot make an image of the base $suite"
 }
 # build SUITE TAG: all files get the same time, so that two builds can be compared.
 build() {
@@ -65,7 +65,7 @@ code=0
 for suite in ${NMANAGER_IMAGE_SUITES:-bookworm}; do
   base_image "$suite"
   build "$suite" "test-$suite"
-  image inspect --type image "localhost/nmanager:test-$suite" >"$work/image.json" || fail "inspect"
+  image inspect --type image "localhost/nmanager:test-$suite" >"$work/image.json" || fail "cannot inspect the image"
   root ours "localhost/nmanager:test-$suite"
   root base "localhost/nmanager-base:$suite"
   timeout --kill-after=10 300 /usr/bin/python3 test/image/check.py --image "$work/image.json" --base-name "localhost/nmanager-base:$suite" \

@@ -1,5 +1,5 @@
-// Other agents that keep rules of their own on a node, each as a small script of what it does to
-// the tables, over and over with its period shortened: after the first time neither side repairs
+// Other agents that keep their own rules on a node. A small script for each does repeatedly what
+// the agent does to the tables, with a shorter period: after the first time neither side repairs
 // anything. (README, "Other agents"; kube-router is in the backends' own tests.)
 #include <doctest/doctest.h>
 
@@ -20,7 +20,7 @@ struct Agent {
   std::string install;
   /// At each of its periods; prints a line "repaired" for each rule that it had to put back.
   std::string check;
-  /// Rewrites its own rules at each period, whatever stands there.
+  /// Rewrites its own rules at each period, whatever is there.
   bool rewrites = false;
 };
 
@@ -91,7 +91,7 @@ Agent cilium() {
   return agent;
 }
 
-/// Appends, and looks every 5 s (pkg/trafficmngr/iptables).
+/// Appends, and checks every 5 s (pkg/trafficmngr/iptables).
 Agent flannel() {
   return {"flannel", in_both("-N FLANNEL-FWD") + in_both("-t nat -N FLANNEL-POSTRTG"),
           keep("-A", "filter FORWARD", "-m comment --comment flanneld -j FLANNEL-FWD") +
@@ -131,7 +131,7 @@ Agent docker() {
           true};
 }
 
-/// firewalld's reload with its nftables backend: its table in one transaction, nobody else's.
+/// firewalld's reload with its nftables backend: only its own table, in one transaction.
 Agent firewalld_nftables() {
   return {
       "firewalld, nftables", "",
@@ -160,7 +160,7 @@ void fill(Node& node) {
       {"web", {"10.96.0.10", "fd96::10"}, {"192.0.2.10", "2001:db8::10"}, {"TCP:80", "UDP:53"}}));
 }
 
-/// One period; how many of its rules it had to put back.
+/// One period; returns how many of its rules it had to put back.
 int turn(const Node& node, const Agent& agent) {
   const std::string said = node.sh(agent.check);
   int repaired = 0;
@@ -168,7 +168,7 @@ int turn(const Node& node, const Agent& agent) {
   return repaired;
 }
 
-/// The agents' rules count what the test itself sends.
+/// Without counters: the agents' rules count the packets of the test itself.
 std::string foreign_rules(const Node& node) {
   return std::regex_replace(node.foreign_rules(), std::regex("\\[[0-9]+:[0-9]+\\] "), "");
 }
@@ -177,7 +177,7 @@ double repairs(const Sidecar& sidecar) {
   return sidecar.metric("nmanager_table_repairs_total").value_or(0);
 }
 
-/// Turns of the agent, each after what it did was looked at by us; neither has to repair anything.
+/// Turns of the agent, each after nmanager has settled; neither side has to repair anything.
 void live_side_by_side(const Node& node, const Sidecar& sidecar, const Agent& agent) {
   constexpr int kTurns = 5;
   REQUIRE(eventually([&] { return sidecar.settled() && node.misplaced().empty(); }));
@@ -197,7 +197,8 @@ void live_side_by_side(const Node& node, const Sidecar& sidecar, const Agent& ag
 
 }  // namespace
 
-TEST_CASE("other agents: neither side repairs anything after the first time, whoever came first") {
+TEST_CASE(
+    "other agents: after the first time neither side repairs anything, whichever came first") {
   for (const Agent& agent :
        {calico(), cilium(), flannel(), ip_masq_agent(), docker(), firewalld_nftables()}) {
     for (const bool agent_first : {true, false}) {
@@ -218,8 +219,8 @@ TEST_CASE("other agents: neither side repairs anything after the first time, who
 }
 
 /// With its iptables backend firewalld flushes all tables and deletes all chains, then loads its
-/// own: everybody's rules are gone at each reload, ours are back when the window is over.
-TEST_CASE("firewalld's reload with its iptables backend takes everything, and succeeds beside us") {
+/// own: all rules are gone at each reload, ours are back when the window is over.
+TEST_CASE("firewalld's reload with its iptables backend succeeds, and our rules return after it") {
   Node node;
   if (!node.usable()) return;
   fill(node);

@@ -8,7 +8,7 @@
 namespace nmanager::test {
 namespace {
 
-/// What a sync of kube-proxy leaves in its iptables modes, as far as readiness looks at it.
+/// What a sync of kube-proxy leaves in its iptables modes, as far as readiness checks it.
 void change_services(Node& node, int changes) {
   for (int i = 0; i < changes; ++i) {
     const std::string n = std::to_string(i % 100);
@@ -19,7 +19,7 @@ void change_services(Node& node, int changes) {
 
 }  // namespace
 
-TEST_CASE("outside IPVS mode the API server hears nothing, whatever its Services do") {
+TEST_CASE("outside IPVS mode the API server gets no requests, whatever its Services do") {
   for (const std::string mode : {"iptables", "nftables"}) {
     CAPTURE(mode);
     Node node;
@@ -28,7 +28,7 @@ TEST_CASE("outside IPVS mode the API server hears nothing, whatever its Services
     const Sidecar sidecar(node, {"--proxy-mode", mode}, 10261, {"NODE_NAME=node-a"});
     REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
     change_services(node, 2'000);
-    // A Service that was listened for would have been heard of before this.
+    // If Services were watched, their events would arrive before this repair.
     node.flush("filter", "NMANAGER_INPUT");
     REQUIRE(eventually([&] { return drop_invalid(node.our_rules()); }));
     CHECK(node.api().requests().empty());
@@ -40,7 +40,8 @@ TEST_CASE("outside IPVS mode the API server hears nothing, whatever its Services
   }
 }
 
-TEST_CASE("the API server denies everything: ready where nothing needs it, and named where it is") {
+TEST_CASE(
+    "the API server denies everything: ready if nothing needs it, else not ready and reported") {
   Node node;
   if (!node.usable()) return;
   node.kube_proxy_syncs();

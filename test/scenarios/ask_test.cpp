@@ -1,4 +1,4 @@
-// What a person asks the program: help, status, explain, and what their exit codes say.
+// What a person asks the program: help, status and explain, and what their exit codes mean.
 #include <doctest/doctest.h>
 
 #include "plugin/model/warning.h"
@@ -9,7 +9,7 @@ namespace {
 
 const std::string kSource = NMANAGER_SOURCE_DIR;
 
-/// What is wrong with `json` by docs/NAME.schema.json; empty: nothing.
+/// What is wrong with `json` according to docs/NAME.schema.json; empty: nothing.
 std::string against_schema(const std::string& name, const std::string& json) {
   return run("/usr/bin/python3 " + kSource + "/test/json_schema.py " + kSource + "/docs/" + name +
                  ".schema.json",
@@ -25,7 +25,8 @@ void put_services(Node& node) {
 
 }  // namespace
 
-TEST_CASE("status: the cures, what is wrong, exit codes that do not overlap, JSON by its schema") {
+TEST_CASE(
+    "status: the cures, what is wrong, unambiguous exit codes, JSON that matches its schema") {
   Node node;
   if (!node.usable()) return;
   put_services(node);
@@ -57,7 +58,7 @@ TEST_CASE("status: the cures, what is wrong, exit codes that do not overlap, JSO
   CHECK(contains(against_schema("status", "{}"), "required"));
 }
 
-TEST_CASE("a set-up in which nothing is wrong has no warnings") {
+TEST_CASE("a healthy setup has no warnings") {
   Node node;
   if (!node.usable()) return;
   put_services(node);
@@ -72,7 +73,7 @@ TEST_CASE("a set-up in which nothing is wrong has no warnings") {
   }
 }
 
-TEST_CASE("without a pod CIDR half of problem 2 is off, and that comes first") {
+TEST_CASE("without a pod CIDR half of problem 2 is off, which is the first warning") {
   Node node;
   if (!node.usable()) return;
   put_services(node);
@@ -83,7 +84,7 @@ TEST_CASE("without a pod CIDR half of problem 2 is off, and that comes first") {
   CHECK(contains(sidecar.get("/status"), "warning pod_cidr_missing: HALF OF PROBLEM 2"));
 }
 
-TEST_CASE("explain: asked of the running process, or found out without one") {
+TEST_CASE("explain: answered by the running process, or worked out without one") {
   Node node;
   if (!node.usable()) return;
   put_services(node);
@@ -138,7 +139,7 @@ TEST_CASE("bare nmanager on a terminal prints the help; in a container without o
   CHECK_MESSAGE(contains(running.output, " starts: "), running.output);
 }
 
-TEST_CASE("the manual and the completions that the build made are right for their programs") {
+TEST_CASE("man and the shells accept the manual and the completions that the build made") {
   const std::string build =
       std::string(NMANAGER_BINARY).substr(0, std::string(NMANAGER_BINARY).rfind('/') + 1);
   CHECK(run("man --warnings -l " + build + "nmanager.8 >/dev/null").output == "");
@@ -156,7 +157,7 @@ TEST_CASE("the manual and the completions that the build made are right for thei
   CHECK(bash("run --outp") == "\n");
 }
 
-TEST_CASE("--ready-when alive: nmanager never holds back a rollout, and does not lie elsewhere") {
+TEST_CASE("--ready-when alive: nmanager never blocks a rollout, and other answers stay truthful") {
   Node node;
   if (!node.usable()) return;
   const Sidecar sidecar(node, {"--ready-when", "alive"});

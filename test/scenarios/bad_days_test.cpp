@@ -1,4 +1,4 @@
-// Bad days: ports taken, readers gone, descriptors used up, a second nmanager; with the real
+// Bad days: a port in use, no reader, no descriptors left, a second nmanager; with the real
 // process on the real kernel.
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ std::string flags_of(const Node& node) {
 
 }  // namespace
 
-TEST_CASE("the port is taken: the rules come first, and the port when it is free") {
+TEST_CASE("the port is in use: rules first, and the port is served when it is free") {
   Node node;
   if (!node.usable()) return;
   std::optional<HeldPort> holder(std::in_place, std::uint16_t{10261});
@@ -63,7 +63,7 @@ TEST_CASE("the port is taken: the rules come first, and the port when it is free
   CHECK(eventually([&] { return sidecar.get("/livez") == "ok"; }));
 }
 
-TEST_CASE("a second nmanager touches nothing, says who is there, and takes over at its end") {
+TEST_CASE("a second nmanager changes nothing, names the first, and takes over when that ends") {
   Node node;
   if (!node.usable()) return;
   std::optional<Sidecar> first(std::in_place, node);
@@ -78,7 +78,7 @@ TEST_CASE("a second nmanager touches nothing, says who is there, and takes over 
   CHECK(eventually([&] { return second.settled(); }));
 }
 
-TEST_CASE("cleanup beside a running nmanager refuses, and after it removes all") {
+TEST_CASE("cleanup refuses while nmanager runs, and removes everything afterwards") {
   Node node;
   if (!node.usable()) return;
   std::optional<Sidecar> sidecar(std::in_place, node);
@@ -93,7 +93,7 @@ TEST_CASE("cleanup beside a running nmanager refuses, and after it removes all")
   CHECK(node.our_rules().empty());
 }
 
-TEST_CASE("cleanup without the capability: it says what is missing, and fails") {
+TEST_CASE("cleanup without the capability names what is missing, and fails") {
   Node node;
   if (!node.usable()) return;
   {
@@ -108,7 +108,7 @@ TEST_CASE("cleanup without the capability: it says what is missing, and fails") 
   CHECK(node.our_rules() == ours);
 }
 
-TEST_CASE("nobody reads standard error: repairs go on, and it ends when asked") {
+TEST_CASE("no process reads standard error: repairs continue, and nmanager ends on SIGTERM") {
   Node node;
   if (!node.usable()) return;
   std::array<int, 2> pipe_ends{};
@@ -124,7 +124,7 @@ TEST_CASE("nobody reads standard error: repairs go on, and it ends when asked") 
   }
   REQUIRE(eventually([&] { return in_place(node); }));
   const std::string flush = Node::flush_command("filter", "NMANAGER_INPUT");
-  for (int i = 0; i < 400; ++i) run(flush + " 2>/dev/null");  // each that comes through is logged
+  for (int i = 0; i < 400; ++i) run(flush + " 2>/dev/null");  // each one that succeeds is logged
   CHECK(eventually([&] { return in_place(node); }, std::chrono::seconds(30)));
   CHECK(run("curl -s -m 5 http://127.0.0.1:10261/livez").output == "ok");
   ::kill(pid, SIGTERM);
@@ -135,7 +135,7 @@ TEST_CASE("nobody reads standard error: repairs go on, and it ends when asked") 
   ::close(pipe_ends[1]);
 }
 
-TEST_CASE("descriptors used up: no spinning, the rules are kept, and it answers again") {
+TEST_CASE("no descriptors left: no busy loop, the rules are kept, and it answers again") {
   Node node;
   if (!node.usable()) return;
   const Sidecar sidecar(node);
@@ -148,7 +148,7 @@ TEST_CASE("descriptors used up: no spinning, the rules are kept, and it answers 
   const long before = ticks();
   // A connection that waits in the kernel's queue: each try to accept it fails at once.
   CHECK(run("curl -s -m 3 http://127.0.0.1:10261/livez").exit_code != 0);
-  // 300 ticks went by. A loop without a pause takes nearly all of them.
+  // 300 ticks have passed. A busy loop uses nearly all of them.
   CHECK(ticks() - before < 150);
   REQUIRE(run("prlimit --nofile=4096:4096 --pid " + pid).exit_code == 0);
   CHECK_MESSAGE(eventually([&] { return sidecar.get("/livez") == "ok"; }), sidecar.log());
@@ -184,7 +184,7 @@ TEST_CASE("plan --services: directories, nothing, YAML, a List and standard inpu
     const auto result = with(file);
     CHECK(result.exit_code == 0);
     CHECK(result.output.find("192.0.2.10") != std::string::npos);
-    CHECK(result.output.find("ConfigMap") != std::string::npos);  // told that it was skipped
+    CHECK(result.output.find("ConfigMap") != std::string::npos);  // reported as skipped
   }
 }
 

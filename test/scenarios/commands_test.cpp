@@ -1,4 +1,4 @@
-// The program as its operator uses it: commands, and what is told when something is in the way.
+// The program as its operator uses it: commands, and what it reports when something blocks it.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -70,7 +70,7 @@ TEST_CASE("plan prints what run would write, and writes nothing") {
   CHECK(planned.find(native() ? "198.51.100.19 . udp . 5" : "NMANAGER_PRE_") != std::string::npos);
   const auto second = plan(node);
   CHECK(second.exit_code == 0);
-  if (!native()) CHECK(second.output == "");  // nft makes an expression more of a rule's text
+  if (!native()) CHECK(second.output == "");  // nft's parser adds an expression to a rule
   const Sidecar sidecar(node);
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   CHECK(node.our_rules() == planned);
@@ -90,7 +90,7 @@ TEST_CASE("a plan of Services from a file, without any API server") {
   CHECK(translate(result.output));
 }
 
-TEST_CASE("--watch poll: nobody listens, and all is held all the same") {
+TEST_CASE("--watch poll: without events every change is still repaired") {
   Node node;
   if (!node.usable()) return;
   put_many_services(node);
@@ -111,7 +111,7 @@ TEST_CASE("--watch poll: nobody listens, and all is held all the same") {
   }
 }
 
-TEST_CASE("who displaced us is named") {
+TEST_CASE("the program that displaced our rules is named") {
   Node node;
   if (!node.usable()) return;
   const Sidecar sidecar(node);
@@ -119,7 +119,7 @@ TEST_CASE("who displaced us is named") {
   node.flush("filter", "NMANAGER_INPUT");
   CHECK(eventually(
       [&] { return sidecar.log().find("IPv4 filter: repaired after") != std::string::npos; }));
-  // Only nf_tables tells who it was.
+  // Only nf_tables reports which program it was.
   const bool named = variant() == "nft";
   const std::string who = native() ? "nft" : "iptables";
   CHECK((sidecar.log().find("(changed by " + who + ")") != std::string::npos) == named);
@@ -128,7 +128,7 @@ TEST_CASE("who displaced us is named") {
       [&] { return (sidecar.get("/readyz?verbose").find(told) != std::string::npos) == named; }));
 }
 
-TEST_CASE("iptables-legacy's lock held too long: told with its name, and waited for") {
+TEST_CASE("iptables-legacy's lock is held too long: it is named, and waited for") {
   Node node;
   if (!node.usable()) return;
   put_many_services(node);
@@ -149,7 +149,7 @@ TEST_CASE("iptables-legacy's lock held too long: told with its name, and waited 
   CHECK(sidecar.log().find("IPv4 filter: works again") != std::string::npos);
 }
 
-TEST_CASE("a kernel without IPv6: no error unless it is asked for, and IPv4 is kept") {
+TEST_CASE("a kernel without IPv6: no error unless it is requested, and IPv4 is kept") {
   Node node;
   if (!node.usable()) return;
   put_many_services(node);

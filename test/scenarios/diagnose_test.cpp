@@ -1,4 +1,4 @@
-// diagnose finds each problem where it is, none where it is not, and leaves nothing behind.
+// diagnose finds each problem where it exists, none where it does not, and leaves nothing behind.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -13,8 +13,8 @@ std::string diagnose(const std::string& flags) {
   return std::string(NMANAGER_BINARY) + " diagnose --pod-cidr-ipv4 10.244.0.0/16 " + flags;
 }
 
-/// Everything that netfilter holds here, counters of rules included. Those of policies are left
-/// out: the question that kube-proxy is asked is counted there.
+/// Everything that netfilter holds here, including the counters of rules, but not those of
+/// policies: these count the request to kube-proxy.
 std::string all_tables() {
   return run("(nft list ruleset; iptables-legacy-save -c 2>&1; ip6tables-legacy-save -c 2>&1; "
              "cat /proc/thread-self/net/ip_tables_names /proc/thread-self/net/ip6_tables_names) | "
@@ -54,8 +54,8 @@ class Watching {
   std::string pid_;
 };
 
-/// A client outside, a NodePort of the node, a server in the pod that sends a segment ahead of the
-/// window: what the client's end says.
+/// A client outside, a NodePort of the node, and a server in the pod that sends a segment ahead of
+/// the window; returns the client's exit code.
 int connection_to_node_port(const Network& network, const std::string& node, const std::string& pod,
                             int port) {
   const std::string program = kScripts + "forged_segment.py ";
@@ -79,7 +79,7 @@ void add_node_port(const Node& node) {
 
 }  // namespace
 
-TEST_CASE("problem 1 is seen, named with its pod, and reported only where it is") {
+TEST_CASE("problem 1 is detected, its pod is named, and no other problem is reported") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -99,11 +99,11 @@ TEST_CASE("problem 1 is seen, named with its pod, and reported only where it is"
   CHECK(contains(said, " -> [fd13::2]:7102 was reset by this node at "));
   CHECK(contains(said, "problem 2, external IPs cannot be reached from inside: NO"));
   CHECK(contains(said, "problem 3, connections of clients to Services are reset: NO"));
-  // The traffic itself is counted by the rules of others.
+  // Rules of other programs count the traffic itself.
   CHECK(without_counters(before) == without_counters(all_tables()));
 }
 
-TEST_CASE("problem 3 is seen, named with its client and pod") {
+TEST_CASE("problem 3 is detected, and its client and pod are named") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -119,12 +119,12 @@ TEST_CASE("problem 3 is seen, named with its client and pod") {
   CHECK(contains(said, "problem 1, connections of pods to the outside are reset: POSSIBLE"));
 }
 
-TEST_CASE("answers that leave untranslated are seen where no client resets") {
+TEST_CASE("answers that leave untranslated are detected even if no client resets") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
   add_node_port(node);
-  // The client's RSTs do not come through.
+  // The client's RSTs are dropped.
   node.sh(network.outside("iptables -A OUTPUT -p tcp --tcp-flags RST RST -j DROP") + "; " +
           network.outside("ip6tables -A OUTPUT -p tcp --tcp-flags RST RST -j DROP"));
   Watching watching("--proxy-mode nftables --pod-cidr-ipv6 fd44::/64");
@@ -137,14 +137,14 @@ TEST_CASE("answers that leave untranslated are seen where no client resets") {
   CHECK(contains(said, "  pod [fd44::2]:8080 -> [fd13::2]:"));
 }
 
-TEST_CASE("resets that are nobody's fault are none of the problems") {
+TEST_CASE("regular resets are not reported as a problem") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
   add_node_port(node);
   network.start_outside(kScripts + "echo.py serve 203.0.113.2 80");
   Watching watching("--proxy-mode nftables");
-  // Refused by the outside, by the node, by a pod behind its NodePort; and a pod that goes away.
+  // Refused by the outside, by the node, by a pod behind its NodePort; and by a pod that ends.
   for (const std::string& command :
        {network.in_pod("curl -s -m 2 203.0.113.2:81"),
         network.in_pod("curl -s -m 2 203.0.113.1:81"),
@@ -159,7 +159,7 @@ TEST_CASE("resets that are nobody's fault are none of the problems") {
   CHECK_FALSE_MESSAGE(contains(said, ": YES"), said);
 }
 
-TEST_CASE("with the rule in place problem 1 is not there") {
+TEST_CASE("with the rule in place problem 1 does not occur") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -171,7 +171,7 @@ TEST_CASE("with the rule in place problem 1 is not there") {
   CHECK_MESSAGE(contains(said, "reset: NO: nmanager's rule drops INVALID packets in INPUT"), said);
 }
 
-TEST_CASE("with the rule in place problem 3 is not there") {
+TEST_CASE("with the rule in place problem 3 does not occur") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -224,7 +224,7 @@ TEST_CASE("problem 2: named Services, and a probe that decides") {
                 cured.output);
 }
 
-TEST_CASE("without capabilities: what could not be seen is said, and no verdict is invented") {
+TEST_CASE("without capabilities: what could not be observed is reported, without a verdict") {
   Node node;
   if (!node.usable()) return;
   const std::string drop = "setpriv --bounding-set -all --inh-caps -all --nnp ";

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Who answers, and as whom does it see us?
+"""Shows who answers, and the source address that it sees.
 
   echo.py serve ADDRESS PORT...                answers every TCP connection and UDP packet with
-                                               "FROM SOURCE at ADDRESS", and sends back what comes
+                                               "FROM SOURCE at ADDRESS", and sends back what it receives
                                                after that on a connection
   echo.py ask tcp|udp ADDRESS PORT             prints the answer; exit code 1: none within a second
   echo.py flow SECONDS ADDRESS:PORT...         a UDP flow to each; a line "ADDRESS: ANSWER" whenever the
@@ -87,7 +87,7 @@ def answer_of(protocol, address, port, seconds):
 
 
 def flow(seconds, target):
-    """A packet every 0.2 s from one port. "none": there was no answer for a second."""
+    """Sends a packet every 0.2 s from one port. "none": no answer for a second."""
     address, port = target.rsplit(":", 1)
     client = socket.socket(family_of(address), socket.SOCK_DGRAM)
     client.settimeout(0.2)

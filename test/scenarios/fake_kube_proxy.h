@@ -1,4 +1,4 @@
-// kube-proxy as its neighbour sees it: chains, and two answers over HTTP.
+// kube-proxy as nmanager sees it: chains, and two answers over HTTP.
 #pragma once
 
 #include <string>
@@ -26,7 +26,7 @@ class FakeKubeProxy {
   void stop() {
     if (!pid_.empty()) run("kill " + std::exchange(pid_, ""));
   }
-  /// What GET /`path` is answered with from now on.
+  /// The answer to GET /`path` from now on.
   void answer(const std::string& path, const std::string& body) {
     must("cat >" + site_ + "/new; mv " + site_ + "/new " + site_ + "/" + path, body);
   }
@@ -34,7 +34,7 @@ class FakeKubeProxy {
     answer("metrics", "kubeproxy_network_programming_duration_seconds_count 1\n" + lines);
   }
 
-  /// The table of its nftables mode, as far as its being there goes.
+  /// The table of its nftables mode, whose existence alone matters.
   void have_native_table(bool have) {
     run("nft delete table ip kube-proxy");
     if (!have) return;
@@ -43,7 +43,7 @@ class FakeKubeProxy {
              "prerouting priority -100\njump services\n}\n}\n");
   }
 
-  /// Only the jumps to its chains go.
+  /// Removes only the jumps to its chains.
   void remove_jumps() {
     for (const std::string tables : {"iptables", "ip6tables"}) {
       for (const std::string hook : {"PREROUTING", "OUTPUT"}) {
@@ -87,7 +87,7 @@ class FakeKubeProxy {
     }
   }
 
-  /// A veth: what counts is the name, and not every kernel has dummy devices.
+  /// A veth: only the name matters, and not every kernel has dummy devices.
   void have_ipvs_device(bool wanted) {
     node_.sh(wanted ? "ip link show kube-ipvs0 >/dev/null 2>&1 || "
                       "ip link add kube-ipvs0 type veth peer name kube-ipvs0p"

@@ -5,8 +5,8 @@
                                                   forged segment (quiet: sends none), then answers the
                                                   second line
   forged_segment.py client ADDRESS PORT [SOURCE] [forging]
-                                                  sends two lines, between them the forged segment if told
-                                                  so; exit code 0: both were answered, 10: the connection
+                                                  sends two lines, with the forged segment between them if
+                                                  forging; exit code 0: both were answered, 10: the connection
                                                   was reset, 11: no answer
   forged_segment.py stray SOURCE TARGET PORT FLAGS
                                                   sends one segment that belongs to no connection, from

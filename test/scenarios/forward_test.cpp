@@ -12,7 +12,7 @@ const std::string kForged = kScripts + "forged_segment.py ";
 constexpr int kLived = 0;
 constexpr int kReset = 10;
 
-/// One address family: who is where. The pod of the other node is in the namespace of the outside.
+/// The addresses of one family. The pod of the other node is in the namespace of the outside.
 struct Addresses {
   const char* node;
   const char* outside;
@@ -55,7 +55,8 @@ class ServiceNetwork {
     return run(here + kForged + "client " + to + " " + port + " " + client).exit_code;
   }
 
-  /// Every way on which the segment of a server leaves untranslated. Empty: all ended so.
+  /// Tries every path on which a server's segment leaves untranslated, and returns those that did
+  /// not end as `expected`.
   [[nodiscard]] std::string all_end(int expected) {
     std::string wrong;
     const auto check = [&](const char* way, int result) {
@@ -115,7 +116,7 @@ TEST_CASE("problem 3: a segment of a server that conntrack calls INVALID kills n
     REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
     CHECK(services.all_end(kReset) == "");
     for (const std::string family : {"ipv4", "ipv6"}) {
-      // One segment on each way, counted at the moment of the question.
+      // One segment on each path; the counters are read when the metrics are requested.
       CHECK(sidecar.metric("nmanager_invalid_packets_counted_total", counter(family, "FORWARD"))
                 .value_or(0) >= 4);
       CHECK(sidecar.metric("nmanager_invalid_packets_dropped_total",
@@ -152,7 +153,7 @@ TEST_CASE("problem 3: a segment of a client that conntrack calls INVALID") {
   }
 }
 
-TEST_CASE("kube-proxy's iptables mode: no packet is dropped in FORWARD, but for true") {
+TEST_CASE("kube-proxy's iptables mode: packets are dropped in FORWARD only with `true`") {
   Node node;
   if (!node.usable()) return;
   ServiceNetwork services(node);
@@ -174,7 +175,7 @@ TEST_CASE("kube-proxy's iptables mode: no packet is dropped in FORWARD, but for 
   CHECK(node.our_rules().find("FORWARD") == std::string::npos);
 }
 
-TEST_CASE("what the drop in FORWARD lets pass") {
+TEST_CASE("packets that the drop in FORWARD lets pass") {
   Node node;
   if (!node.usable()) return;
   ServiceNetwork services(node);
@@ -231,7 +232,7 @@ TEST_CASE("what the drop in FORWARD lets pass") {
       const int before = seen(there, 1);
       const int marked = seen(there, 2);
       send(from, source, target, 1, c.flags);
-      send(from, source, target, 2, kSynAck);  // behind it, and always let through
+      send(from, source, target, 2, kSynAck);  // after it, and always let through
       CHECK(eventually([&] { return seen(there, 2) == marked + 1; }));
       CHECK(seen(there, 1) - before == (c.passes ? 1 : 0));
     }
@@ -243,7 +244,7 @@ TEST_CASE("flows of which the node sees only the replies") {
   if (!node.usable()) return;
   ServiceNetwork services(node);
   const Network& network = services.network;
-  // To the pod there is a way beside the node; back from it there is not.
+  // Packets to the pod can bypass the node; packets from it cannot.
   const std::string pod = network.in_pod("").substr(std::string("ip netns exec ").size());
   node.sh(network.outside("ip link add beside type veth peer name beside netns " + pod));
   for (const std::string& where : {network.outside(""), network.in_pod("")}) {
@@ -252,11 +253,11 @@ TEST_CASE("flows of which the node sees only the replies") {
             "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 "
             "net.ipv4.conf.beside.rp_filter=0");
   }
-  // A neighbour is told of an IPv6 address only on the device that has it.
+  // The kernel answers a neighbour solicitation only on the device that has the IPv6 address.
   node.sh(network.in_pod("ip addr add fd44::2/128 dev beside nodad"));
   node.sh(network.outside("ip route add 10.244.0.2 dev beside src 203.0.113.2"));
   node.sh(network.outside("ip -6 route add fd44::2 dev beside src fd13::2"));
-  // Nor does the node translate what comes back.
+  // The node does not translate the replies either.
   node.sh("iptables -t nat -F POSTROUTING; ip6tables -t nat -F POSTROUTING");
   const auto asks = [&](const Addresses& at, int port) {
     return run(network.outside(kScripts + "echo.py ask tcp " + at.pod + " " + std::to_string(port)))
@@ -282,12 +283,12 @@ TEST_CASE("flows of which the node sees only the replies") {
 }
 
 TEST_CASE(
-    "problem 3: what kube-proxy 1.36 wrote in nftables mode, before and after a flush of all") {
+    "problem 3: kube-proxy 1.36's own rules in nftables mode, before and after a flush of all") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
   network.add_second_pod();
-  // The recording's Service default/np has this pod.
+  // The pod of the recorded Service default/np.
   node.sh(network.in_second_pod("ip addr add 10.244.2.7/24 dev eth0"));
   node.sh("iptables -t nat -I POSTROUTING -d 10.244.0.0/16 -j RETURN");
   const auto kube_proxy_writes = [&](const std::string& files) {
@@ -295,7 +296,7 @@ TEST_CASE(
             "/test/fixtures/kube-proxy/nftables-1.36/" + files + "; do nft -f $file; done");
   };
   const auto ends = [&] {
-    // The server before it has the port until it has ended.
+    // The previous server holds the port until it has ended.
     REQUIRE(eventually(
         [&] { return run(network.in_second_pod("ss -Hltn sport = :80")).output.empty(); }));
     network.start(network.in_second_pod(kForged + "server 10.244.2.7 80"));
@@ -347,7 +348,7 @@ TEST_CASE(
     if (mode == "iptables") kube_proxy.have_forward_chain(true);
     if (mode == "nftables") kube_proxy.remove_forward_chain();
     CHECK_MESSAGE(eventually([&] { return in_place(mode == "nftables"); }), sidecar.log());
-    if (mode != "ipvs") {  // there is no IPVS here that would translate by itself
+    if (mode != "ipvs") {  // there is no IPVS here to translate
       CHECK(services.forged(services.network.in_pod(""), "10.244.0.2", services.network.outside(""),
                             "203.0.113.1") == kLived);
     }

@@ -1,4 +1,5 @@
-// kube-proxy as a neighbour: its mode, its own word, its files, and whatever goes wrong with them.
+// kube-proxy as a neighbour: its mode, its own reports, its files, and everything that can go wrong
+// with them.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -53,7 +54,7 @@ std::string kubeconfig_of(const ApiServer& server) {
          server.url() + "'}}]\n";
 }
 
-/// Runs with what kube-proxy's files say, and nothing else.
+/// Flags that leave all settings to kube-proxy's files.
 std::vector<std::string> by_files(const ConfigMap& files) {
   return {"--kube-proxy-config", files.path("config.conf"),
           "--kubeconfig",        "",
@@ -94,7 +95,7 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
     kube_proxy.answer("proxyMode", mode);
     kube_proxy.have_ipvs_device(mode == "ipvs");
     kube_proxy.have_native_table(mode == "nftables");
-    // A sync, or the end of its chains, is what makes nmanager ask at once.
+    // A sync, or the removal of its chains, makes nmanager ask at once.
     mode == "nftables" ? kube_proxy.remove_chains() : kube_proxy.sync(std::to_string(++syncs));
     const std::string theirs = node.foreign_rules();
     CHECK_MESSAGE(eventually([&] { return in_place(mode == "ipvs"); }), sidecar.log());
@@ -104,7 +105,7 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
   }
   const std::string before = node.our_rules();
   const std::string theirs = node.foreign_rules();
-  // Could not tell is not "not IPVS": what stands stays, and that is reported.
+  // An unknown mode is not "not IPVS": existing rules stay, and the unknown mode is reported.
   kube_proxy.stop();
   REQUIRE(eventually(
       [&] { return sidecar.get("/readyz?verbose").find("[i]proxy-mode") != std::string::npos; }));
@@ -113,7 +114,7 @@ TEST_CASE("kube-proxy changes its mode, and the external-cluster rules follow") 
   CHECK(sidecar.ready());
 }
 
-TEST_CASE("kube-proxy moves to nftables mode and back, and no connection is reset meanwhile") {
+TEST_CASE("kube-proxy moves to nftables mode and back, and no connection is reset") {
   if (variant() == "legacy") return;  // kube-proxy's nftables mode needs nf_tables
   Node node;
   if (!node.usable()) return;
@@ -147,7 +148,7 @@ TEST_CASE("kube-proxy moves to nftables mode and back, and no connection is rese
       }
     }
     CHECK_MESSAGE(moved, sidecar.get("/readyz?verbose"));
-    // One of the two, and only one.
+    // Exactly one of the two exists.
     CHECK(eventually([&] {
       const bool table = run("nft list table inet nmanager").exit_code == 0;
       const bool chains = run("iptables-nft -S NMANAGER_INPUT").exit_code == 0;
@@ -181,16 +182,16 @@ TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {
   CHECK(sidecar.log().find(
             "pod-cidr-ipv4 is now 10.1.0.0/16 (kube-proxy config), was 10.244.0.0/16") !=
         std::string::npos);
-  CHECK(sidecar.metric("nmanager_api_lists_total") == 1);  // the API client went on
+  CHECK(sidecar.metric("nmanager_api_lists_total") == 1);  // the API client has continued
 
-  // Half written: told, and the client that runs goes on.
+  // Half written: reported, and the running client continues.
   files.write(config_of(ipvs), "current-context: c\ncontexts: [{name: c, cont");
   CHECK(
       eventually([&] { return shows(sidecar, "/readyz?verbose", "access to the API server: "); }));
   node.api().services().put(to_json({"three", {"10.96.0.30"}, {"192.0.2.30"}, {"TCP:80"}}));
   CHECK(eventually([&] { return has_rule(node, "192.0.2.30"); }));
 
-  // Another server: its list replaces everything, and nothing of the old one comes after it.
+  // Another server: its list replaces everything, and no event of the old server is used after it.
   files.write(config_of(ipvs), kubeconfig_of(other));
   CHECK_MESSAGE(eventually([&] { return has_rule(node, "192.0.2.20"); }), sidecar.log());
   CHECK_FALSE(has_rule(node, "192.0.2.10"));
@@ -205,13 +206,13 @@ TEST_CASE("kube-proxy's files change on disk: settings and API client follow") {
   CHECK(shows(sidecar, "/status?settings", other.url()));
 }
 
-TEST_CASE("files that come late, and files that are none") {
+TEST_CASE("files that appear late, and files that are not valid") {
   Node node;
   if (!node.usable()) return;
   node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
   ConfigMap files(node);
   const Sidecar sidecar(node, by_files(files));
-  // Missing: nothing is known, the INVALID rule stands all the same.
+  // Missing: nothing is known, but the INVALID rule is in place.
   REQUIRE_MESSAGE(eventually([&] { return has_rule(node, "INVALID"); }), sidecar.log());
   CHECK(eventually([&] { return shows(sidecar, "/readyz?verbose", "config.conf: No such file"); }));
   const std::string good = config_of("mode: ipvs\nclusterCIDR: 10.244.0.0/16\n");
@@ -269,7 +270,7 @@ TEST_CASE("whatever kube-proxy's endpoint answers: one line, no crash, no wrong 
   }
 }
 
-TEST_CASE("kube-proxy's own word: synced, down, never synced, unreadable, jumps gone") {
+TEST_CASE("states of kube-proxy: synced, down, never synced, unreadable, jumps gone") {
   Node node;
   if (!node.usable()) return;
   FakeKubeProxy kube_proxy(node);
@@ -316,12 +317,12 @@ TEST_CASE("kube-proxy's own word: synced, down, never synced, unreadable, jumps 
   kube_proxy.stop();
   kube_proxy.sync("4");
   state_is("down", "while its chains exist");
-  CHECK(sidecar.ready());  // what stands does not depend on it
+  CHECK(sidecar.ready());  // existing rules do not depend on it
   kube_proxy.remove_chains();
   state_is("not_started", "it has not started yet");
 }
 
-TEST_CASE("a pod CIDR that does not cover this node's pods is told") {
+TEST_CASE("a pod CIDR that does not cover this node's pods is reported") {
   Node node;
   if (!node.usable()) return;
   node.api().set_nodes(
@@ -329,7 +330,7 @@ TEST_CASE("a pod CIDR that does not cover this node's pods is told") {
   node.sh(
       "ip link add cni0 type veth peer name eth7; ip link set cni0 up; ip link set eth7 up;"
       "ip addr add 10.98.0.1/24 dev cni0");
-  ::setenv("NODE_NAME", "node-1", 1);  // as the manifests do; without it no Node is asked for
+  ::setenv("NODE_NAME", "node-1", 1);  // as the manifests do; without it no Node is requested
   const Sidecar sidecar(node);
   ::unsetenv("NODE_NAME");
   for (const std::string& note :

@@ -1,4 +1,4 @@
-// A pod and an outside around the node, each in a network namespace of its own.
+// A pod and an outside around the node, each in its own network namespace.
 #pragma once
 
 #include <string>
@@ -24,8 +24,8 @@ class Network {
   void add_second_pod();
   [[nodiscard]] std::string in_second_pod(const std::string& command) const;
 
-  /// One connection from the pod to `address` outside in which a segment ahead of the window turns
-  /// up: 0: it lives, 10: it was reset.
+  /// One connection from the pod to `address` outside that gets a segment ahead of the window;
+  /// returns 0 if it survives, 10 if it was reset.
   int connection_with_forged_segment(const std::string& address, int port);
 
   /// Starts a program and waits for its first line; it ends with this object.
@@ -36,7 +36,7 @@ class Network {
   std::string pod_;
   std::string second_pod_;
   std::string outside_;
-  std::string pids_;  // of what start_outside() started
+  std::string pids_;  // of the programs started by start_outside()
   const Node& node_;
 };
 

@@ -152,7 +152,7 @@ std::string Node::our_rules() const {
   std::istringstream lines(saved(*this, is_ours));
   std::string result;
   for (std::string line; std::getline(lines, line);) {
-    // "[3:180] -A ...": counters of ours may move with the traffic.
+    // "[3:180] -A ...": our own counters may change with the traffic.
     result += (line.starts_with('[') ? line.substr(line.find(' ') + 1) : line) + "\n";
   }
   return result;

@@ -1,4 +1,4 @@
-// A node in a network namespace of its own: iptables of one variant, and nmanager as a process.
+// A node in its own network namespace: iptables of one variant, and nmanager as a process.
 #pragma once
 
 #include <sys/types.h>
@@ -15,14 +15,14 @@
 
 namespace nmanager::test {
 
-/// What --backend is told: "iptables-legacy", "iptables-nft" or "nftables"; the whole list of
-/// scenarios runs once for each ($TEST_BACKEND).
+/// The value of --backend: "iptables-legacy", "iptables-nft" or "nftables"; all scenarios run once
+/// for each ($TEST_BACKEND).
 [[nodiscard]] std::string backend();
-/// Our chains stand in a table of their own.
+/// True if our chains are in a native table.
 [[nodiscard]] bool native();
-/// The variant of iptables that everybody else uses on the node: "legacy" or "nft".
+/// The variant of iptables that all other programs on the node use: "legacy" or "nft".
 [[nodiscard]] std::string variant();
-/// True, with the word printed, where the scenario makes no sense for a native table.
+/// True, and the scenario is skipped with this reason, if it makes no sense for a native table.
 [[nodiscard]] bool senseless_natively(const char* word);
 
 /// Where the scripts of the scenarios are, with a slash at its end.
@@ -32,7 +32,7 @@ inline const std::string kScripts = std::string(NMANAGER_SOURCE_DIR) + "/test/sc
   return text.find(part) != std::string::npos;
 }
 
-/// Asks again and again until the answer is yes; false: not within `patience`.
+/// Polls until the condition is true; false if it is not within `patience`.
 bool eventually(const std::function<bool()>& condition,
                 std::chrono::milliseconds patience = std::chrono::seconds(15));
 
@@ -60,17 +60,17 @@ class Node {
   /// Runs in the node's namespace. "iptables", "ip6tables", "iptables-restore" and the like are
   /// those of the variant.
   std::string sh(const std::string& command, const std::string& input = {}) const;
-  /// As kube-proxy's first sync in IPVS mode leaves the nat tables, both families: enough to be
-  /// ready with.
+  /// The nat tables as kube-proxy's first sync in IPVS mode leaves them, in both families: enough
+  /// for readiness.
   void kube_proxy_syncs() const;
   /// Lines of iptables-save -c and ip6tables-save -c that are ours, or that are not; counters
-  /// of base chains and of jumps to KUBE-* are left out. Natively, what is ours is the listing of
+  /// of base chains and of jumps to KUBE-* are left out. Natively, our rules are the listing of
   /// our table.
   [[nodiscard]] std::string our_rules() const;
   [[nodiscard]] std::string foreign_rules() const;
-  /// Exactly one jump of each hook, in front of every KUBE-* jump there; else what is wrong.
+  /// Each hook must have exactly one jump, before every KUBE-* jump there; returns what is wrong.
   [[nodiscard]] std::string misplaced() const;
-  /// Empties a chain of ours in a table of IPv4, or in our own.
+  /// Empties one of our chains in a table of IPv4, or in our native table.
   void flush(const std::string& table, const std::string& chain) const {
     sh(flush_command(table, chain));
   }
@@ -86,7 +86,7 @@ class Node {
 /// nmanager run, as a child process.
 class Sidecar {
  public:
-  /// `environment`: "NAME=value", besides the test's own.
+  /// `environment`: "NAME=value", in addition to the test's own.
   explicit Sidecar(const Node& node, const std::vector<std::string>& flags = {}, int port = 10261,
                    const std::vector<std::string>& environment = {});
   Sidecar(const Sidecar&) = delete;
@@ -119,7 +119,7 @@ class Sidecar {
 [[nodiscard]] bool translate(const std::string& rules);
 [[nodiscard]] bool drop_invalid(const std::string& rules);
 
-/// What every sidecar of these tests is told, unless its own flags say otherwise: names and values.
+/// The flags of every sidecar of these tests, unless its own flags override them: names and values.
 [[nodiscard]] std::vector<std::string> base_flags(const Node& node);
 /// `nmanager COMMAND FLAGS` to its end.
 CommandResult nmanager(const Node& node, const std::string& command);

@@ -1,4 +1,4 @@
-// Real packets: what fails without the rules works with them, and nothing else changes.
+// Real packets: connections that fail without the rules work with them, and no others change.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,14 +16,14 @@ std::string ask(const std::string& protocol, const std::string& address, int por
 
 /// Where packets to cluster and external addresses go.
 void add_service_network(const Node& node, const Network& network) {
-  // The cluster addresses are real ones here, since there is no IPVS: the outside has them.
+  // There is no IPVS, so the cluster addresses are real addresses of the outside.
   node.sh(network.outside("ip addr add 10.96.0.10/32 dev lo"));
   node.sh(network.outside("ip addr add fd96::10/128 dev lo nodad"));
   node.sh(network.outside("ip route add blackhole 192.0.2.0/24"));
   node.sh(network.outside("ip -6 route add blackhole 2001:db8::/64"));
   node.sh("ip route add 10.96.0.0/16 via 203.0.113.2; ip route add 192.0.2.0/24 via 203.0.113.2");
   node.sh("ip -6 route add fd96::/64 via fd13::2; ip -6 route add 2001:db8::/64 via fd13::2");
-  // As kube-proxy translates what bears its mark.
+  // As kube-proxy masquerades packets with its mark.
   for (const std::string tables : {"iptables", "ip6tables"}) {
     node.sh(tables + " -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE");
   }
@@ -75,7 +75,7 @@ TEST_CASE("problem 1: a segment that conntrack calls INVALID no longer kills the
   }
 }
 
-TEST_CASE("what is exempt from the drop is not dropped, and the rest is") {
+TEST_CASE("exempt packets are not dropped, others are") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -131,12 +131,13 @@ TEST_CASE("problem 2: external addresses from a pod and from the node, and nothi
     CHECK(run(other).exit_code == 1);
     CHECK(run(network.in_pod(other)).exit_code == 1);
   }
-  // From an address that is no pod's, through the node.
+  // From an address that does not belong to a pod, through the node.
   node.sh(network.outside("ip route replace 192.0.2.0/24 via 203.0.113.1"));
   CHECK(run(network.outside(ask("tcp", "192.0.2.10", 80))).exit_code == 1);
 }
 
-TEST_CASE("UDP flows that go on follow their rules: these come, are missing, change and go") {
+TEST_CASE(
+    "existing UDP flows follow their rules, which appear, are missing, change and disappear") {
   Node node;
   if (!node.usable()) return;
   Network network(node);
@@ -180,7 +181,7 @@ TEST_CASE("UDP flows that go on follow their rules: these come, are missing, cha
     both_see("none");
     serve("0");
     both_see(from("0"));
-    // Nobody repairs, and a flow begins without its rules: it leaves the old way with them.
+    // A flow begins while no process repairs its missing rules: it follows them once they return.
     sidecar.reset();
     const std::string flush =
         native() ? "nft flush chain inet nmanager " : std::string(c.tables) + " -t nat -F ";

@@ -1,4 +1,4 @@
-// Our chains stay as they should be, whatever is done to them, and nothing else is touched.
+// Our chains are kept as they should be, whatever is done to them, and nothing else is changed.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -18,7 +18,7 @@ void fill(Node& node) {
   for (const ServiceSpec& spec : kServices) node.api().services().put(to_json(spec));
 }
 
-/// As kube-proxy would have them, as far as placement goes.
+/// kube-proxy's chains and jumps, as far as placement depends on them.
 void add_kube_chains(const Node& node) {
   for (const std::string tables : {"iptables", "ip6tables"}) {
     node.sh(tables + "-restore --noflush",
@@ -31,7 +31,7 @@ void add_kube_chains(const Node& node) {
   }
 }
 
-/// Rules of other agents, with counters and with extensions that mean nothing to us.
+/// Rules of other agents, with counters and with extensions that we do not know.
 void add_foreign_rules(const Node& node) {
   node.sh(
       "iptables-restore --noflush --counters",
@@ -49,7 +49,7 @@ void add_foreign_rules(const Node& node) {
           "*filter\n[6:666] -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT\nCOMMIT\n");
 }
 
-/// Commands that damage what is ours.
+/// Commands that damage our rules.
 std::vector<std::string> damages_of_chains() {
   std::vector<std::string> damages;
   for (const std::string damage : {
@@ -191,7 +191,7 @@ TEST_CASE("all tables flushed and emptied, as a firewall's reload does") {
 }
 
 TEST_CASE("an administrator's file that begins with flush ruleset, loaded again and again") {
-  if (variant() == "legacy") return;  // nothing of it reaches iptables-legacy
+  if (variant() == "legacy") return;  // it does not affect iptables-legacy
   Node node;
   if (!node.usable()) return;
   fill(node);
@@ -222,7 +222,7 @@ TEST_CASE("killed at any moment, a new start converges") {
   }
   std::mt19937 random(20261124);
   for (int i = 0; i < 15; ++i) {
-    if (i % 3 == 0) {  // which may not have come to be
+    if (i % 3 == 0) {  // the chain may not exist yet
       run("PATH=" + node.folder() + "/bin:$PATH; " +
           node.flush_command("nat", "NMANAGER_EX_CLUS_PREROUTING"));
     }
@@ -237,7 +237,7 @@ TEST_CASE("killed at any moment, a new start converges") {
   CHECK(node.misplaced() == "");
 }
 
-TEST_CASE("Services come, change and go") {
+TEST_CASE("Services are added, changed and removed") {
   Node node;
   if (!node.usable()) return;
   fill(node);
@@ -262,7 +262,7 @@ TEST_CASE("Services come, change and go") {
   node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.99"}, {"TCP:8080"}}));
   CHECK(shows("192.0.2.99"));
   CHECK(eventually([&] { return node.our_rules().find("192.0.2.10") == std::string::npos; }));
-  // The API server goes away: the rules stay, and are held.
+  // The API server is gone: the rules stay, and are still repaired.
   node.api().fail_next({.kind = Fault::Kind::kStatus, .status = 503});
   node.api().drop_connections(true);
   const std::string last = node.our_rules();
@@ -270,7 +270,7 @@ TEST_CASE("Services come, change and go") {
   CHECK(eventually([&] { return node.our_rules() == last; }));
 }
 
-TEST_CASE("outside IPVS mode only the INVALID drop stands, and it is said loudly") {
+TEST_CASE("outside IPVS mode only the INVALID drop is in place, with a warning") {
   Node node;
   if (!node.usable()) return;
   fill(node);
@@ -287,7 +287,7 @@ TEST_CASE("outside IPVS mode only the INVALID drop stands, and it is said loudly
   CHECK(sidecar.metric("nmanager_warnings").value_or(0) >= 1);
 }
 
-TEST_CASE("with both rules off it takes away what stands, and is ready: the way to remove it") {
+TEST_CASE("with both rules off nmanager removes all its rules, and is ready") {
   Node node;
   if (!node.usable()) return;
   fill(node);

@@ -1,4 +1,4 @@
-// What real kube-proxies did, call by call, with nmanager running beside.
+// Replays the recorded calls of real kube-proxies while nmanager runs.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ std::vector<fs::path> sorted(const fs::path& folder) {
   return entries;
 }
 
-/// What the administrator did at the beginning of a phase; the recording names it in words.
+/// The administrator's command at the beginning of a phase; the recording has only its name.
 std::string administrator(const std::string& phase) {
   const std::map<std::string, std::string> deeds{
       {"nat-flush", "iptables -t nat -F"},
@@ -70,7 +70,7 @@ std::vector<Call> calls_of(const fs::path& phase) {
 }
 
 void replay(const Node& node, const Call& call) {
-  // As recorded, failures included: -C that finds nothing, -N of a chain that stands.
+  // As recorded, failures included: -C that finds nothing, -N of a chain that exists.
   run("PATH=" + node.folder() + "/bin:$PATH; " + call.command + " >/dev/null",
       call.input.empty() ? "" : read_file(call.input));
 }
@@ -82,7 +82,7 @@ TEST_CASE("kube-proxy in iptables mode: start, syncs, flushes, reload, restart")
   if (!node.usable()) return;
   node.sh("nfacct add ct_state_invalid_dropped_pkts; nfacct add localhost_nps_accepted_pkts");
   node.api().services().put(to_json({"web", {"10.96.0.10"}, {"192.0.2.10"}, {"TCP:80"}}));
-  // IPVS mode as far as we are told, so that every chain of ours stands beside these.
+  // The sidecar's settings say IPVS mode, so that all our chains exist next to the recorded ones.
   const Sidecar sidecar(node);
   REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   const std::string ours = node.our_rules();
@@ -102,7 +102,7 @@ TEST_CASE("kube-proxy in iptables mode: start, syncs, flushes, reload, restart")
   }
   CHECK(phases >= 10);
   CHECK(sidecar.metric("nmanager_kube_resyncs_total").value_or(0) >= 5);
-  // Nothing that happens in iptables' tables displaces a table of its own.
+  // Nothing that happens in iptables' tables displaces our native table.
   const double repairs = sidecar.metric("nmanager_table_repairs_total").value_or(0);
   CHECK((native() ? repairs == 0 : repairs >= 3));
 }
@@ -167,7 +167,7 @@ TEST_CASE("kube-proxy in nftables mode: start over what iptables mode left, sync
       const double repairs = sidecar.metric("nmanager_table_repairs_total").value_or(0) - before;
       CHECK((flush ? repairs >= 1 : repairs == 0));
     }
-    if (flush) {  // it took the pod's translation along
+    if (flush) {  // it also removed the pod's translation
       node.sh(
           "iptables -t nat -A POSTROUTING -s 10.244.0.0/16 -o out0 -j MASQUERADE; "
           "ip6tables -t nat -A POSTROUTING -s fd44::/64 -o out0 -j MASQUERADE");

@@ -45,7 +45,7 @@ Sidecar::Sidecar(const Node& node, const std::vector<std::string>& flags, int po
                                      "127.0.0.1:" + std::to_string(port)};
   const std::vector<std::string> base = base_flags(node);
   for (std::size_t i = 0; i < base.size(); i += 2) {
-    if (std::ranges::find(flags, base[i]) != flags.end()) continue;  // told otherwise
+    if (std::ranges::find(flags, base[i]) != flags.end()) continue;  // overridden
     arguments.insert(arguments.end(), {base[i], base[i + 1]});
   }
   arguments.insert(arguments.end(), flags.begin(), flags.end());

@@ -40,7 +40,7 @@ void remove_kube_chains(const Node& node, const std::string& from) {
   }
 }
 
-/// Lines that are ours in every table of both families.
+/// Our lines in every table of both families.
 std::string ours_in(const Node& node, const std::string& which) {
   std::string command;
   for (const std::string tables : {"iptables-", "ip6tables-"}) {
@@ -83,7 +83,7 @@ bool keeps_through(const Sidecar& sidecar, const std::string& which) {
 
 }  // namespace
 
-TEST_CASE("the variant in use is found, and left when kubelet and kube-proxy leave it") {
+TEST_CASE("the variant in use is detected, and left when kubelet and kube-proxy leave it") {
   Node node;
   if (!node.usable()) return;
   put_service(node);
@@ -120,7 +120,7 @@ TEST_CASE("the variant in use is found, and left when kubelet and kube-proxy lea
         std::string::npos);
 }
 
-TEST_CASE("what a process before left in the other variant is taken away") {
+TEST_CASE("rules that a previous process left in the other variant are removed") {
   Node node;
   if (!node.usable()) return;
   put_service(node);
@@ -153,13 +153,12 @@ TEST_CASE("both variants populated: the one with KUBE-SERVICES is followed, and 
   CHECK(sidecar.metric("nmanager_warnings").value_or(0) >= 1);
   const auto plan = nmanager(node, "plan --backend auto --kubeconfig kubeconfig");
   CHECK_MESSAGE(plan.output.find(told) != std::string::npos, plan.output);
-  // Cleared up: nothing is wrong any more.
+  // Cleaned up: nothing is wrong any more.
   node.sh("iptables-" + other_variant() + " -t mangle -X KUBE-IPTABLES-HINT");
   CHECK(eventually([&] { return sidecar.get("/readyz?verbose").find(told) == std::string::npos; }));
 }
 
-TEST_CASE(
-    "kube-proxy's chains in both variants: advice only once it is seen which one it writes in") {
+TEST_CASE("kube-proxy's chains in both variants: advice only after it was seen to write in one") {
   Node node;
   if (!node.usable()) return;
   put_service(node);
@@ -172,7 +171,7 @@ TEST_CASE(
         std::chrono::seconds(30));
   };
   CHECK_MESSAGE(shows("remove nothing yet"), sidecar.get("/readyz?verbose"));
-  node.sh("iptables-" + variant() + "-restore --noflush",  // a sync with a Service more
+  node.sh("iptables-" + variant() + "-restore --noflush",  // a sync with one more Service
           "*nat\n:KUBE-MARK-MASQ - [0:0]\n-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\n"
           "-A KUBE-SERVICES -d 192.0.2.77 -j RETURN\nCOMMIT\n");
   CHECK_MESSAGE(shows("kube-proxy writes in iptables-" + variant() +
@@ -181,20 +180,20 @@ TEST_CASE(
   CHECK_MESSAGE(keeps_through(sidecar, variant()), sidecar.get("/readyz?verbose"));
 }
 
-TEST_CASE("a kubelet that starts later than we do is followed") {
+TEST_CASE("a kubelet that starts later than nmanager is followed") {
   Node node;
   if (!node.usable()) return;
   put_service(node);
   const Sidecar sidecar(node, kFollow);
   REQUIRE_MESSAGE(keeps_through(sidecar, "nft"), sidecar.get("/readyz?verbose"));
   CHECK(legacy_tables() == "");
-  // Kubelet alone: the other tables of this variant do not exist yet.
+  // Only kubelet: the other tables of this variant do not exist yet.
   node.sh("iptables -t mangle -N KUBE-IPTABLES-HINT");
   CHECK_MESSAGE(keeps_through(sidecar, variant()), sidecar.get("/readyz?verbose"));
   CHECK(eventually([&] { return drops_invalid(node, variant()); }));
 }
 
-TEST_CASE("where nobody uses iptables-legacy, none of its tables comes to be") {
+TEST_CASE("if no program uses iptables-legacy, none of its tables is created") {
   Node node;
   if (!node.usable()) return;
   put_service(node);
@@ -212,7 +211,7 @@ TEST_CASE("where nobody uses iptables-legacy, none of its tables comes to be") {
   CHECK(ours_in(node, "nft") == "");
 }
 
-TEST_CASE("cleanup takes our chains out of every variant") {
+TEST_CASE("cleanup removes our chains from every variant") {
   Node node;
   if (!node.usable()) return;
   put_service(node);

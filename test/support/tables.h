@@ -1,4 +1,4 @@
-// The four tables that have rules of ours, by short names.
+// The four tables that contain our rules, by short names.
 #pragma once
 
 #include "hooks/values/table.h"

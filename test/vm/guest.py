@@ -25,7 +25,7 @@ PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path(tempfile.mkdtemp())
 PATIENCE = 20  # seconds; under emulation a Python program needs several to start
-running = []  # processes of the present test
+running = []  # processes of the current test
 
 # protocol, external address, port, cluster address; the last one is not in the recordings, which have no UDP over IPv6.
 PATHS = [("tcp", "10.19.20.202", 80, "10.99.176.26"),

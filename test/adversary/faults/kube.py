@@ -175,7 +175,7 @@ def kube_family_fails(run, entry):
     proxy.restore_failures["IPv4"] = 0
     sync(run, kube.partial_sync)
     if "IPv4 its iptables-restore has failed" not in lines[0] or "[+]" in lines[0]:
-        raise Violation("untrue-line", f"failing restores of IPv4 are not told: {lines}")
+        raise Violation("untrue-line", f"failing restores of IPv4 are not reported: {lines}")
     run.settle(entry.bound, ready_bound=8)
 
 

@@ -15,7 +15,7 @@ def nft(*argv, text=None):
 
 
 def owners_mark():
-    """The present comment of the table, which marks its owner."""
+    """The current comment of the table, which marks its owner."""
     for line in nft("list", "table", *TABLE)[1].splitlines():
         if line.strip().startswith("comment "):
             return line.strip() + ";"

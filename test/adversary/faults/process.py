@@ -176,7 +176,7 @@ def out_of_descriptors(run, entry):
     run.live.resume(2.0)
     if used > 0.35:
         from ..runner import Violation
-        raise Violation("cpu", f"{100 * used:.0f} % of a core while no descriptor is to be had")
+        raise Violation("cpu", f"{100 * used:.0f} % of a core while no descriptor is available")
     run.settle(entry.bound, check_ready_meanwhile=False, ready_bound=12)
 
 
@@ -199,7 +199,7 @@ def cpu(pid):
 
 @fault(0.4, 6)
 def little_address_space(run, entry):
-    """Address space limited to its present size plus a reserve, while Services change."""
+    """Address space limited to its current size plus a reserve, while Services change."""
     pid = run.world.process.pid
     with open(f"/proc/{pid}/statm") as file:
         size = int(file.read().split()[0]) * 4096
@@ -253,7 +253,7 @@ def fill_pipe(run):
 
 @fault(0.5, 4)
 def cleaned_up(run, entry):
-    """Ended, `nmanager cleanup`: nothing of ours is left, and nothing else has changed. Then run again."""
+    """Ended, `nmanager cleanup`: none of our rules are left, and nothing else has changed. Then run again."""
     from ..runner import Violation
     from ..shell import run as command
     stop(run)

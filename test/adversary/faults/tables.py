@@ -100,7 +100,7 @@ def chain_edited(run, entry):
 
 @fault(2, needs="iptables")
 def chain_renamed(run, entry):
-    """One of our chains under another name of ours, or a foreign one (T9, T20)."""
+    """One of our chains is renamed, to a name with our prefix or a foreign one (T9, T20)."""
     family, table, _ = pick(run)
     chains = own_chains(run, family, table)
     if chains:
@@ -336,7 +336,7 @@ def table_made_dormant(run, entry):
             time.sleep(0.02)
             body = run.world.get("/readyz?verbose")[1] or ""
         if "dormant" not in body or "readyz check failed" not in body:
-            raise Violation("untrue-line", f"no word of the dormant table {name}: {body}")
+            raise Violation("untrue-line", f"the dormant table {name} is not reported: {body}")
     finally:
         with run.world.frozen():
             command("nft", f"add table {name}")

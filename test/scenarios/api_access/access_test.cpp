@@ -28,7 +28,7 @@ void one_family(const Node& node, bool ipv6) {
 
 }  // namespace
 
-TEST_CASE("a server on loopback is reached whatever family the node's interfaces have (A9)") {
+TEST_CASE("a server on loopback is reachable with any family of the node's interfaces (A9)") {
   struct Case {
     bool ipv6_node;
     const char* listen;
@@ -53,10 +53,10 @@ TEST_CASE("a server on loopback is reached whatever family the node's interfaces
   }
 }
 
-TEST_CASE("HTTPS_PROXY is obeyed, NO_PROXY too; a name is the proxy's to find") {
+TEST_CASE("HTTPS_PROXY and NO_PROXY are obeyed; the proxy resolves names") {
   struct Case {
     const char* host;
-    bool port;                // else 443, which only the proxy knows to lead elsewhere
+    bool port;                // else 443, which only the proxy redirects
     const char* environment;  // behind HTTPS_PROXY
     bool asked;               // the proxy
   };
@@ -89,8 +89,7 @@ TEST_CASE("HTTPS_PROXY is obeyed, NO_PROXY too; a name is the proxy's to find") 
   }
 }
 
-TEST_CASE(
-    "proxy-url of the kubeconfig goes before the environment, and a proxy's refusal is told") {
+TEST_CASE("proxy-url in the kubeconfig overrides the environment; a proxy's refusal is reported") {
   Node node;
   if (!node.usable()) return;
   const PemPair authority = make_authority("authority");
@@ -123,7 +122,7 @@ TEST_CASE("every request names program, version, platform and revision (A15)") {
   node.api().services().put(service());
   const Sidecar sidecar(node, {}, 10261, {"NODE_NAME=node-a"});
   REQUIRE_MESSAGE(eventually([&] { return knows(sidecar, 1); }), sidecar.log());
-  // Each weakness of the connection is told: this server has no TLS (A19).
+  // Each weakness of the connection is reported: this server has no TLS (A19).
   CHECK(sidecar.get("/readyz?verbose").find("the API server is not authenticated") !=
         std::string::npos);
   // "nmanager 1.2.3 (revision 0123456789ab)"
@@ -140,7 +139,7 @@ TEST_CASE("every request names program, version, platform and revision (A15)") {
     CHECK(seen.user_agent.starts_with("nmanager/" + number + " (linux/"));
     CHECK(seen.user_agent.ends_with(") " + commit));
   }
-  // One list that became the watch; the Node has its turn behind a list that does not.
+  // One list that became the watch; the Node is requested after a list that does not.
   CHECK(std::ranges::count_if(requests, &SeenRequest::is_services) == 1);
 }
 

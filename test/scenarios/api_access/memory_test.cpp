@@ -1,5 +1,5 @@
-// What the whole program takes, and gives back, while its API server answers without end or sends
-// objects of a size that no cluster should have.
+// The memory that the whole program takes, and releases, while its API server sends unbounded
+// answers or objects larger than any cluster should have.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -14,7 +14,7 @@
 namespace nmanager::test {
 namespace {
 
-constexpr std::size_t kMost = std::size_t{64} << 10;  // KiB above what it is at rest
+constexpr std::size_t kMost = std::size_t{64} << 10;  // KiB more than at rest
 constexpr std::size_t kNear = std::size_t{4} << 10;
 
 /// A sidecar that has listed three Services, and its memory.
@@ -24,7 +24,7 @@ class Watched {
       : server_(server),
         sidecar_(node, {"--kubeconfig", write_kubeconfig(node, server.url(), authority)}) {
     for (int i = 0; i < 3; ++i) server.services().put(service(i, ""));
-    // The count of lists comes with the next state of the connection, behind the Services.
+    // The count of lists is updated with the next state of the connection, after the Services.
     REQUIRE_MESSAGE(eventually([&] { return knows(sidecar_, 3) && lists() > 0; }), sidecar_.log());
     lists_ = lists();
     rest_ = field("VmRSS");
@@ -84,8 +84,8 @@ class Watched {
 
 }  // namespace
 
-TEST_CASE("answers without end: bounded memory, and given back (A17)") {
-  if (kSanitized) return skip("a sanitizer's memory is not the program's");
+TEST_CASE("unbounded answers: memory is bounded, and released afterwards (A17)") {
+  if (kSanitized) return skip("memory is not measured with a sanitizer");
   for (const Streaming streaming : {Streaming::kYes, Streaming::kUnprocessable}) {
     Node node;
     if (!node.usable()) return;
@@ -107,8 +107,8 @@ TEST_CASE("answers without end: bounded memory, and given back (A17)") {
   }
 }
 
-TEST_CASE("Services of 1 MiB each: bounded memory, and given back (A17)") {
-  if (kSanitized) return skip("a sanitizer's memory is not the program's");
+TEST_CASE("Services of 1 MiB each: memory is bounded, and released afterwards (A17)") {
+  if (kSanitized) return skip("memory is not measured with a sanitizer");
   struct Case {
     const char* name;
     Streaming streaming;

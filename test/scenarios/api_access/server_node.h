@@ -1,4 +1,4 @@
-// A kubeconfig for a server with a certificate of its own.
+// A kubeconfig for a server with its own certificate.
 #pragma once
 
 #include <string>

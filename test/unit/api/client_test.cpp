@@ -86,7 +86,7 @@ TEST_CASE("pages, then a watch from where the list ended") {
     return address_of(known, "default/s100") == "198.51.100.7" &&
            same_services(known, server.services());
   }));
-  CHECK(follower.known().services.size() == 7);  // hidden came in; s101 and s102 left
+  CHECK(follower.known().services.size() == 7);  // hidden was added; s101 and s102 are gone
   CHECK(follower.known().lists == 1);
 }
 

@@ -21,7 +21,7 @@ namespace nmanager::test {
   return access;
 }
 
-/// A client that ends before the test goes on, however busy the machine is.
+/// A client that ends before the test continues, however busy the machine is.
 [[nodiscard]] std::unique_ptr<api::ServiceSource> client_of(const api::ApiAccess& access,
                                                             api::ApiClientOptions options = {});
 

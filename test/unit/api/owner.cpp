@@ -114,7 +114,8 @@ void Owner::judge(const Snapshot& snapshot) {
     shown = !check.ok && check.detail.find("may be out of date") != std::string::npos;
   }
   if (shown && snapshot.services_stale) return;
-  broken_ = "the last word is " + std::to_string(age.count()) + " ms old, and nothing says so";
+  broken_ =
+      "the last event is " + std::to_string(age.count()) + " ms old, and this is not reported";
 }
 
 bool Owner::wait_for(const std::function<bool(const Snapshot&)>& condition) {

@@ -145,17 +145,17 @@ class Run {
   /// The server stops and resumes answering: the node stays ready and reports the age.
   std::string grow_old() {
     if (!owner_.wait_for([](const Snapshot& one) { return one.ready() && !one.services_stale; })) {
-      return "not ready, or old, although all is well";
+      return "not ready, or Services reported as old, without a fault";
     }
     server_.fail_next({.kind = Kind::kSilence, .times = 0});
     server_.drop_connections();
     if (!owner_.wait_for([](const Snapshot& one) { return one.ready() && one.services_stale; })) {
-      return "old, and not ready, or it is not said";
+      return "Services are old: not ready, or not reported as old";
     }
     server_.clear_faults();
     server_.drop_connections();
     if (!owner_.wait_for([](const Snapshot& one) { return !one.services_stale; })) {
-      return "not old any more, and it is still said";
+      return "Services are current, but still reported as old";
     }
     return {};
   }

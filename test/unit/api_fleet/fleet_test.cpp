@@ -1,4 +1,4 @@
-// Figures are printed; what must hold is checked.
+// Prints figures, and checks those that have a bound.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -28,7 +28,8 @@ std::size_t status_kib(const std::string& field) {
   return 0;
 }
 
-/// A server in a process of its own, so that its memory is not ours. Before any thread starts.
+/// A server in its own process, so that its memory is not counted. Created before any thread
+/// starts.
 class Apart {
  public:
   explicit Apart(const ApiServerOptions& options, int services) {
@@ -67,7 +68,7 @@ class Apart {
 
 }  // namespace
 
-TEST_CASE("10,000 Services: what a list costs beyond what is kept") {
+TEST_CASE("10,000 Services: the memory of a list in addition to the Services themselves") {
   constexpr int kServices = 10'000;
   const Apart streaming({}, kServices);
   const Apart cached({.streaming = Streaming::kUnprocessable}, kServices);
@@ -96,9 +97,9 @@ TEST_CASE("10,000 Services: what a list costs beyond what is kept") {
   }
 }
 
-TEST_CASE("nodes lose their server for a minute and come back apart") {
+TEST_CASE("nodes that lost their server for a minute return at different times") {
   start_library_once();
-  // A sanitizer's build is too slow for more, and looks for other things than load.
+  // A sanitizer's build is too slow for more, and is not about load.
   constexpr std::size_t kNodes = kSanitized ? 50 : 500;
   constexpr double kPace = 0.25;  // a minute is 15 s, a second 250 ms
   constexpr auto kSecond = milliseconds(250);
@@ -132,11 +133,11 @@ TEST_CASE("nodes lose their server for a minute and come back apart") {
   }
   std::map<std::int64_t, std::size_t> by_second;
   for (const auto& seen : server->requests()) ++by_second[(seen.at - back) / kSecond];
-  std::cout << "requests by second after the server came back:";
+  std::cout << "requests by second after the server returned:";
   for (const auto& [second, requests] : by_second) {
     std::cout << ' ' << second << ':' << requests;
-    // Where the processor is short, clients queue for it and come in bunches. schedule_test holds
-    // the same for 5,000 without a clock.
+    // On a busy machine clients wait for the processor and arrive in bursts. schedule_test checks
+    // the same for 5,000 clients without a clock.
     if (!kSanitized) CHECK(requests <= kNodes / 10);
   }
   std::cout << '\n';

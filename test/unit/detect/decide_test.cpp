@@ -127,7 +127,7 @@ TEST_CASE("chains in both variants: the one that kube-proxy writes in, and advic
   CHECK(decision.variant == kNft);
   CHECK(decision.warning.find("remove nothing yet") != std::string::npos);
   evidence.nft.stamp = 8;
-  evidence.legacy.stamp = 101;  // both moved: that tells nothing
+  evidence.legacy.stamp = 101;  // both changed: that decides nothing
   decision = decide_variant(evidence, decision);
   CHECK_FALSE(decision.writer);
   evidence.legacy.stamp = 102;  // it writes legacy: what is in nft is old

@@ -61,7 +61,7 @@ const std::vector<Case> kCases{
     {"reset by client", [](Evidence& e) { e.by_client = {hit()}; }, kPossible, kNo, kYes, 1},
     {"answers left untranslated", [](Evidence& e) { e.untranslated = {hit()}; }, kPossible, kNo,
      kPossible, 0},
-    {"seen in iptables mode all the same",
+    {"seen even in iptables mode",
      [](Evidence& e) {
        e.mode = ProxyMode::kIptables;
        e.by_client = {hit()};
@@ -87,8 +87,8 @@ const std::vector<Case> kCases{
      kNo, kNo, kNo, 0},
     {"mode unknown", [](Evidence& e) { e.mode.reset(); }, kPossible, kUnknown, kPossible, 2},
     {"ipvs, at risk", ipvs, kPossible, kPossible, kNo, 0},
-    {"ipvs, nobody at risk", [](Evidence& e) { e.mode = ProxyMode::kIpvs; }, kPossible, kNo, kNo,
-     0},
+    {"ipvs, no address at risk", [](Evidence& e) { e.mode = ProxyMode::kIpvs; }, kPossible, kNo,
+     kNo, 0},
     {"ipvs, cured",
      [](Evidence& e) {
        ipvs(e);

@@ -1,5 +1,5 @@
-// Two prefixes of IPv6 whose chains have one name. Whoever may make Services can make such: the
-// hash keeps nobody from it.
+// Two IPv6 prefixes whose chains get the same name. Anyone who may create Services can cause this:
+// the hash does not prevent it.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ Address address(const Words& words) {
 /// hash_bytes() of the first word of a whole address, as hash.cpp does it.
 std::uint64_t hashed_first(std::uint64_t word) {
   constexpr std::uint64_t kIncrement = 0x9e3779b97f4a7c15U;
-  std::uint64_t x = 32 + kIncrement * 17;  // half bytes, and the length of the input
+  std::uint64_t x = 32 + kIncrement * 17;  // half bytes and the length of the input
   x ^= x >> 30;
   x *= 0xbf58476d1ce4e5b9U;
   x ^= x >> 27;
@@ -62,7 +62,7 @@ void check_equal(ExternalChains& chains, const std::vector<ExternalAddress>& all
 
 }  // namespace
 
-TEST_CASE("chains whose hashed names meet are still as the whole has them") {
+TEST_CASE("if hashed names of chains collide, the result is still that of the whole computation") {
   const Words one{0x0000b80d01200000U, 0x1111111111111111U};
   const std::uint64_t first = 0x0000b80d02200000U;
   const Words two{first, hashed_first(one[0]) ^ one[1] ^ hashed_first(first)};
@@ -75,7 +75,7 @@ TEST_CASE("chains whose hashed names meet are still as the whole has them") {
   for (int i = 0; i < 20; ++i) {
     all.push_back(entry(*Address::parse("2001:db8:" + std::to_string(i) + "::1")));
   }
-  // A neighbour each, so that there is a chain for the whole address.
+  // Each with a neighbour, so that there is a chain for the whole address.
   const std::uint64_t last_bit = std::uint64_t{1} << 56;
   for (const Words& words : {one, two}) {
     all.push_back(entry(address(words)));
@@ -88,9 +88,9 @@ TEST_CASE("chains whose hashed names meet are still as the whole has them") {
     return some;
   };
   check_equal(chains, without(22));  // one of the two
-  check_equal(chains, all);          // they meet
-  check_equal(chains, without(0));   // and another change
-  check_equal(chains, without(20));  // the first one goes
+  check_equal(chains, all);          // they collide
+  check_equal(chains, without(0));   // another change while they collide
+  check_equal(chains, without(20));  // the first one is removed
   check_equal(chains, all);
   check_equal(chains, without(23));
 }

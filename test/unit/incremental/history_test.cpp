@@ -1,5 +1,5 @@
-// Random histories of Services and settings, through what is kept change by change and through the
-// whole computation: intent, chains, digests, plans and elements are the same after each step.
+// Random histories of Services and settings, computed incrementally and as a whole: intent, chains,
+// digests, plans and elements are the same after each step.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ Address v4(std::size_t a, std::size_t b, std::size_t c, std::size_t d) {
   return {Family::kIpv4, bytes};
 }
 
-/// Dense and thin, of both families; few, so that Services meet.
+/// Dense and sparse, of both families; few, so that Services share addresses.
 Address some_address(Dice& dice) {
   const std::string n = std::to_string(dice.below(64));
   switch (dice.below(6)) {
@@ -128,7 +128,7 @@ ExternalClusterSettings some_rules(Dice& dice, Family family, MatchBy match) {
   return settings;
 }
 
-/// The table as a kernel has it: just what is desired, each rule with its place as its reference.
+/// The table as a kernel has it: exactly the desired rules, each with its index as its reference.
 ObservedTable stands(const DesiredTable& desired) {
   ObservedTable observed;
   for (const auto& [name, rules] : desired.chains) {
@@ -143,7 +143,7 @@ ObservedTable stands(const DesiredTable& desired) {
   return observed;
 }
 
-/// As a backend shows it that knows the digests of what stands.
+/// The table as a backend shows it that knows the digests of the existing chains.
 ObservedTable differences_of(const ObservedTable& observed, const ChainDigests& stand,
                              const ChainDigests& expected) {
   ObservedTable result;
@@ -160,7 +160,7 @@ ObservedTable differences_of(const ObservedTable& observed, const ChainDigests& 
   return result;
 }
 
-/// One family, both ways.
+/// One family, computed both ways.
 class Tables {
  public:
   explicit Tables(Family family) : id_{family, Table::kNat}, chains_(family) {}
@@ -276,7 +276,7 @@ class Tables {
 
 }  // namespace
 
-TEST_CASE("kept change by change is the same as made at once") {
+TEST_CASE("the incremental result is the same as the whole computation") {
   std::size_t contested = 0;
   std::size_t most_chains = 0;
   for (unsigned seed = 0; seed < kHistories; ++seed) {
@@ -325,7 +325,7 @@ TEST_CASE("kept change by change is the same as made at once") {
       most_chains = std::max(most_chains, catalog.addresses(Family::kIpv6).size());
     }
   }
-  // Else the histories would not have met what they are about.
+  // Otherwise the histories would not cover conflicts and large trees.
   CHECK(contested > kHistories / 4);
   CHECK(most_chains > kFlatAddresses);
 }

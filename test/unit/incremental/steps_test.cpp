@@ -1,4 +1,4 @@
-// What work costs as its input grows.
+// The cost of work as its input grows.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -84,14 +84,14 @@ struct Case {
   Work work;
 };
 
-/// What it costs for `size`, without what it takes to make the input.
+/// The steps for `size`, without those that create the input.
 std::uint64_t cost(const Case& one, std::size_t size) {
   return steps_of([&] { one.work(size); });
 }
 
 }  // namespace
 
-TEST_CASE("twice the input takes no more than a little over twice the steps") {
+TEST_CASE("twice the input takes little more than twice the steps") {
   const Case cases[] = {
       {"source ranges, disjoint", 4000,
        [](std::size_t n) {
@@ -172,7 +172,7 @@ TEST_CASE("twice the input takes no more than a little over twice the steps") {
 
 namespace {
 
-/// One Service of so many gets another address; from the event to the plan.
+/// The steps when one of `count` Services gets another address, from the event to the plan.
 struct CostOfChange {
   std::uint64_t chains = 0;
   std::uint64_t elements = 0;

@@ -1,4 +1,4 @@
-// Chains renamed by an administrator, and kube-router beside us.
+// Chains renamed by an administrator, and kube-router next to us.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -49,8 +49,9 @@ DesiredTable wanted(TableId id) {
   return table;
 }
 
-/// kube-router's sync of its jump: rule 1 of filter INPUT, or it is inserted there and the old one
-/// deleted by its number (pkg/controllers/netpol, ensureTopLevelChains). True: it had to.
+/// kube-router's sync of its jump: unless it is rule 1 of filter INPUT, it is inserted there and
+/// the old one deleted by its number (pkg/controllers/netpol, ensureTopLevelChains). True: it
+/// was inserted.
 bool kube_router_syncs(const std::string& tool) {
   const std::string number =
       "n=$(" + tool + " -S INPUT | grep '^-A' | grep -n -- '-j KUBE-ROUTER-INPUT' | cut -d: -f1)\n";
@@ -60,7 +61,7 @@ bool kube_router_syncs(const std::string& tool) {
               tool + " -D INPUT $((n + 1))\necho repaired") == "repaired\n";
 }
 
-/// `cold`: by a backend that was not there before.
+/// `cold`: the repairing backend is created after the renaming.
 void rename_a_chain(const Variant& variant, TableId id, const std::string& old, bool cold) {
   const NetNamespace sandbox;
   if (!sandbox.usable()) return;
@@ -71,7 +72,7 @@ void rename_a_chain(const Variant& variant, TableId id, const std::string& old, 
   const std::string before = variant.tool.save(id, false);
   for (const std::string name : {"NMANAGER_RENAMED", "X"}) {
     must(variant.tool.command(id) + " -E " + old + " " + name);
-    // iptables-nft: of a name that is not like ours no event comes through; the sweep finds it
+    // iptables-nft: events about a name unlike ours are filtered out; the sweep finds the chain
     // (iptables_nft/watch_test).
     if (!cold && name == "X" && backend->name() == "iptables-nft") continue;
     if (cold) backend = variant.make();
@@ -97,7 +98,7 @@ void share_input_with_kube_router(const Variant& variant, TableId id, bool route
     CHECK_FALSE(sync_table(*backend, id, wanted(id), {}, {}).committed);
     CHECK_FALSE(kube_router_syncs(tool));
   }
-  // kube-proxy's own jump on top of ours is another matter.
+  // kube-proxy's own jump on top of ours: ours moves above it.
   must(tool + " -I INPUT 1 -j KUBE-FIREWALL");
   CHECK(sync_table(*backend, id, wanted(id), {}, {}).committed);
   kube_router_syncs(tool);
@@ -106,7 +107,7 @@ void share_input_with_kube_router(const Variant& variant, TableId id, bool route
 
 }  // namespace
 
-TEST_CASE("a renamed chain of ours: one jump again, and no leftover") {
+TEST_CASE("one of our chains is renamed: one jump again, and no leftover") {
   for (const Variant& variant : variants()) {
     for (const TableId id : kTables) {
       const std::string hook = hook_chain(id.table, hooks_of(id.table).front())->str();
@@ -121,19 +122,21 @@ TEST_CASE("a renamed chain of ours: one jump again, and no leftover") {
   }
 }
 
-TEST_CASE("beside kube-router, whose jump has to be the first one: neither moves the other") {
+TEST_CASE(
+    "kube-router, whose jump must be the first one, and nmanager do not move each other's jump") {
   for (const Variant& variant : variants()) {
     for (const Family family : kFamilies) {
       const TableId id{family, Table::kFilter};
       for (const bool router_first : {false, true}) {
-        INFO(variant.tool.command(id) << (router_first ? ", kube-router first" : ", we first"));
+        INFO(variant.tool.command(id)
+             << (router_first ? ", kube-router first" : ", nmanager first"));
         share_input_with_kube_router(variant, id, router_first);
       }
     }
   }
 }
 
-TEST_CASE("kube-proxy's rule for INVALID packets in KUBE-FORWARD is seen, and that it is missing") {
+TEST_CASE("whether kube-proxy's rule for INVALID packets exists in KUBE-FORWARD is detected") {
   struct Case {
     const char* rules;  // of KUBE-FORWARD
     std::optional<bool> drops;

@@ -1,5 +1,5 @@
-// Tables that hold what they should and are of no use all the same, tables that were just flushed,
-// and kube-proxy's chains that are there, empty, or gone.
+// Tables with the right rules that have no effect, tables that were just flushed, and kube-proxy's
+// chains that exist, are empty, or are gone.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -27,7 +27,7 @@ std::string error_of(ChainBackend& backend, TableId id) {
 
 }  // namespace
 
-TEST_CASE("a dormant table, and a chain that is attached to no hook or another one: not in place") {
+TEST_CASE("a dormant table, and a chain without a hook or with another one, are not in place") {
   for (const TableId id : kTables) {
     CAPTURE(to_string(id));
     const Sandbox sandbox;
@@ -44,7 +44,7 @@ TEST_CASE("a dormant table, and a chain that is attached to no hook or another o
     const std::string chain = nft_name(id) + " " + hook;
     must("nft flush chain " + chain + "; nft delete chain " + chain + "; nft add chain " + chain);
     CHECK(error_of(*nft, id).find("chain " + hook + " is not attached") != std::string::npos);
-    // What nobody wants needs no hook.
+    // Without desired rules no hook is needed.
     CHECK(sync_table(*nft, id, DesiredTable{}, {}, {}).verified);
     must("nft delete chain " + chain);
     CHECK(error_of(*nft, id) == "");
@@ -54,7 +54,7 @@ TEST_CASE("a dormant table, and a chain that is attached to no hook or another o
   }
 }
 
-TEST_CASE("a table flushed whole is left alone where that is asked, nothing less is") {
+TEST_CASE("a wholly flushed table is left alone if requested, a partly flushed one is not") {
   for (const TableId id : kTables) {
     CAPTURE(to_string(id));
     const Sandbox sandbox;
@@ -83,7 +83,7 @@ TEST_CASE("a table flushed whole is left alone where that is asked, nothing less
   }
 }
 
-TEST_CASE("KUBE-MARK-MASQ gone, empty and filled, and KUBE-SERVICES gone: each its own stamp") {
+TEST_CASE("KUBE-MARK-MASQ gone, empty or filled, and KUBE-SERVICES gone: different stamps") {
   for (const Family family : kFamilies) {
     const Sandbox sandbox;
     if (!sandbox.usable()) return;

@@ -101,7 +101,7 @@ TEST_CASE("the time of the last sync") {
   }
 }
 
-TEST_CASE("failed calls of iptables-restore, by family where they are told so") {
+TEST_CASE("failed calls of iptables-restore, by family if the metrics have it") {
   const std::string whole = "kubeproxy_sync_proxy_rules_iptables_restore_failures_total";
   const std::string partial = "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total";
   const auto failures = [](const std::string& lines) {

@@ -146,7 +146,7 @@ TEST_CASE("asks at once, again after its interval, and sees a restart in another
   CHECK(seen == ProxyMode::kIptables);
 }
 
-TEST_CASE("asks for all of it again while kube-proxy is away, however seldom else") {
+TEST_CASE("asks for everything while kube-proxy is away, however long the interval is") {
   Reports reports;
   auto rare = options(test::closed_port(), milliseconds(20));
   rare.metrics_interval = seconds(3600);
@@ -158,7 +158,7 @@ TEST_CASE("asks for all of it again while kube-proxy is away, however seldom els
   }
 }
 
-TEST_CASE("only the mode is asked for in between, and only news is reported") {
+TEST_CASE("asks only for the mode in between, and reports only changes") {
   std::mutex mutex;
   std::string mode = "ipvs";
   std::atomic<int> modes = 0;

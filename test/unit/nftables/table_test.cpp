@@ -159,7 +159,7 @@ TEST_CASE(
   CHECK(must("nft list ruleset") == strangers);
 }
 
-TEST_CASE("an older layout of ours is replaced in one transaction") {
+TEST_CASE("an older layout of our table is replaced in one transaction") {
   Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto native = native_backend();

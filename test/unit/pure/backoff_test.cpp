@@ -50,7 +50,7 @@ TEST_CASE("single repairs before a quarrel do not count as part of it") {
   CHECK(quarrel(contest, start + 9s, 2'500ms).late <= 630ms);
 }
 
-TEST_CASE("after a quiet while the next quarrel begins anew") {
+TEST_CASE("after a quiet time the next quarrel counts from the start again") {
   Contest contest;
   TimePoint now = TimePoint{} + 1h;
   quarrel(contest, now, 40'000ms);

@@ -107,8 +107,8 @@ TEST_CASE("an oversized list is refused with a reason, in bounded memory") {
     const char* told;
   };
   for (const Case& c :
-       {Case{"an item without end", R"({"items":[{"a":")", std::string(4096, 'x'), "is too large"},
-        Case{"a frame without end", R"({"a":")", std::string(4096, 'x'), "is too large"},
+       {Case{"an unbounded item", R"({"items":[{"a":")", std::string(4096, 'x'), "is too large"},
+        Case{"an unbounded frame", R"({"a":")", std::string(4096, 'x'), "is too large"},
         Case{"nothing but undecodable objects", R"({"items":[)", "{},", "metadata is missing"},
         Case{"brackets that do not match", "{}", "}", "is too large"}}) {
     CAPTURE(c.name);

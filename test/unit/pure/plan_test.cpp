@@ -94,7 +94,7 @@ TEST_CASE("placement: where a jump goes, and which one may stay") {
   };
   const Case cases[] = {
       {"empty nat", kNat4, {}, {"OWN"}, {"jump_missing"}},
-      {"nat, nobody's jump", kNat4, {"a", "b"}, {"OWN", "a", "b"}, {"jump_missing"}},
+      {"nat, no KUBE jump", kNat4, {"a", "b"}, {"OWN", "a", "b"}, {"jump_missing"}},
       {"nat, before the first KUBE",
        kNat4,
        {"a", "KUBE", "b"},
@@ -115,7 +115,7 @@ TEST_CASE("placement: where a jump goes, and which one may stay") {
        {"OWN", "ALTERED", "KUBE"},
        {"OWN", "KUBE"},
        {"jump_duplicated", "jump_altered"}},
-      {"a jump to another chain of ours",
+      {"a jump to another one of our chains",
        kNat4,
        {"STRAY", "OWN", "KUBE"},
        {"OWN", "KUBE"},
@@ -271,7 +271,7 @@ TEST_CASE("rules that stay keep their counters") {
   CHECK(counted() == 2);
 }
 
-TEST_CASE("nothing desired: everything of ours is removed, foreign jumps to it stay") {
+TEST_CASE("nothing desired: all our rules and chains are removed, foreign jumps to them stay") {
   FakeKernel kernel = settled(Semantics::kNft);
   kernel.add_chain(kNat4, "ADMIN");
   kernel.append(kNat4, "ADMIN", std::string("-s 10.0.0.1 -j NMANAGER_MARK_MASQ"));

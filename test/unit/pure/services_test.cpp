@@ -149,7 +149,7 @@ TEST_CASE("which Services qualify, and why the others do not") {
          s.external_ips = {ip("192.168.100.1")};
        },
        "192.168.100.1->10.96.0.1"},
-      {"ingress of what is no load balancer any more",
+      {"ingress of a former load balancer",
        [](Service& s) {
          s.type = ServiceType::kNodePort;
          s.external_ips = {ip("192.168.100.1")};

@@ -225,7 +225,7 @@ TEST_CASE("the hash depends on every byte, the length and the seed") {
   CHECK(hash_bytes(std::string_view("")) != hash_bytes(std::string_view("\0", 1)));
 }
 
-TEST_CASE("only the hooks we need have a chain of ours") {
+TEST_CASE("only the hooks that we need have one of our chains") {
   CHECK(hook_chain(Table::kFilter, Hook::kInput)->str() == "NMANAGER_INPUT");
   CHECK_FALSE(hook_chain(Table::kFilter, Hook::kOutput));
   CHECK(hook_chain(Table::kNat, Hook::kPrerouting)->str() == "NMANAGER_PREROUTING");

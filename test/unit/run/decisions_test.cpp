@@ -353,7 +353,7 @@ TEST_CASE("cleanup reports missing rights, and refuses while nmanager runs") {
         Error{ErrorKind::kDenied, "not permitted (CAP_NET_ADMIN is needed)"};
     CHECK(run::cleanup_command({}, world.world()) == run::kExitFailed);
   }
-  SUBCASE("a kernel without it has nothing of ours") {
+  SUBCASE("a kernel without it has none of our rules") {
     world.tables.at(BackendChoice::kLegacy).refused = Error{ErrorKind::kUnsupported, "none"};
     CHECK(run::cleanup_command({}, world.world()) == run::kExitDone);
     CHECK_FALSE(holds(world.tables.at(BackendChoice::kNft), kNat4, "NMANAGER_"));

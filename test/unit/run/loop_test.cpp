@@ -442,7 +442,7 @@ TEST_CASE("one family only: a sync of kube-proxy in the other leaves nothing to 
   CHECK(why_not_ready(rig.snapshot()) == "");
 }
 
-TEST_CASE("an agent that keeps undoing us: repairs are spaced out, told, and end in place") {
+TEST_CASE("an agent that keeps undoing us: repairs are spaced out, reported, and end in place") {
   Rig rig;
   rig.start();
   rig.kube_syncs();

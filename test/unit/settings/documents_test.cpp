@@ -33,7 +33,7 @@ std::string section(const std::string& text, const std::string& title) {
 
 }  // namespace
 
-TEST_CASE("the runbook has every code of a warning, and no other") {
+TEST_CASE("the runbook has every warning code, and no other") {
   const std::string table = section(read("docs/runbooks.md"), "NmanagerWarnings");
   for (const WarningCode code : kWarningCodes) {
     const std::string row = "\n| `" + std::string(to_string(code)) + "` | ";

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/typed"
 )
 
-// What is not named here is taken as it comes: maps by key, lists as one value.
+// Fields that are not named here have the default: maps are merged by key, lists are one value.
 const schema = `types:
 - {name: scalar, scalar: untyped}
 - name: any

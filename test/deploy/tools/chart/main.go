@@ -1,5 +1,5 @@
-// Renders a Helm chart as `helm template` does it, for a suite on a machine without helm: Go's text/template with sprig, and the
-// functions that Helm adds, as its documentation ("Template Functions and Pipelines", "Built-in Objects") describes them.
+// Renders a Helm chart like `helm template`, for machines without helm: Go's text/template with sprig, and the functions
+// that Helm adds, as its documentation ("Template Functions and Pipelines", "Built-in Objects") describes them.
 //
 //	chart FOLDER RELEASE NAMESPACE <values      (YAML, already merged)
 //
@@ -28,7 +28,7 @@ func try(err error) {
 
 type files struct{ folder string }
 
-// Get is "" for a file that does not exist, as in Helm.
+// Get returns "" for a file that does not exist, like Helm.
 func (f files) Get(name string) string {
 	text, _ := os.ReadFile(filepath.Join(f.folder, name))
 	return string(text)
@@ -70,7 +70,7 @@ func main() {
 
 	top := template.New("chart").Option("missingkey=zero")
 	functions := sprig.TxtFuncMap()
-	for _, name := range []string{"env", "expandenv"} { // Helm takes these away
+	for _, name := range []string{"env", "expandenv"} { // Helm removes these
 		delete(functions, name)
 	}
 	functions["toYaml"], functions["fromYaml"], functions["required"] = toYaml, fromYaml, required
