@@ -91,7 +91,7 @@ Agent cilium() {
   return agent;
 }
 
-/// Appends, and checks every 5 s (pkg/trafficmngr/iptables).
+/// Appends, and checks every 5 s (pkg/trafficmngr/iptables, ensureIPTables).
 Agent flannel() {
   return {"flannel", in_both("-N FLANNEL-FWD") + in_both("-t nat -N FLANNEL-POSTRTG"),
           keep("-A", "filter FORWARD", "-m comment --comment flanneld -j FLANNEL-FWD") +
@@ -99,7 +99,8 @@ Agent flannel() {
           false};
 }
 
-/// Every 60 s: its jump appended if it is missing, its chain rewritten with --noflush.
+/// Every 60 s: its jump appended if it is missing, its chain rewritten with --noflush
+/// (cmd/ip-masq-agent/ip-masq-agent.go, syncMasqRules).
 Agent ip_masq_agent() {
   std::string rewrite;
   for (const std::string tables : {"iptables", "ip6tables"}) {
@@ -116,7 +117,8 @@ Agent ip_masq_agent() {
       true};
 }
 
-/// dockerd's start: its chains and jumps made if missing, DOCKER-USER put on top of FORWARD again.
+/// dockerd's start: its chains and jumps made if missing, DOCKER-USER put on top of FORWARD again
+/// (libnetwork, arrangeUserFilterRule).
 Agent docker() {
   std::string top;
   for (const std::string tables : {"iptables -w", "ip6tables -w"}) {

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(one_line(bad.reason));
   nmanager::services::ServiceStore store;
   (void)store.replace(std::move(page->services), {});
-  for (const Service& service : store.services()) require(!service.key.empty());
+  for (const nmanager::Service& service : store.services()) require(!service.key.empty());
   for (const bool any_policy : {false, true}) {
     nmanager::services::QualifySettings settings;
     settings.any_external_policy = any_policy;
