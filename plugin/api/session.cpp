@@ -149,12 +149,13 @@ std::optional<Ending> ApiSession::attempt(const std::string& path_and_query,
   splitter_.clear();
   lines_.clear();
   overlong_ = false;
-  exchange_ = std::make_shared<Exchange>();
+  const auto exchange = std::make_shared<Exchange>();
   {
     const std::lock_guard lock(stop_mutex_);
     if (stopped_) return make_ending(Kind::kStopped, "");
-    to_stop_ = exchange_;
+    to_stop_ = exchange;
   }
+  exchange_ = exchange;  // from here on the library ends it
   http_->get(path_and_query, token, exchange_);
   const auto start = Clock::now();
   std::optional<Deadline> connect_by;  // without TLS the library does not report the connection

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "plugin/api/session.h"
+#include "test/unit/api/follower.h"
+
 namespace nmanager::test {
 using namespace nmanager::api;
 
@@ -22,6 +25,25 @@ TEST_CASE("an exchange is released by the library's last call alone, and keeps i
   exchange.on_end(Error{ErrorKind::kUnavailable, "cancelled"});
   CHECK(exchange.wait_released(now()));
   CHECK(exchange.end_error().value().message == first);
+}
+
+TEST_CASE("a session that is stopped before its request does not wait for the library") {
+  start_library_once();
+  ApiServer server;
+  const auto start = now();
+  {
+    ApiSession session(access_to(server), {});
+    const auto list = [&] {
+      ServicesListed listed;
+      const auto ignore = [](const services::Undecodable&) {};
+      return session.list({NextStep::What::kCachedList}, listed, ignore).kind;
+    };
+    CHECK(list() == Ending::Kind::kDone);
+    session.stop();
+    CHECK(list() == Ending::Kind::kStopped);
+  }
+  CHECK(now() - start < std::chrono::seconds(30));  // close() waits up to 60 s
+  CHECK(server.requests().size() == 1);
 }
 
 }  // namespace nmanager::test
