@@ -181,6 +181,13 @@ void OwnChains::committed(const chains::TablePlan& plan, const chains::ObservedT
       erase(name);
     }
   }
+  if (changed_.size() > digests_.size() / 2) compare_all_next();
+}
+
+void OwnChains::compare_all_next() {
+  compared_to_.reset();
+  changed_.clear();
+  differences_ = {};
 }
 
 const OwnChains::Differences& OwnChains::compare(const chains::ChainDigests& expected) {

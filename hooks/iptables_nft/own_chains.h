@@ -71,6 +71,8 @@ class OwnChains {
  private:
   void set(const ChainName& name, std::uint64_t digest);
   void erase(const ChainName& name);
+  /// After a first fill: a comparison of everything costs less than memory for what changed.
+  void compare_all_next();
   void judge(const ChainName& name, const chains::ChainDigests& expected);
   void judge_all(const chains::ChainDigests& expected);
   Status read(netlink::Netlink& netlink, const ChainName& name);
