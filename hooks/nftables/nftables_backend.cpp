@@ -305,10 +305,11 @@ Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
       const auto now = cache_->netlink().generation();
       if (!now) return now.error();
       if (*now == generation) break;  // no effect: an empty map was flushed
+      // Flushes alone may have had no effect: then the generation is another process's.
       const bool deletes =
           std::ranges::find(evictions, Verb::kDelete, &Step::verb) != evictions.end();
       if (*now != netlink::next_generation(generation) || !deletes) {
-        return Error{ErrorKind::kRetry, std::string(kWhere) + ": another process changed it"};
+        return Error{ErrorKind::kRetry, kWhere + ": another process changed it"};
       }
       cache_->committed(*now, [] {});
       generation = *now;
@@ -347,10 +348,8 @@ Status Nftables::commit(const Plan& plan, std::span<const Goal> goals,
   const auto errors = cache_->netlink().send(batch);
   if (errors && errors->empty()) {
     generation = netlink::next_generation(generation);
-    cache_->committed(generation, [&] {
-      learn(plan, goals);
-      cache_->proven(generation);
-    });
+    cache_->committed(generation, [&] { learn(plan, goals); });
+    cache_->proven(generation);
     return {};
   }
   cache_->forget();

@@ -79,10 +79,10 @@ void add_elements(Elements& elements, const SetId& id, std::span<const ExternalA
   }
 }
 
-std::size_t count_of(const SetId& id, std::span<const ExternalAddress> entries) {
+std::size_t count_of(SetKind kind, std::span<const ExternalAddress> entries, MatchBy by) {
   std::size_t count = 0;
   for (const ExternalAddress& entry : entries) {
-    each_element(id.kind, entry, id.by, [&](const Element&) { ++count; });
+    each_element(kind, entry, by, [&](const Element&) { ++count; });
   }
   return count;
 }
@@ -219,7 +219,8 @@ Elements elements_of(const SetId& id, const TableSpec& spec) {
   const ExternalCluster* external = cluster_of(id, spec);
   if (external == nullptr) return elements;
   std::size_t count = 0;
-  for (const auto& place : external->addresses.map()) count += count_of(id, *place.second);
+  for (const auto& place : external->addresses.map())
+    count += count_of(id.kind, *place.second, id.by);
   elements.reserve(count);
   for (const auto& place : external->addresses.map()) add_elements(elements, id, *place.second);
   std::ranges::sort(elements);
@@ -239,7 +240,7 @@ Elements elements_of(const SetId& id, const TableSpec& spec, std::span<const Add
 
 std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match) {
   std::size_t count = 0;
-  for (const SetKind kind : kKinds) count += count_of({Family::kIpv4, kind, match}, entries);
+  for (const SetKind kind : kKinds) count += count_of(kind, entries, match);
   return count;
 }
 

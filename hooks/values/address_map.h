@@ -103,13 +103,11 @@ class AddressMap {
       found->second = std::move(value);
       return;
     }
+    // What is added in order leaves full chunks behind.
+    const bool append = found == chunk.end() && place + 1 == chunks.size();
+    chunk.emplace(found, address, std::move(value));
     ++size_;
-    if (chunk.size() < kMost) {
-      chunk.emplace(found, address, std::move(value));
-    } else {
-      split(chunks, place, static_cast<std::size_t>(found - chunk.begin()),
-            Entry(address, std::move(value)));
-    }
+    if (chunk.size() > kMost) split(chunks, place, append ? kMost : kMost / 2);
   }
 
   void erase(const Address& address) {
@@ -165,19 +163,14 @@ class AddressMap {
     return place == 0 ? 0 : place - 1;
   }
 
-  /// Adds an entry at `at` of a full chunk. What is added in order leaves full chunks behind.
-  static void split(Chunks& chunks, std::size_t place, std::size_t at, Entry entry) {
-    const std::shared_ptr<Chunk> low = chunks[place];
-    const bool append = at == low->size() && place + 1 == chunks.size();
-    const std::size_t kept = append ? low->size() : low->size() / 2;
-    const auto middle = low->begin() + static_cast<std::ptrdiff_t>(kept);
+  /// The chunk keeps its first `kept` entries; the others become the chunk after it.
+  static void split(Chunks& chunks, std::size_t place, std::size_t kept) {
+    Chunk& low = *chunks[place];
+    const auto middle = low.begin() + static_cast<std::ptrdiff_t>(kept);
     auto high = std::make_shared<Chunk>(std::make_move_iterator(middle),
-                                        std::make_move_iterator(low->end()));
-    low->erase(middle, low->end());
-    Chunk& target = append || at > kept ? *high : *low;
-    const std::size_t shift = &target == &*low ? 0 : kept;
-    target.insert(target.begin() + static_cast<std::ptrdiff_t>(at - shift), std::move(entry));
-    if (!append) low->shrink_to_fit();
+                                        std::make_move_iterator(low.end()));
+    low.erase(middle, low.end());
+    low.shrink_to_fit();
     chunks.insert(chunks.begin() + static_cast<std::ptrdiff_t>(place) + 1, std::move(high));
   }
 

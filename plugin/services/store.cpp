@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -41,7 +40,7 @@ bool ServiceStore::replace(std::vector<Service> services, const std::vector<std:
     }
     if (*place != service) {
       tell(&*place, &service);
-      place = assign(place, std::move(service));
+      place = services_.insert(services_.erase(place), std::move(service));
     }
     ++place;
   }
@@ -54,19 +53,8 @@ bool ServiceStore::upsert(Service service, const OnChange& on_change) {
   const bool known = place != services_.end();
   if (known && *place == service) return false;
   if (on_change) on_change(known ? &*place : nullptr, &service);
-  if (known) {
-    assign(place, std::move(service));
-  } else {
-    services_.insert(std::move(service));
-  }
+  services_.insert(known ? services_.erase(place) : place, std::move(service));
   return true;
-}
-
-Services::iterator ServiceStore::assign(Services::iterator place, Service service) {
-  const auto next = std::next(place);
-  auto node = services_.extract(place);
-  node.value() = std::move(service);
-  return services_.insert(next, std::move(node));
 }
 
 bool ServiceStore::remove(const std::string& key, const OnChange& on_change) {

@@ -39,9 +39,6 @@ class ServiceStore {
   [[nodiscard]] const Services& services() const { return services_; }
 
  private:
-  /// The key stays.
-  Services::iterator assign(Services::iterator place, Service service);
-
   Services services_;
   bool listed_ = false;
 };
