@@ -2,6 +2,8 @@
 // chains: plan, placement, retries and reports.
 #pragma once
 
+#include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -58,6 +60,12 @@ class ChainBackend : public Backend {
 
   /// A clock that never goes back, for the reports' durations.
   [[nodiscard]] virtual std::chrono::nanoseconds now() const { return {}; }
+
+  /// A commit should not have many more rules than this: a larger fill is several commits, all but
+  /// the last one of chains that nothing leads to. By default one commit, whatever its size.
+  [[nodiscard]] virtual std::size_t rules_at_once() const {
+    return std::numeric_limits<std::size_t>::max();
+  }
 
  private:
   struct Rendered {

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include "hooks/chains/chain_table.h"
 #include "hooks/chains/udp_change.h"
@@ -19,6 +20,11 @@ bool has_udp(std::span<const ExternalAddress> entries) {
     return std::ranges::find(entry.ports, Protocol::kUdp, &ExternalAddress::Ports::protocol) !=
            entry.ports.end();
   });
+}
+
+bool leads_on(std::span<const Rule> rules) {
+  return std::ranges::any_of(
+      rules, [](const Rule& rule) { return std::holds_alternative<Jump>(rule.target); });
 }
 
 /// The prefix in the name of a chain of the tree that is not hashed.
@@ -196,17 +202,21 @@ std::vector<Rule> ExternalChains::rules_of_chain(const Side& side, const TreeVie
   return rules;
 }
 
+std::optional<Prefix> ExternalChains::range_of(const Side& side, const ChainName& name) const {
+  if (name == side.root) return Prefix(Address(family_, std::array<std::uint8_t, 16>{}), 0);
+  if (!name.str().starts_with(side.half.child_prefix)) return std::nullopt;
+  const auto hashed = hashed_.find(name);
+  if (hashed != hashed_.end()) return hashed->second;
+  return prefix_in(name.str(), side.half.child_prefix, family_);
+}
+
 /// Nothing: no chain of a tree.
 std::optional<std::vector<Rule>> ExternalChains::rules_by_name(const ChainName& name) const {
   for (const Side& side : sides_) {
     const TreeView view = view_of(side);
-    if (name == side.root) return rules_of_chain(side, view, view.root());
-    if (!name.str().starts_with(side.half.child_prefix)) continue;
-    const auto hashed = hashed_.find(name);
-    const auto range = hashed != hashed_.end()
-                           ? std::optional(hashed->second)
-                           : prefix_in(name.str(), side.half.child_prefix, family_);
-    if (range) return rules_of_chain(side, view, view.chain(*range));
+    const auto range = range_of(side, name);
+    if (!range) continue;
+    return rules_of_chain(side, view, range->length() == 0 ? view.root() : view.chain(*range));
   }
   return std::nullopt;
 }
@@ -224,6 +234,31 @@ DesiredTable ExternalChains::chains(std::span<const ChainName> names) const {
 
 DesiredTable ExternalChains::whole() const {
   return of_ ? external_cluster_chains(*of_) : DesiredTable{};
+}
+
+DesiredTable ExternalChains::deepest(const std::set<ChainName>& missing, std::size_t rules) const {
+  if (!of_ || crowded_) return {};
+  DesiredTable result;
+  const DesiredTable frame = frame_of(of_->settings);
+  std::vector<std::pair<int, const ChainName*>> heap;  // by the length of the prefix
+  for (const ChainName& name : missing) {
+    const auto framed = frame.chains.find(name);
+    if (framed != frame.chains.end() && !leads_on(framed->second)) result.chains.insert(*framed);
+    for (const Side& side : sides_) {
+      const auto range = range_of(side, name);
+      if (range) heap.emplace_back(range->length(), &name);
+    }
+  }
+  std::ranges::make_heap(heap);
+  for (std::size_t count = 0; count < rules && !heap.empty();) {
+    std::ranges::pop_heap(heap);
+    const ChainName& name = *heap.back().second;
+    heap.pop_back();
+    auto made = rules_by_name(name);
+    count += made->size();
+    result.chains.insert_or_assign(name, std::move(*made));
+  }
+  return result;
 }
 
 UdpRules ExternalChains::udp_rules() const {

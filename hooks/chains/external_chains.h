@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -35,6 +36,10 @@ class ExternalChains {
   /// The rules of those of `names` that shall stand, and perhaps of others; every jump.
   [[nodiscard]] DesiredTable chains(std::span<const ChainName> names) const;
   [[nodiscard]] DesiredTable whole() const;
+  /// Some of the `missing` chains, with at least `rules` rules if there are that many. What they
+  /// lead to is among them, or is not missing. No jumps from hooks, and no chain of the frame that
+  /// leads into a tree. Empty while two prefixes share a name.
+  [[nodiscard]] DesiredTable deepest(const std::set<ChainName>& missing, std::size_t rules) const;
   /// What they all do to UDP.
   [[nodiscard]] UdpRules udp_rules() const;
 
@@ -55,6 +60,8 @@ class ExternalChains {
   [[nodiscard]] std::vector<Rule> rules_of_chain(const Side& side, const TreeView& view,
                                                  const TreeChain& chain) const;
   [[nodiscard]] std::optional<std::vector<Rule>> rules_by_name(const ChainName& name) const;
+  /// The prefix of a chain of a tree; its root has length 0. nullopt: not in a tree.
+  [[nodiscard]] std::optional<Prefix> range_of(const Side& side, const ChainName& name) const;
   [[nodiscard]] TreeView view_of(const Side& side) const;
 
   Family family_;

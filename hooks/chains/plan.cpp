@@ -184,4 +184,13 @@ TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable
   return plan;
 }
 
+TablePlan plan_missing(TableId id, const DesiredTable& chains, const ObservedTable& observed) {
+  TablePlan plan;
+  plan.id = id;
+  for (const auto& [name, rules] : chains.chains) {
+    if (observed.missing.contains(name)) plan_chain(plan, name, rules, nullptr);
+  }
+  return plan;
+}
+
 }  // namespace nmanager::chains

@@ -60,6 +60,10 @@ struct TablePlan {
                                   const ObservedTable& observed,
                                   const std::set<ChainName>& leave = {});
 
+/// Makes those of `chains` that `observed` says are missing, and nothing else.
+[[nodiscard]] TablePlan plan_missing(TableId id, const DesiredTable& chains,
+                                     const ObservedTable& observed);
+
 /// The plan as equivalent iptables-restore --noflush text; empty for an empty plan.
 /// Positions are those of `observed`. Used by `nmanager plan`, the log and tests.
 [[nodiscard]] std::string to_restore_text(const TablePlan& plan);

@@ -22,7 +22,7 @@ struct AddressRules {
 /// Up to this many addresses are in the root chain itself.
 inline constexpr std::size_t kFlatAddresses = 16;
 /// A chain with more rules than this is split, unless they are all for one address.
-inline constexpr std::size_t kLeafRules = 16;
+inline constexpr std::size_t kLeafRules = 32;
 
 /// The chain of all addresses that begin with the first `nibbles` half bytes of `address`: what a
 /// name has no room for (IPv6 beyond /60) is hashed.

@@ -1,8 +1,11 @@
 #include "hooks/chains/sync.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <utility>
 
 #include "hooks/chains/chain_table.h"
 #include "hooks/chains/udp_change.h"
@@ -55,33 +58,87 @@ Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
   return useless ? unreadable(report, *useless) : verified(report);
 }
 
-Attempt once(ChainBackend& backend, TableId id, const Wish& wish, const std::set<ChainName>& leave,
-             const SyncOptions& options, const ChainDigests* expected, SyncReport& report) {
-  auto begun = expected == nullptr ? backend.begin(id) : backend.begin_expecting(id, *expected);
-  if (!begun) return unreadable(report, begun.error());
+class TableSync {
+ public:
+  TableSync(ChainBackend& backend, TableId id, const Wish& wish, const std::set<ChainName>& leave,
+            const SyncOptions& options, const ChainDigests* expected)
+      : backend_(backend),
+        id_(id),
+        wish_(wish),
+        leave_(leave),
+        options_(options),
+        expected_(expected) {}
+
+  SyncReport run() {
+    attempt(options_, report_, [this] { return once(); });
+    return std::move(report_);
+  }
+
+ private:
+  Attempt once();
+  /// Commits chains that nothing leads to yet.
+  Attempt make_ahead(Transaction& transaction, const TablePlan& plan);
+  /// Commits `plan`; the report takes it along with the earlier plans of this sync.
+  Result<Commit> commit(Transaction& transaction, const TablePlan& plan);
+
+  ChainBackend& backend_;
+  const TableId id_;
+  const Wish& wish_;
+  const std::set<ChainName>& leave_;
+  const SyncOptions& options_;
+  const ChainDigests* const expected_;
+  SyncReport report_;
+  std::size_t fewest_missing_ = std::numeric_limits<std::size_t>::max();
+};
+
+Attempt TableSync::once() {
+  auto begun =
+      expected_ == nullptr ? backend_.begin(id_) : backend_.begin_expecting(id_, *expected_);
+  if (!begun) return unreadable(report_, begun.error());
   Transaction& transaction = **begun;
-  report.invalid = invalid_counts(transaction.observed());
-  report.kube_drops_invalid = transaction.observed().kube_drops_invalid;
-  report.kube_jumps = has_kube_jumps(transaction.observed());
-  const DesiredTable desired = wish.for_plan(transaction.observed());
-  const TablePlan plan = make_plan(id, desired, transaction.observed(), leave);
-  const auto useless = why_useless(desired, transaction.observed());
-  if (plan.empty()) return in_place(useless, report);
-  if (options.spare_flushed.contains(id) && flushed_whole(expected, transaction.observed())) {
-    report.flushed = true;
-    report.error.reset();
+  const ObservedTable& observed = transaction.observed();
+  report_.invalid = invalid_counts(observed);
+  report_.kube_drops_invalid = observed.kube_drops_invalid;
+  report_.kube_jumps = has_kube_jumps(observed);
+  const TablePlan ahead =
+      plan_missing(id_, wish_.ahead(observed, backend_.rules_at_once()), observed);
+  if (!ahead.empty()) return make_ahead(transaction, ahead);
+  const DesiredTable desired = wish_.for_plan(observed);
+  const TablePlan plan = make_plan(id_, desired, observed, leave_);
+  const auto useless = why_useless(desired, observed);
+  if (plan.empty()) return in_place(useless, report_);
+  if (options_.spare_flushed.contains(id_) && flushed_whole(expected_, observed)) {
+    report_.flushed = true;
+    report_.error.reset();
     return Attempt::kDone;
   }
-  report.findings = plan.findings;
-  if (options.keep_plan_text) report.plan_text = to_restore_text(plan);
-  auto commit = transaction.commit(plan);
-  report.committed = true;
+  auto done = commit(transaction, plan);
   // Behind the commit: the rules do not wait for it. One that failed may have come through.
-  report.udp = udp_change(desired, transaction.observed(), plan, [&] { return wish.udp_rules(); });
-  if (!commit && useless) return unreadable(report, *useless);  // which may be why
-  if (!commit) return refused(report, commit.error());
-  report.still_referenced = std::move(commit->still_referenced);
-  return in_place(useless, report);
+  report_.udp = udp_change(desired, observed, plan, [&] { return wish_.udp_rules(); });
+  if (!done && useless) return unreadable(report_, *useless);  // which may be why
+  if (!done) return refused(report_, done.error());
+  report_.still_referenced = std::move(done->still_referenced);
+  return in_place(useless, report_);
+}
+
+Attempt TableSync::make_ahead(Transaction& transaction, const TablePlan& plan) {
+  const std::size_t missing = transaction.observed().missing.size();
+  if (missing >= fewest_missing_) {
+    return refused(report_, {ErrorKind::kRetry, "chains are deleted as fast as they are made"});
+  }
+  fewest_missing_ = missing;
+  const auto made = commit(transaction, plan);
+  return made ? Attempt::kMore : refused(report_, made.error());
+}
+
+Result<Commit> TableSync::commit(Transaction& transaction, const TablePlan& plan) {
+  auto& findings = report_.findings;
+  findings.insert(findings.end(), plan.findings.begin(), plan.findings.end());
+  std::ranges::sort(findings);
+  findings.erase(std::unique(findings.begin(), findings.end()), findings.end());
+  if (options_.keep_plan_text) report_.plan_text += to_restore_text(plan);
+  report_.committed = true;
+  return transaction.commit(plan);
 }
 
 }  // namespace
@@ -89,11 +146,9 @@ Attempt once(ChainBackend& backend, TableId id, const Wish& wish, const std::set
 SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
                       const std::set<ChainName>& leave, const SyncOptions& options,
                       const ChainDigests* expected) {
-  SyncReport report;
   const auto start = backend.now();
   const auto waited_before = backend.lock_waited();
-  attempt(options, report,
-          [&] { return once(backend, id, wish, leave, options, expected, report); });
+  SyncReport report = TableSync(backend, id, wish, leave, options, expected).run();
   report.duration = backend.now() - start;
   if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;

@@ -26,4 +26,11 @@ DesiredTable ExternalWish::for_plan(const ObservedTable& observed) const {
   return chains_.chains(names);
 }
 
+DesiredTable ExternalWish::ahead(const ObservedTable& observed, std::size_t rules) const {
+  // Each chain has at least one rule.
+  if (!observed.only_differences || chains_.rules() <= rules) return {};
+  DesiredTable some = chains_.deepest(observed.missing, rules);
+  return rule_count(some) < rules ? DesiredTable{} : some;
+}
+
 }  // namespace nmanager::chains

@@ -2,6 +2,8 @@
 // made to write one. Pure.
 #pragma once
 
+#include <cstddef>
+
 #include "hooks/chains/desired.h"
 #include "hooks/chains/external_chains.h"
 #include "hooks/chains/observed.h"
@@ -14,6 +16,13 @@ class Wish {
   virtual ~Wish() = default;
   /// Every jump, and the rules that make_plan() compares with what was observed.
   [[nodiscard]] virtual DesiredTable for_plan(const ObservedTable& observed) const = 0;
+  /// When more than `rules` rules are missing: chains that do not exist yet, with about `rules`
+  /// rules, that can be made in a commit before the plan's, since no rule leads to them before it.
+  /// Empty: nothing.
+  [[nodiscard]] virtual DesiredTable ahead(const ObservedTable& /*observed*/,
+                                           std::size_t /*rules*/) const {
+    return {};
+  }
   /// What all of it does to UDP.
   [[nodiscard]] virtual UdpRules udp_rules() const = 0;
 };
@@ -35,6 +44,7 @@ class ExternalWish final : public Wish {
   /// `chains` must live longer.
   explicit ExternalWish(const ExternalChains& chains) : chains_(chains) {}
   [[nodiscard]] DesiredTable for_plan(const ObservedTable& observed) const override;
+  [[nodiscard]] DesiredTable ahead(const ObservedTable& observed, std::size_t rules) const override;
   [[nodiscard]] UdpRules udp_rules() const override { return chains_.udp_rules(); }
 
  private:

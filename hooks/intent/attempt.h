@@ -7,7 +7,11 @@
 
 namespace nmanager {
 
-enum class Attempt : std::uint8_t { kDone, kAgain };
+enum class Attempt : std::uint8_t {
+  kDone,
+  kMore,   // a part is done: the same attempt goes on
+  kAgain,  // it failed
+};
 
 /// The state is as desired. After a failed commit this proves that it has succeeded nevertheless.
 inline Attempt verified(SyncReport& report) {
@@ -33,8 +37,9 @@ inline Attempt refused(SyncReport& report, const Error& error) {
 template <class Once>
 void attempt(const SyncOptions& options, SyncReport& report, Once&& once) {
   Attempt next = Attempt::kAgain;
-  while (next == Attempt::kAgain && report.attempts < options.max_attempts) {
-    ++report.attempts;
+  while (next == Attempt::kMore ||
+         (next == Attempt::kAgain && report.attempts < options.max_attempts)) {
+    if (next == Attempt::kAgain) ++report.attempts;
     next = once();
   }
 }

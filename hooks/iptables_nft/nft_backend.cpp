@@ -38,6 +38,9 @@ class Nft final : public chains::ChainBackend {
     return netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
+  /// 8 MiB of messages (40,000 Services: 160 MiB, where the kernel holds as much again).
+  [[nodiscard]] std::size_t rules_at_once() const override { return 8'192; }
+
  private:
   Result<std::unique_ptr<chains::Transaction>> read(TableId id,
                                                     const chains::ChainDigests* expected);
