@@ -19,7 +19,7 @@ void bench_unneeded(const std::string& backend, const std::string& mode);
 void bench_stream(const std::string& backend);
 /// From the start, in MiB.
 void bench_memory(const std::string& backend, int services, double peak, double rest);
-void bench_connect(Variant variant);
+void bench_connect(Variant variant, int services);
 void bench_forward(Variant variant);
 
 /// One changed Service of `services`.
@@ -31,7 +31,7 @@ void bench_service_native(int services);
 [[nodiscard]] std::vector<double> native_commits(int services);
 void bench_fill_native();
 void bench_change_native();
-void bench_connect_native();
+void bench_connect_native(int services);
 void bench_forward_native();
 
 }  // namespace nmanager::bench

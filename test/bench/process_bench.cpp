@@ -143,75 +143,89 @@ void bench_unneeded(const std::string& backend, const std::string& mode) {
 
 namespace {
 
-/// `fill` writes 10 or 10,000 external addresses into the node's table; then `address` is connected
-/// to.
-void connect_figure(const std::string& what, const std::function<void(bool big)>& fill,
-                    const char* address) {
+/// The external address of the figures: the last one in its leaf of the tree when all are there.
+constexpr const char* kExternal = "198.18.0.15";
+constexpr const char* kServer = "203.0.113.2";
+
+struct Connection {
+  const char* what;
+  const char* address;
+  std::uint16_t port;  // of the external address; 8080 is connected to
+};
+
+/// `services` external addresses, one of which is kExternal with `port`, for kServer.
+Goal goal_of(int services, std::uint16_t port) {
+  ExternalCluster cluster = our_services(services);
+  ExternalAddress one{*Address::parse(kExternal), *Address::parse(kServer), "default/one", {}, {}};
+  one.ports = {{Protocol::kTcp, {port}}};
+  cluster.addresses.set(one.external, {one});
+  return {kNat4, std::make_shared<const TableSpec>(std::move(cluster))};
+}
+
+/// A client and a server, with this namespace as the router between them.
+class Route {
+ public:
+  Route() {
+    for (const auto& [name, net] : {std::pair{client, "10.244.0"}, {server, "203.0.113"}}) {
+      const std::string in = "ip -n " + name + " ";
+      const std::string link = name.substr(name.size() - 1) + "0";
+      test::must("ip netns add " + name + " && ip link add " + link +
+                 " type veth peer name eth0 netns " + name + " && ip addr add " + net +
+                 ".1/24 dev " + link + " && ip link set " + link + " up && " + in + "addr add " +
+                 net + ".2/24 dev eth0 && " + in + "link set eth0 up && " + in +
+                 "link set lo up && " + in + "route add default via " + net + ".1");
+    }
+    // Where a packet to the external address goes that no rule translates.
+    test::must("sysctl -qw net.ipv4.ip_forward=1 && ip route add " + std::string(kExternal) +
+               "/32 via " + kServer + " && ip -n " + server + " addr add " + kExternal +
+               "/32 dev lo");
+  }
+  Route(const Route&) = delete;
+  Route& operator=(const Route&) = delete;
+  ~Route() { test::run("ip netns del " + client + "; ip netns del " + server); }
+
   const std::string client = "nmb" + std::to_string(::getpid()) + "c";
   const std::string server = "nmb" + std::to_string(::getpid()) + "s";
-  for (const auto& [name, net] : {std::pair{client, "10.244.0"}, {server, "203.0.113"}}) {
-    const std::string in = "ip -n " + name + " ";
-    const std::string link = name.substr(name.size() - 1) + "0";
-    test::must("ip netns add " + name + " && ip link add " + link +
-               " type veth peer name eth0 netns " + name + " && ip addr add " + net + ".1/24 dev " +
-               link + " && ip link set " + link + " up && " + in + "addr add " + net +
-               ".2/24 dev eth0 && " + in + "link set eth0 up && " + in + "link set lo up && " + in +
-               "route add default via " + net + ".1");
-  }
-  test::must("sysctl -qw net.ipv4.ip_forward=1");
-  {
-    const Acceptor acceptor(server);
+};
+
+void connect_figures(const std::string& name, Backend& backend, int services) {
+  const Route route;
+  const Acceptor acceptor(route.server);
+  for (const Connection& to : {Connection{"miss", kServer, 8080},
+                               {"miss by port", kExternal, 80},
+                               {"hit", kExternal, 8080}}) {
     std::vector<double> times[2];
     for (int round = 0; round < 6; ++round) {
-      for (int big = 0; big < 2; ++big) {
-        fill(big == 1);
-        connects(client, 300, address);  // fills the caches
-        const auto some = connects(client, 2000, address);
+      for (const bool big : {false, true}) {
+        const Goal goal = goal_of(big ? services : 0, to.port);
+        const SyncReport report = backend.sync(std::span(&goal, 1), {}).front();
+        if (!report.verified) throw std::runtime_error(report.error->message);
+        connects(route.client, 300, to.address);  // fills the caches
+        const auto some = connects(route.client, 2000, to.address);
         times[big].insert(times[big].end(), some.begin(), some.end());
       }
     }
-    print_ratio("connect " + what + ", 10,000", median(times[1]), "with 10", median(times[0]), 1.1);
+    print_ratio("connect " + name + " " + std::to_string(services) + ", " + to.what,
+                median(times[1]), "with one", median(times[0]), 1.1);
   }
-  test::run("ip netns del " + client + "; ip netns del " + server);
 }
 
 }  // namespace
 
-void bench_connect(Variant variant) {
+void bench_connect(Variant variant, int services) {
   const test::NetNamespace space;
   if (!space.usable()) return;
   reset_nat(variant);
-  Door door = open_door(variant);
-  connect_figure(
-      name_of(variant),
-      [&](bool big) {
-        const auto report = sync_table(*door.backend, kNat4, our_table(big ? 10'000 : 10), {}, {});
-        if (!report.verified) throw std::runtime_error(report.error->message);
-      },
-      "203.0.113.2");
+  const Door door = open_door(variant);
+  connect_figures(name_of(variant), *door.backend, services);
 }
 
-void bench_connect_native() {
-  for (const bool hits : {false, true}) {
-    const test::NetNamespace space;
-    if (!space.usable()) return;
-    auto native = make_nftables_backend({});
-    if (!native) throw std::runtime_error(native.error().message);
-    connect_figure(
-        hits ? "nftables hit" : "nftables miss",
-        [&](bool big) {
-          ExternalCluster services = our_services(big ? 10'000 : 10);
-          ExternalAddress hit = services.addresses.map().begin()->second->front();
-          hit.external = *Address::parse("198.51.100.1");
-          hit.cluster = *Address::parse("203.0.113.2");
-          hit.ports = {{Protocol::kTcp, {8080}}};
-          services.addresses.set(hit.external, {hit});
-          const Goal goal{kNat4, std::make_shared<const TableSpec>(std::move(services))};
-          const auto report = native->backend->sync(std::span(&goal, 1), {}).front();
-          if (!report.verified) throw std::runtime_error(report.error->message);
-        },
-        hits ? "198.51.100.1" : "203.0.113.2");
-  }
+void bench_connect_native(int services) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  const auto native = make_nftables_backend({});
+  if (!native) throw std::runtime_error(native.error().message);
+  connect_figures("nftables", *native->backend, services);
 }
 
 }  // namespace nmanager::bench
