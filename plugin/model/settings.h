@@ -30,6 +30,11 @@ enum class Switch : std::uint8_t { kAuto, kOn, kOff, kCount };  // kCount: for t
 enum class BackendChoice : std::uint8_t { kAuto, kLegacy, kNft, kNftables };
 [[nodiscard]] std::string_view to_string(BackendChoice choice);  // "iptables-nft", ...
 enum class FamilyChoice : std::uint8_t { kAuto, kIpv4, kIpv6, kDual };
+
+/// No rules are kept for `family`.
+[[nodiscard]] constexpr bool leaves_out(FamilyChoice choice, Family family) {
+  return choice == (family == Family::kIpv4 ? FamilyChoice::kIpv6 : FamilyChoice::kIpv4);
+}
 enum class ExternalPolicy : std::uint8_t { kLocal, kAll };
 enum class LogFormat : std::uint8_t { kText, kJson };
 enum class WatchMode : std::uint8_t { kEvent, kPoll };

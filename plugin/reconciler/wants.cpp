@@ -12,16 +12,7 @@ namespace nmanager::reconciler {
 namespace {
 
 bool family_chosen(const Settings& settings, Family family) {
-  switch (settings.ip_family.value) {
-    case FamilyChoice::kIpv4:
-      return family == Family::kIpv4;
-    case FamilyChoice::kIpv6:
-      return family == Family::kIpv6;
-    case FamilyChoice::kAuto:
-    case FamilyChoice::kDual:
-      return true;
-  }
-  return true;
+  return !leaves_out(settings.ip_family.value, family);
 }
 
 /// The filter table's families are decided one by one; a change of any makes its spec stale.
@@ -127,6 +118,14 @@ std::vector<TableId> settled_tables(const State& state) {
     if (decided && table.status.in_sync) settled.push_back(table.id);
   }
   return settled;
+}
+
+std::vector<TableId> left_out_tables(const State& state) {
+  std::vector<TableId> left_out;
+  for (const TableState& table : state.tables) {
+    if (!family_chosen(state.settings, table.id.family)) left_out.push_back(table.id);
+  }
+  return left_out;
 }
 
 bool has_unverified_change(const State& state) {

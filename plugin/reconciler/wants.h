@@ -28,6 +28,9 @@ void update_services(State& state);
 /// The tables whose rules are decided and in place.
 [[nodiscard]] std::vector<TableId> settled_tables(const State& state);
 
+/// The tables of a family that is left out by a setting: they must have no chain of ours.
+[[nodiscard]] std::vector<TableId> left_out_tables(const State& state);
+
 /// A table has changed and its rules were not verified since then.
 [[nodiscard]] bool has_unverified_change(const State& state);
 

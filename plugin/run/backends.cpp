@@ -81,7 +81,10 @@ std::string Backends::move_to(const reconciler::BackendDecision& decision, TimeP
                                     .poll_only = settings_.watch.value == WatchMode::kPoll});
   if (!next) return next.error().message;
   for (const BackendChoice other : kEveryBackend) clear_due_[other] = now;
-  clear_due_.erase(choice);
+  const bool all_families = std::ranges::none_of(kFamilies, [&](Family family) {
+    return leaves_out(settings_.ip_family.value, family);
+  });
+  if (all_families) clear_due_.erase(choice);
   current_ = std::move(*next);
   in_use_ = choice;
   makes_tables_ = make_tables;
@@ -94,7 +97,7 @@ TimePoint Backends::next_clear() const {
   return next;
 }
 
-void Backends::clear_next(TimePoint now, const std::function<bool(Backend&)>& clear) {
+void Backends::clear_next(TimePoint now, const Clear& clear) {
   const auto due =
       std::ranges::find_if(clear_due_, [&](const auto& one) { return one.second <= now; });
   if (due == clear_due_.end()) return;
@@ -106,7 +109,7 @@ void Backends::clear_next(TimePoint now, const std::function<bool(Backend&)>& cl
     return;
   }
   unfinished_.erase(due->first);
-  if (clear(*other->backend)) return;
+  if (clear(*other->backend, due->first == in_use_)) return;
   unfinished_.insert(due->first);
   due->second = now + kClearAgain;
 }

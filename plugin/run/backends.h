@@ -1,4 +1,4 @@
-// Creates the backend in use and replaces it when the evidence changes; clears the other backends,
+// Creates the backend in use and replaces it when the evidence changes; finds the backends to clear,
 // in which rules of a former choice may remain. Owner thread only.
 #pragma once
 
@@ -41,11 +41,13 @@ class Backends {
   [[nodiscard]] Backend* backend() const { return current_.backend.get(); }
   [[nodiscard]] ChangeWatch* watch() const { return current_.watch.get(); }
 
-  /// An earlier process, or this one before it moved, may have written in another backend. Calls
-  /// `clear` with the next due backend, at most one per call; `clear` returns false to be called
-  /// again soon. Call this only while the rules of the backend in use are in place. The backend
-  /// passed to `clear` creates no tables and does not wait for the lock.
-  void clear_next(TimePoint now, const std::function<bool(Backend&)>& clear);
+  /// An earlier process, or this one before it moved, may have written in another backend, or in a
+  /// family that is left out now. Calls `clear` with the next due backend, at most one per call;
+  /// `clear` returns false to be called again soon. Call this only while the rules of the backend
+  /// in use are in place. The backend passed to `clear` creates no tables and does not wait for the
+  /// lock; for the kind of backend in use it is a second one, and only if a family is left out.
+  using Clear = std::function<bool(Backend& backend, bool in_use)>;
+  void clear_next(TimePoint now, const Clear& clear);
   /// Makes the backends due at once for which `clear` returned false: it can do more now.
   void clear_unfinished(TimePoint now);
   /// The time at which clear_next() has work.
@@ -61,7 +63,7 @@ class Backends {
   BackendChoice in_use_ = BackendChoice::kAuto;
   bool makes_tables_ = false;
   BackendPair current_;
-  std::map<BackendChoice, TimePoint> clear_due_;  // every backend but the one in use
+  std::map<BackendChoice, TimePoint> clear_due_;  // every backend to check
   std::set<BackendChoice> unfinished_;            // of these, those with leftovers
   detect::VariantDecision variant_;
   reconciler::BackendHistory history_;

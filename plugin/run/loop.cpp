@@ -217,8 +217,8 @@ void Loop::choose_backend() {
   take(std::move(events));
 }
 
-/// Removes rules from other backends only after the rules of the backend in use are in place, so
-/// that there is no moment without rules.
+/// Removes rules from other backends, and from families that are left out, only after the rules of
+/// the backend in use are in place, so that there is no moment without rules.
 void Loop::clear_others() {
   const std::vector<TableId> settled = settled_tables(state_);
   if (settled.empty() || has_unverified_change(state_)) return;
@@ -226,14 +226,18 @@ void Loop::clear_others() {
   const bool all = all_stand(state_);
   if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
   settled_when_cleared_ = settled.size();
-  backends_.clear_next(mono(), [&](Backend& other) { return clear(other, settled) && all; });
+  backends_.clear_next(mono(), [&](Backend& backend, bool in_use) {
+    std::vector<TableId> tables = left_out_tables(state_);
+    if (!in_use) tables.insert(tables.end(), settled.begin(), settled.end());
+    return clear(backend, tables) && (all || in_use);
+  });
 }
 
 /// False: must be retried.
-bool Loop::clear(Backend& other, std::span<const TableId> tables) {
+bool Loop::clear(Backend& backend, std::span<const TableId> tables) {
   bool cleared = true;
   const std::vector<Goal> goals = no_rules_in(tables);
-  const std::vector<SyncReport> reports = other.sync(goals, {});
+  const std::vector<SyncReport> reports = backend.sync(goals, {});
   for (std::size_t i = 0; i < goals.size(); ++i) {
     const std::string where = to_string(goals[i].id);
     const SyncReport& report = reports[i];
@@ -242,9 +246,9 @@ bool Loop::clear(Backend& other, std::span<const TableId> tables) {
     if (!gone) {
       cleared = false;
       log(Level::kWarning, where + ": our chains could not be removed from " +
-                               std::string(other.name()) + ": " + report.error->message);
+                               std::string(backend.name()) + ": " + report.error->message);
     } else if (report.committed) {
-      log(Level::kInfo, where + ": our chains were removed from " + std::string(other.name()));
+      log(Level::kInfo, where + ": our chains were removed from " + std::string(backend.name()));
     }
   }
   return cleared;

@@ -139,7 +139,7 @@ class NativeFlattened:
                 raise Problem(f"{chain}: no verdict: {expressions}")
 
 
-def native_effects(objects, families, bit):
+def native_effects(objects, bit):
     table, effects, reached = NativeTable(objects), {}, set()
     for name, hook in [("filter", drop.hook) for drop in DROPS] + [("nat", hook) for hook in EXTERNAL_HOOKS]:
         chain = table.chains.get(OURS + hook)
@@ -151,15 +151,13 @@ def native_effects(objects, families, bit):
         for family in (4, 6):
             flat = NativeFlattened(table, OURS + hook, family)
             reached |= flat.reached
-            if family not in families:
-                continue  # stays as it is
             found = effects_of_drop(flat) if name == "filter" else dnat_effects(flat, bit)
             if found:
                 effects[family, name, hook] = found
     left = {chain for chain in table.chains if chain.startswith(OURS)} - reached
     if left:
         raise Problem(f"nothing leads to {sorted(left)}")
-    check_maps(table, effects, families)
+    check_maps(table, effects)
     return effects
 
 
@@ -185,11 +183,11 @@ def dnat_effects(flat, bit):
     return effects
 
 
-def check_maps(table, effects, families):
+def check_maps(table, effects):
     """An element of a map that no rule uses is a leftover."""
     used = {effect[3:6] for found in effects.values() for effect in found if effect[0] == "dnat"}
     for name, body in table.sets.items():
-        if "map" in body and name.startswith("cluster_") and FAMILY[name.rpartition("_")[2]] in families:
+        if "map" in body and name.startswith("cluster_"):
             for key, _ in table.elements(name):
                 if (*key, *(("", 0) if len(key) == 1 else ())) not in used:
                     raise Problem(f"{key} of {name} is left over")

@@ -96,7 +96,7 @@ class Expectation:
     backend: str
     effects: dict  # (family, table, hook) -> set of effects
     bit: int
-    families: tuple = (4, 6)  # rules in a family that is not kept stay as they are
+    families: tuple = (4, 6)  # the others hold nothing of ours
     ignored: tuple = ()  # tables that are not checked
     unsure: frozenset = field(default_factory=frozenset)  # external addresses for which README is ambiguous
 

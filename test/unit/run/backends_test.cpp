@@ -63,7 +63,7 @@ TEST_CASE("a failed clear is retried soon, a cleared backend is checked after mi
   int asked = 0;
   const auto pass = [&](std::chrono::seconds time) {
     for (const TimePoint end = now + time; now <= end; now += 1s) {
-      backends.clear_next(now, [&](Backend& other) {
+      backends.clear_next(now, [&](Backend& other, bool /*in_use*/) {
         if (other.name() != "iptables-legacy") return true;
         CHECK_FALSE(world.tables.at(BackendChoice::kLegacy).options.create_tables);
         ++asked;

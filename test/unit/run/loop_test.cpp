@@ -419,12 +419,20 @@ TEST_CASE("no IPv6 in the kernel is not an error unless it is requested") {
   CHECK_FALSE(ready_without_v6(by_cidr));
 }
 
-TEST_CASE("one family only: the other is never read") {
+TEST_CASE("one family only: rules that an earlier run left in the other are removed") {
+  const TableId filter6{Family::kIpv6, Table::kFilter};
   Settings settings;
   settings.ip_family.value = FamilyChoice::kIpv4;
   Rig rig(settings);
+  rig.kernel.add_chain(filter6, "NMANAGER_INPUT");
+  rig.kernel.append(filter6, "INPUT", std::string("-j NMANAGER_INPUT"));
+  rig.kernel.append(filter6, "INPUT", std::string("-j ELSE"));
   rig.start();
-  CHECK_FALSE(rig.ours({Family::kIpv6, Table::kFilter}));
+  CHECK(rig.ours(kFilter4));
+  rig.pass(1s);
+  CHECK_FALSE(rig.ours(filter6));
+  CHECK(rig.kernel.table(filter6).at("INPUT").rules.size() == 1);
+  CHECK(rig.logged("IPv6 filter: our chains were removed"));
   CHECK(rig.ours(kFilter4));
 }
 
