@@ -186,9 +186,7 @@ COMMIT
         """Waits until the rules are right, then until readiness says so; raises a Violation if either takes too long."""
         if self.seen_as_rival() and not strict:
             bound, ready_bound = max(bound, CONTESTED_BOUND), max(ready_bound, CONTESTED_BOUND)
-        if not self.services_are_known() and not strict:  # its client waits before it lists again, and stays ready
-            pause = LIST_PAUSES[min(len([when for when in self.api_harms if time.monotonic() - when < 75]), len(LIST_PAUSES) - 1)]
-            bound, notice = max(bound, pause), max(notice, pause)
+        bound, notice = (max(limit, self.list_pause()) for limit in (bound, notice))
         began, pause = time.monotonic(), 0.005
         while True:
             self.check_alive()
@@ -213,8 +211,15 @@ COMMIT
         if ready is not None:
             self.await_ready(ready, ready_bound)
 
+    def list_pause(self):
+        """While the API server is disturbed, the client waits up to this long before it lists again, and stays ready."""
+        if self.services_are_known():
+            return 0
+        return LIST_PAUSES[min(len([when for when in self.api_harms if time.monotonic() - when < 75]), len(LIST_PAUSES) - 1)]
+
     def settle_apart(self, bound, expectation, contested):
         """As settle(), except for the rules of one hook, which another agent keeps changing; readiness is not checked."""
+        bound = max(bound, self.list_pause())
         began = time.monotonic()
         while True:
             self.check_alive()
