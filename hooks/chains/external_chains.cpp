@@ -63,7 +63,8 @@ void ExternalChains::update(const ExternalCluster& next) {
 void ExternalChains::start_over(const ExternalClusterSettings& settings) {
   *this = ExternalChains(family_);
   of_ = ExternalCluster{{}, settings};
-  for (const Half& half : halves_of(settings)) sides_.push_back({half, ChainName(half.chain), {}});
+  for (const Half& half : halves_of(settings))
+    sides_.push_back({half, ChainName(half.chain), {}, true});
   for (const auto& [name, rules] : frame_of(settings).chains) {
     digests_.set(name, digest_of(rules));
     rules_ += rules.size();
@@ -72,14 +73,7 @@ void ExternalChains::start_over(const ExternalClusterSettings& settings) {
 
 void ExternalChains::update(Side& side, std::span<const Address> changed) {
   const RuleCounts before = side.counts;
-  for (const Address& address : changed) {
-    const auto count = count_rules(of_->addresses.at(address), side.half, of_->settings.match);
-    if (count == 0) {
-      side.counts.erase(address);
-    } else {
-      side.counts.set(address, static_cast<std::uint32_t>(count));
-    }
-  }
+  count(side, changed);
   struct Seen {
     std::uint64_t digest = 0;
     std::size_t rules = 0;
@@ -123,6 +117,30 @@ void ExternalChains::update(Side& side, std::span<const Address> changed) {
     rules_ += seen.rules;
   }
   hashed_.insert(hashed.begin(), hashed.end());
+}
+
+void ExternalChains::count(Side& side, std::span<const Address> changed) {
+  const Side& first = sides_.front();
+  std::vector<std::uint32_t> counts;
+  for (const Address& address : changed) {
+    const auto count = static_cast<std::uint32_t>(
+        count_rules(of_->addresses.at(address), side.half, of_->settings.match));
+    counts.push_back(count);
+    const std::uint32_t* of_first = first.counts.find(address);
+    side.like_first = side.like_first && count == (of_first == nullptr ? 0 : *of_first);
+  }
+  if (&side == &first) side.like_first = false;
+  if (side.like_first) {
+    side.counts = first.counts;
+    return;
+  }
+  for (std::size_t i = 0; i < changed.size(); ++i) {
+    if (counts[i] == 0) {
+      side.counts.erase(changed[i]);
+    } else {
+      side.counts.set(changed[i], counts[i]);
+    }
+  }
 }
 
 void ExternalChains::take_whole() {

@@ -48,10 +48,12 @@ class ExternalChains {
     Half half;
     ChainName root;
     RuleCounts counts;
+    bool like_first = true;  // its counts are those of the first side, and share their memory
   };
 
   void start_over(const ExternalClusterSettings& settings);
   void update(Side& side, std::span<const Address> changed);
+  void count(Side& side, std::span<const Address> changed);
   void take_whole();
   /// False: something is not as it is kept.
   [[nodiscard]] bool is_right(const Side& side, std::span<const Address> some, bool first);
