@@ -319,7 +319,7 @@ class Endpoint(Server):
                  f"process_start_time_seconds {self.started:.2f}",
                  "# TYPE kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds gauge"]
         for family in ("IPv4", "IPv6"):
-            lines.append(f'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{{ip_family="{family}"}} {self.started:.9e}')
+            lines.append(f'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{{ip_family="{family}"}} {self.started!r}')
         lines.append("# TYPE kubeproxy_sync_proxy_rules_last_timestamp_seconds gauge")
         for family, when in self.synced.items():
             if when is None or fault == "no-timestamps" or (fault == "partial" and family == "IPv4"):

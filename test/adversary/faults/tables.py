@@ -18,7 +18,7 @@ def tool(run, family, *argv, check=False):
 def pick(run):
     """A family, and a table and hook with one of our jumps."""
     wanted = sorted(run.expected().effects)
-    family, table, hook = run.random.choice(wanted) if wanted else (4, "filter", "INPUT")
+    family, table, hook = run.random.choice(wanted) if wanted else (run.expected().families[0], "filter", "INPUT")
     return family, table, hook
 
 
