@@ -81,9 +81,8 @@ std::string Backends::move_to(const reconciler::BackendDecision& decision, TimeP
                                     .poll_only = settings_.watch.value == WatchMode::kPoll});
   if (!next) return next.error().message;
   for (const BackendChoice other : kEveryBackend) clear_due_[other] = now;
-  const bool all_families = std::ranges::none_of(kFamilies, [&](Family family) {
-    return leaves_out(settings_.ip_family.value, family);
-  });
+  const bool all_families = std::ranges::none_of(
+      kFamilies, [&](Family family) { return leaves_out(settings_.ip_family.value, family); });
   if (all_families) clear_due_.erase(choice);
   current_ = std::move(*next);
   in_use_ = choice;

@@ -1,5 +1,5 @@
-// Creates the backend in use and replaces it when the evidence changes; finds the backends to clear,
-// in which rules of a former choice may remain. Owner thread only.
+// Creates the backend in use and replaces it when the evidence changes; finds the backends to
+// clear, in which rules of a former choice may remain. Owner thread only.
 #pragma once
 
 #include <functional>
