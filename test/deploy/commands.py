@@ -126,7 +126,7 @@ class Commands:
         label = f"remove.sh, a node cannot be cleaned ({self.kubectl})"
         with self.installed() as cluster:
             cluster.nodes.cleanup_fails.add("node-2")
-            said = self.expect(cluster, "deploy/remove.sh --timeout 8", 1, label)
+            said = self.expect(cluster, "deploy/remove.sh --timeout 24", 1, label)
             check(re.findall(r"not cleaned: (\S+):", said) == ["node-2"], f"{label}: {said}")
             check(cluster.nodes.rules == {"node-2"}, f"{label}: the other nodes are cleaned")
 
