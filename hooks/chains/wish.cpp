@@ -27,8 +27,8 @@ DesiredTable ExternalWish::for_plan(const ObservedTable& observed) const {
 }
 
 DesiredTable ExternalWish::ahead(const ObservedTable& observed, std::size_t rules) const {
-  // Each chain has at least one rule.
-  if (!observed.only_differences || chains_.rules() <= rules) return {};
+  const bool fits = chains_.rules() <= rules;
+  if (!observed.only_differences || fits) return {};
   DesiredTable some = chains_.deepest(observed.missing, rules);
   return rule_count(some) < rules ? DesiredTable{} : some;
 }

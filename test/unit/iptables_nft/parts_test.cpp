@@ -89,6 +89,12 @@ ExternalCluster services(Family family, std::size_t count) {
   return external_cluster(family, std::move(all), settings);
 }
 
+ExternalChains chains_of(const ExternalCluster& external, Family family) {
+  ExternalChains chains(family);
+  chains.update(external);
+  return chains;
+}
+
 /// The rules that a packet can meet, in the table as iptables-save shows it.
 std::multiset<std::string> reached_rules(TableId id) {
   std::map<std::string, std::vector<std::string>> chains;
@@ -133,7 +139,6 @@ TEST_CASE("until the last commit no packet meets another rule than before") {
       const Sandbox sandbox;
       if (!sandbox.usable()) return;
       const auto real = backend();
-      ExternalChains chains(id.family);
       const ExternalCluster few = services(id.family, before);
       const ExternalCluster many = services(id.family, 600);
       if (before > 0) apply(*real.backend, id, external_cluster_chains(few));
@@ -144,7 +149,7 @@ TEST_CASE("until the last commit no packet meets another rule than before") {
         met.push_back(reached_rules(id));
         sizes.push_back(inserts(plan));
       });
-      chains.update(many);
+      const ExternalChains chains = chains_of(many, id.family);
       const SyncReport report =
           sync_table(parts, id, ExternalWish(chains), {}, {}, &chains.digests());
       REQUIRE(report.verified);
@@ -168,8 +173,7 @@ TEST_CASE("a fill that was interrupted goes on with what is there") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto real = backend();
-  ExternalChains chains(id.family);
-  chains.update(services(id.family, 600));
+  const ExternalChains chains = chains_of(services(id.family, 600), id.family);
   struct Ended {};
   int commits = 0;
   InParts interrupted(*real.backend, [&](const TablePlan&) {
@@ -190,8 +194,7 @@ TEST_CASE("an agent that deletes the chains as fast as they are made does not ho
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
   const auto real = backend();
-  ExternalChains chains(id.family);
-  chains.update(services(id.family, 600));
+  const ExternalChains chains = chains_of(services(id.family, 600), id.family);
   InParts parts(*real.backend, [&](const TablePlan&) { must("nft delete table ip nat"); });
   const SyncReport report = sync_table(parts, id, ExternalWish(chains), {}, {}, &chains.digests());
   CHECK_FALSE(report.verified);
