@@ -128,8 +128,9 @@ void KubeProxyProbe::loop(const std::stop_token& stop) {
       report.metrics = last.metrics;
       report.error = last.error;
     }
-    // Poked: once more soon after, since a sync's time is set after its rules are written.
-    const bool ask_all_again = poked || !as_before;
+    // Poked: once more soon after, since a sync's time is set after its rules are written. Until
+    // the first sync the node is not ready, and a sync that changes no chain pokes nobody.
+    const bool ask_all_again = poked || !as_before || report.never_synced();
     if (ask_all_again) {
       metrics_due = steady_clock::time_point::min();
     } else if (all) {

@@ -50,7 +50,7 @@ struct ProbeOptions {
   /// For the mode, whose change makes some of our rules wrong: a small request.
   std::chrono::milliseconds interval{1'000};
   /// For the metrics, which are large. They are also read when the probe is poked, when the mode
-  /// has changed, or when kube-proxy was unreachable before.
+  /// has changed, when kube-proxy was unreachable before, and until it has synced.
   std::chrono::milliseconds metrics_interval{10'000};
   /// The minimum interval, however often the probe is poked.
   std::chrono::milliseconds least_gap{200};

@@ -158,6 +158,22 @@ TEST_CASE("asks for everything while kube-proxy is away, however long the interv
   }
 }
 
+TEST_CASE("asks for everything until kube-proxy has synced, however long the interval is") {
+  std::atomic<int> metrics = 0;
+  const ScriptedServer server([&](std::string_view path) {
+    if (path != "/metrics" || ++metrics > 5) return kube_proxy(path, "ipvs");
+    return test::ok("kubeproxy_sync_proxy_rules_last_timestamp_seconds NaN\n");
+  });
+  Reports reports;
+  auto rare = options(server.endpoint(), milliseconds(20));
+  rare.metrics_interval = seconds(3600);
+  const KubeProxyProbe probe(rare, reports.sink());
+  ProxyReport report = reports.next();
+  CHECK(report.never_synced());
+  while (report.never_synced()) report = reports.next();
+  CHECK(metrics > 5);
+}
+
 TEST_CASE("asks only for the mode in between, and reports only changes") {
   std::mutex mutex;
   std::string mode = "ipvs";
