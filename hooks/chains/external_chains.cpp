@@ -63,8 +63,7 @@ void ExternalChains::update(const ExternalCluster& next) {
 void ExternalChains::start_over(const ExternalClusterSettings& settings) {
   *this = ExternalChains(family_);
   of_ = ExternalCluster{{}, settings};
-  for (const Half& half : halves_of(settings))
-    sides_.push_back({half, ChainName(half.chain), {}, true});
+  for (const Half& half : halves_of(settings)) sides_.push_back({half, ChainName(half.chain), {}});
   for (const auto& [name, rules] : frame_of(settings).chains) {
     digests_.set(name, digest_of(rules));
     rules_ += rules.size();

@@ -71,6 +71,9 @@ class TableSync {
 
   SyncReport run() {
     attempt(options_, report_, [this] { return once(); });
+    auto& findings = report_.findings;
+    std::ranges::sort(findings);
+    findings.erase(std::unique(findings.begin(), findings.end()), findings.end());
     return std::move(report_);
   }
 
@@ -132,10 +135,7 @@ Attempt TableSync::make_ahead(Transaction& transaction, const TablePlan& plan) {
 }
 
 Result<Commit> TableSync::commit(Transaction& transaction, const TablePlan& plan) {
-  auto& findings = report_.findings;
-  findings.insert(findings.end(), plan.findings.begin(), plan.findings.end());
-  std::ranges::sort(findings);
-  findings.erase(std::unique(findings.begin(), findings.end()), findings.end());
+  report_.findings.insert(report_.findings.end(), plan.findings.begin(), plan.findings.end());
   if (options_.keep_plan_text) report_.plan_text += to_restore_text(plan);
   report_.committed = true;
   return transaction.commit(plan);

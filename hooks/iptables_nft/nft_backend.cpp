@@ -38,7 +38,7 @@ class Nft final : public chains::ChainBackend {
     return netlink::read_kube_checksum(cache_->netlink(), family);
   }
 
-  /// 8 MiB of messages (40,000 Services: 160 MiB, where the kernel holds as much again).
+  /// 8 MiB of messages; all rules of 40,000 Services would be 160 MiB.
   [[nodiscard]] std::size_t rules_at_once() const override { return 8'192; }
 
  private:
