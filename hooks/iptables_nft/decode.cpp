@@ -1,16 +1,23 @@
 #include <arpa/inet.h>
+#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "hooks/iptables_nft/codec.h"
-#include "hooks/iptables_nft/policy.h"
+#include "hooks/netlink/fields.h"
 #include "hooks/netlink/message.h"
-#include "hooks/netlink/objects.h"
 #include "hooks/netlink/packet.h"
 #include "hooks/xt/payload.h"
 
@@ -21,101 +28,166 @@ namespace {
 using Data = std::span<const std::uint8_t>;
 
 /// Iterates over the expressions front to back. Each take_*() consumes an expression if it is the
-/// requested one.
+/// requested one, with the attributes that the kernel dumps for ours and no other.
 class Cursor {
  public:
-  explicit Cursor(const nftnl_rule& rule) : walk_(nftnl_expr_iter_create(&rule)) { step(); }
+  explicit Cursor(const nlattr& list) : list_(list), element_(list_.first()) { read(); }
 
-  [[nodiscard]] bool at_end() const { return now_ == nullptr; }
-  [[nodiscard]] bool is(std::string_view name) const {
-    return now_ != nullptr && name == nftnl_expr_get_str(now_, NFTNL_EXPR_NAME);
+  [[nodiscard]] bool at_end() const { return element_ == nullptr; }
+  [[nodiscard]] bool is(std::string_view name) const { return name_ == name; }
+  void step() {
+    element_ = list_.next(element_);
+    read();
   }
-  [[nodiscard]] std::uint32_t u32(std::uint16_t attribute) const {
-    return nftnl_expr_get_u32(now_, attribute);
-  }
-  [[nodiscard]] bool has(std::uint16_t attribute) const {
-    return nftnl_expr_is_set(now_, attribute);
-  }
-  [[nodiscard]] std::string_view text(std::uint16_t attribute) const {
-    const char* const value = has(attribute) ? nftnl_expr_get_str(now_, attribute) : nullptr;
-    return value == nullptr ? std::string_view() : value;
-  }
-  [[nodiscard]] Data data(std::uint16_t attribute) const {
-    std::uint32_t size = 0;
-    const void* const bytes = has(attribute) ? nftnl_expr_get(now_, attribute, &size) : nullptr;
-    if (bytes == nullptr) return {};
-    return {static_cast<const std::uint8_t*>(bytes), size};
-  }
-  void step() { now_ = nftnl_expr_iter_next(walk_.get()); }
 
   bool take_meta(std::uint32_t key) {
-    if (!is("meta") || has(NFTNL_EXPR_META_SREG) || u32(NFTNL_EXPR_META_KEY) != key ||
-        u32(NFTNL_EXPR_META_DREG) != NFT_REG_1) {
+    if (!is("meta") || !data_.are({NFTA_META_DREG, NFTA_META_KEY}) ||
+        data_.be32(NFTA_META_KEY) != key || data_.be32(NFTA_META_DREG) != NFT_REG_1) {
       return false;
     }
     step();
     return true;
   }
 
-  /// The bytes that register 1 is compared with; the view is valid as long as the rule.
+  /// The bytes that register 1 is compared with; the view is valid as long as the message.
   std::optional<Data> take_equal() {
-    if (!is("cmp") || u32(NFTNL_EXPR_CMP_SREG) != NFT_REG_1 ||
-        u32(NFTNL_EXPR_CMP_OP) != NFT_CMP_EQ) {
+    if (!is("cmp") || !data_.are({NFTA_CMP_SREG, NFTA_CMP_OP, NFTA_CMP_DATA}) ||
+        data_.be32(NFTA_CMP_SREG) != NFT_REG_1 || data_.be32(NFTA_CMP_OP) != NFT_CMP_EQ) {
       return std::nullopt;
     }
-    const Data bytes = data(NFTNL_EXPR_CMP_DATA);
-    step();
+    const auto bytes = value(NFTA_CMP_DATA);
+    if (bytes) step();
     return bytes;
   }
 
   /// The number of bytes loaded into register 1.
   std::optional<std::uint32_t> take_payload(std::uint32_t base, std::uint32_t offset) {
-    if (!is("payload") || has(NFTNL_EXPR_PAYLOAD_SREG) ||
-        u32(NFTNL_EXPR_PAYLOAD_DREG) != NFT_REG_1 || u32(NFTNL_EXPR_PAYLOAD_BASE) != base ||
-        u32(NFTNL_EXPR_PAYLOAD_OFFSET) != offset) {
+    if (!is("payload") ||
+        !data_.are({NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET, NFTA_PAYLOAD_LEN}) ||
+        data_.be32(NFTA_PAYLOAD_DREG) != NFT_REG_1 || data_.be32(NFTA_PAYLOAD_BASE) != base ||
+        data_.be32(NFTA_PAYLOAD_OFFSET) != offset) {
       return std::nullopt;
     }
-    const std::uint32_t size = u32(NFTNL_EXPR_PAYLOAD_LEN);
-    step();
+    const auto size = data_.be32(NFTA_PAYLOAD_LEN);
+    if (size) step();
     return size;
   }
 
-  /// The mask that is applied to register 1.
+  /// The mask that is applied to register 1. Linux 5.6 began to dump the operation.
   std::optional<Data> take_mask() {
-    if (!is("bitwise") || u32(NFTNL_EXPR_BITWISE_SREG) != NFT_REG_1 ||
-        u32(NFTNL_EXPR_BITWISE_DREG) != NFT_REG_1 ||
-        u32(NFTNL_EXPR_BITWISE_OP) != NFT_BITWISE_BOOL) {
+    if (!is("bitwise") ||
+        !data_.are({NFTA_BITWISE_SREG, NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK,
+                    NFTA_BITWISE_XOR},
+                   {NFTA_BITWISE_OP}) ||
+        data_.be32(NFTA_BITWISE_SREG) != NFT_REG_1 || data_.be32(NFTA_BITWISE_DREG) != NFT_REG_1 ||
+        (data_.has(NFTA_BITWISE_OP) && data_.be32(NFTA_BITWISE_OP) != NFT_BITWISE_BOOL)) {
       return std::nullopt;
     }
-    const Data mask = data(NFTNL_EXPR_BITWISE_MASK);
-    const Data flip = data(NFTNL_EXPR_BITWISE_XOR);
-    if (u32(NFTNL_EXPR_BITWISE_LEN) != mask.size() || flip.size() != mask.size() ||
-        !std::all_of(flip.begin(), flip.end(), [](std::uint8_t byte) { return byte == 0; })) {
+    const auto mask = value(NFTA_BITWISE_MASK);
+    const auto flip = value(NFTA_BITWISE_XOR);
+    if (!mask || !flip || data_.be32(NFTA_BITWISE_LEN) != mask->size() ||
+        flip->size() != mask->size() ||
+        !std::ranges::all_of(*flip, [](std::uint8_t byte) { return byte == 0; })) {
       return std::nullopt;
     }
     step();
     return mask;
   }
 
-  std::optional<Data> take_match(const xt::Extension& extension) {
-    if (!is("match") || text(NFTNL_EXPR_MT_NAME) != extension.name ||
-        u32(NFTNL_EXPR_MT_REV) != extension.revision) {
+  /// The bounds of the range in which register 1 has to be.
+  std::optional<std::pair<Data, Data>> take_range() {
+    if (!is("range") ||
+        !data_.are({NFTA_RANGE_SREG, NFTA_RANGE_OP, NFTA_RANGE_FROM_DATA, NFTA_RANGE_TO_DATA}) ||
+        data_.be32(NFTA_RANGE_SREG) != NFT_REG_1 || data_.be32(NFTA_RANGE_OP) != NFT_RANGE_EQ) {
       return std::nullopt;
     }
-    const Data info = data(NFTNL_EXPR_MT_INFO);
+    const auto first = value(NFTA_RANGE_FROM_DATA);
+    const auto last = value(NFTA_RANGE_TO_DATA);
+    if (!first || !last) return std::nullopt;
+    step();
+    return std::pair(*first, *last);
+  }
+
+  std::optional<Data> take_match(const xt::Extension& extension) {
+    if (!is("match") || !data_.are({NFTA_MATCH_NAME, NFTA_MATCH_REV, NFTA_MATCH_INFO}) ||
+        data_.text(NFTA_MATCH_NAME) != extension.name ||
+        data_.be32(NFTA_MATCH_REV) != extension.revision) {
+      return std::nullopt;
+    }
+    const Data info = data_.bytes(NFTA_MATCH_INFO);
     step();
     return info;
   }
 
+  std::optional<Data> take_target(const xt::Extension& extension) {
+    if (!is("target") || !data_.are({NFTA_TARGET_NAME, NFTA_TARGET_REV, NFTA_TARGET_INFO}) ||
+        data_.text(NFTA_TARGET_NAME) != extension.name ||
+        data_.be32(NFTA_TARGET_REV) != extension.revision) {
+      return std::nullopt;
+    }
+    const Data info = data_.bytes(NFTA_TARGET_INFO);
+    step();
+    return info;
+  }
+
+  /// Its packets.
+  std::optional<std::uint64_t> take_counter() {
+    if (!is("counter") ||
+        !data_.are({NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS}, {NFTA_COUNTER_PAD})) {
+      return std::nullopt;
+    }
+    const auto packets = data_.be64(NFTA_COUNTER_PACKETS);
+    if (packets) step();
+    return packets;
+  }
+
+  struct Verdict {
+    int code = 0;            // NF_* or NFT_*
+    std::string_view chain;  // of a jump
+  };
+  std::optional<Verdict> take_verdict() {
+    if (!is("immediate") || !data_.are({NFTA_IMMEDIATE_DREG, NFTA_IMMEDIATE_DATA}) ||
+        data_.be32(NFTA_IMMEDIATE_DREG) != NFT_REG_VERDICT) {
+      return std::nullopt;
+    }
+    const netlink::Fields data = data_.nest(NFTA_IMMEDIATE_DATA);
+    const netlink::Fields verdict = data.nest(NFTA_DATA_VERDICT);
+    const auto code = verdict.be32(NFTA_VERDICT_CODE);
+    if (!data.are({NFTA_DATA_VERDICT}) || !code ||
+        !verdict.are({NFTA_VERDICT_CODE}, {NFTA_VERDICT_CHAIN})) {
+      return std::nullopt;
+    }
+    step();
+    return Verdict{static_cast<int>(*code), verdict.text(NFTA_VERDICT_CHAIN)};
+  }
+
  private:
-  netlink::NftnlPtr<nftnl_expr_iter> walk_;
-  nftnl_expr* now_ = nullptr;
+  /// An expression that cannot be read has no name.
+  void read() {
+    name_ = {};
+    if (element_ == nullptr || mnl_attr_get_type(element_) != NFTA_LIST_ELEM) return;
+    const netlink::Fields expression{netlink::Attributes(*element_)};
+    if (!expression.are({NFTA_EXPR_NAME, NFTA_EXPR_DATA})) return;
+    name_ = expression.text(NFTA_EXPR_NAME);
+    data_ = expression.nest(NFTA_EXPR_DATA);
+  }
+
+  [[nodiscard]] std::optional<Data> value(int type) const {
+    const netlink::Fields data = data_.nest(type);
+    if (!data.are({NFTA_DATA_VALUE})) return std::nullopt;
+    return data.bytes(NFTA_DATA_VALUE);
+  }
+
+  netlink::Attributes list_;
+  const nlattr* element_;
+  std::string_view name_;
+  netlink::Fields data_;
 };
 
 /// Reads the parts in the order in which encode_rule() writes them; false: not one of our rules.
 class Decoder {
  public:
-  Decoder(Family family, const nftnl_rule& rule) : family_(family), at_(rule) {}
+  Decoder(Family family, const nlattr& list) : family_(family), at_(list) {}
 
   bool decode() {
     return in_interface() && protocol() && prefix(rule_.source, netlink::source_offset(family_)) &&
@@ -125,6 +197,7 @@ class Decoder {
   }
 
   [[nodiscard]] Rule take_rule() { return std::move(rule_); }
+  [[nodiscard]] std::uint64_t packets() const { return packets_; }
 
  private:
   bool in_interface() {
@@ -215,13 +288,10 @@ class Decoder {
       if (!port) return std::nullopt;
       return PortRange{*port, *port};
     }
-    if (!at_.is("range") || at_.u32(NFTNL_EXPR_RANGE_SREG) != NFT_REG_1 ||
-        at_.u32(NFTNL_EXPR_RANGE_OP) != NFT_RANGE_EQ) {
-      return std::nullopt;
-    }
-    const auto first = port_of(at_.data(NFTNL_EXPR_RANGE_FROM_DATA));
-    const auto last = port_of(at_.data(NFTNL_EXPR_RANGE_TO_DATA));
-    at_.step();
+    const auto range = at_.take_range();
+    if (!range) return std::nullopt;
+    const auto first = port_of(range->first);
+    const auto last = port_of(range->second);
     if (!first || !last || *first >= *last) return std::nullopt;
     return PortRange{*first, *last};
   }
@@ -254,34 +324,26 @@ class Decoder {
   }
 
   bool counter() {
-    if (!at_.is("counter")) return false;
-    at_.step();
-    return true;
+    const auto packets = at_.take_counter();
+    packets_ = packets.value_or(0);
+    return packets.has_value();
   }
 
   bool target() {
-    if (at_.is("immediate")) return verdict();
-    if (!at_.is("target") || at_.u32(NFTNL_EXPR_TG_REV) != xt::kDnat.revision) return false;
-    const std::string_view name = at_.text(NFTNL_EXPR_TG_NAME);
-    const Data info = at_.data(NFTNL_EXPR_TG_INFO);
-    at_.step();
-    if (name == xt::kDnat.name) {
-      const auto to = xt::read_dnat(family_, info);
+    if (const auto verdict = at_.take_verdict()) return take(*verdict);
+    if (const auto info = at_.take_target(xt::kDnat)) {
+      const auto to = xt::read_dnat(family_, *info);
       if (to) rule_.target = Dnat{*to};
       return to.has_value();
     }
-    const auto mark = name == xt::kMark.name ? xt::read_set_mark(info) : std::nullopt;
+    const auto info = at_.take_target(xt::kMark);
+    const auto mark = info ? xt::read_set_mark(*info) : std::nullopt;
     if (mark) rule_.target = *mark;
     return mark.has_value();
   }
 
-  bool verdict() {
-    if (at_.u32(NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT || !at_.has(NFTNL_EXPR_IMM_VERDICT)) {
-      return false;
-    }
-    const auto code = static_cast<int>(at_.u32(NFTNL_EXPR_IMM_VERDICT));
-    const std::string_view chain = at_.text(NFTNL_EXPR_IMM_CHAIN);
-    at_.step();
+  bool take(const Cursor::Verdict& verdict) {
+    const auto& [code, chain] = verdict;
     switch (code) {
       case NF_DROP:
         rule_.target = Drop{};
@@ -302,32 +364,26 @@ class Decoder {
   Family family_;
   Cursor at_;
   Rule rule_;
+  std::uint64_t packets_ = 0;
 };
-
-std::uint64_t packets_of(const nlmsghdr& message) {
-  std::uint64_t packets = 0;
-  netlink::for_each_expression(message,
-                               [&](std::string_view name, const netlink::Attributes& data) {
-                                 if (name == "counter") packets = data.be64(NFTA_COUNTER_PACKETS);
-                               });
-  return packets;
-}
 
 }  // namespace
 
 chains::ObservedRule decode_rule(Family family, const nlmsghdr& message) {
-  chains::ObservedRule observed;
   const netlink::Attributes attributes(message);
+  chains::ObservedRule observed;
   observed.ref = attributes.be64(NFTA_RULE_HANDLE);
-  observed.packets = packets_of(message);
   // A rule with user data is not ours either: iptables-nft writes none for such rules, and nft
   // would show it as a comment.
-  if (!is_like_ours(message)) return observed;
-  const netlink::NftnlPtr<nftnl_rule> rule(netlink::made_or_throw(nftnl_rule_alloc()));
-  // We write no expression that libnftnl does not know.
-  if (nftnl_rule_nlmsg_parse(&message, rule.get()) != 0) return observed;
-  Decoder decoder(family, *rule);
-  if (decoder.decode()) observed.rule = decoder.take_rule();
+  if (!netlink::Fields(attributes)
+           .are({NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_EXPRESSIONS},
+                {NFTA_RULE_POSITION, NFTA_RULE_PAD})) {
+    return observed;
+  }
+  Decoder decoder(family, *attributes.find(NFTA_RULE_EXPRESSIONS));
+  if (!decoder.decode()) return observed;
+  observed.rule = decoder.take_rule();
+  observed.packets = decoder.packets();
   return observed;
 }
 

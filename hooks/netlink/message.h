@@ -87,9 +87,11 @@ class Attributes {
   void for_each(Each each) const {
     for (const nlattr* at = first_; at != nullptr; at = next(at)) each(*at);
   }
+  /// nullptr: there is none, or no other.
+  [[nodiscard]] const nlattr* first() const { return first_; }
+  [[nodiscard]] const nlattr* next(const nlattr* at) const;
 
  private:
-  [[nodiscard]] const nlattr* next(const nlattr* at) const;
   [[nodiscard]] const nlattr* checked(const nlattr* at) const;
 
   const nlattr* first_ = nullptr;
