@@ -17,7 +17,7 @@ namespace {
 
 bool has_udp(std::span<const ExternalAddress> entries) {
   return std::ranges::any_of(entries, [](const ExternalAddress& entry) {
-    return std::ranges::find(entry.ports, Protocol::kUdp, &ExternalAddress::Ports::protocol) !=
+    return std::ranges::find(entry.ports, Protocol::kUdp, &ServicePort::protocol) !=
            entry.ports.end();
   });
 }

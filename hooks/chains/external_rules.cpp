@@ -50,12 +50,10 @@ void add_rules(std::vector<Rule>& rules, const ExternalAddress& entry, const Hal
       add_pair(rules, rule, entry.cluster);
       continue;
     }
-    for (const ExternalAddress::Ports& ports : entry.ports) {
-      rule.protocol = ports.protocol;
-      for (PortSet& set : group_ports(ports.ports)) {
-        rule.destination_ports = std::move(set);
-        add_pair(rules, rule, entry.cluster);
-      }
+    for (PortGroup& group : group_ports(entry.ports)) {
+      rule.protocol = group.protocol;
+      rule.destination_ports = std::move(group.ports);
+      add_pair(rules, rule, entry.cluster);
     }
   }
 }
@@ -83,12 +81,7 @@ std::vector<Rule> rules_of(std::span<const ExternalAddress> entries, const Half&
 std::size_t count_rules(std::span<const ExternalAddress> entries, const Half& half, MatchBy match) {
   std::size_t count = 0;
   for (const ExternalAddress& entry : entries) {
-    std::size_t pairs = match == MatchBy::kAddress ? 1 : 0;
-    if (match == MatchBy::kPort) {
-      for (const ExternalAddress::Ports& ports : entry.ports) {
-        pairs += group_ports(ports.ports).size();
-      }
-    }
+    const std::size_t pairs = match == MatchBy::kAddress ? 1 : group_ports(entry.ports).size();
     count += 2 * pairs * sources_of(entry, half).size();
   }
   return count;

@@ -1,18 +1,21 @@
 #include "hooks/chains/ports.h"
 
-#include <cstdint>
-
 namespace nmanager::chains {
 
 namespace {
 
-std::vector<PortRange> runs_of(std::span<const std::uint16_t> ports) {
-  std::vector<PortRange> runs;
-  for (const std::uint16_t port : ports) {
-    if (!runs.empty() && runs.back().last + 1 == port) {
-      runs.back().last = port;
+struct Run {  // of consecutive ports
+  Protocol protocol = Protocol::kTcp;
+  PortRange range;
+};
+
+std::vector<Run> runs_of(std::span<const ServicePort> ports) {
+  std::vector<Run> runs;
+  for (const auto& [protocol, port] : ports) {
+    if (!runs.empty() && runs.back().protocol == protocol && runs.back().range.last + 1 == port) {
+      runs.back().range.last = port;
     } else {
-      runs.push_back({port, port});
+      runs.push_back({protocol, {port, port}});
     }
   }
   return runs;
@@ -20,18 +23,18 @@ std::vector<PortRange> runs_of(std::span<const std::uint16_t> ports) {
 
 }  // namespace
 
-std::vector<PortSet> group_ports(std::span<const std::uint16_t> ports) {
-  std::vector<PortSet> sets;
+std::vector<PortGroup> group_ports(std::span<const ServicePort> ports) {
+  std::vector<PortGroup> groups;
   std::size_t free_slots = 0;
-  for (const PortRange& run : runs_of(ports)) {
-    if (port_slots(run) > free_slots) {
-      sets.emplace_back();
+  for (const auto& [protocol, range] : runs_of(ports)) {
+    if (groups.empty() || groups.back().protocol != protocol || port_slots(range) > free_slots) {
+      groups.push_back({protocol, {}});
       free_slots = kPortSlots;
     }
-    sets.back().push_back(run);
-    free_slots -= port_slots(run);
+    groups.back().ports.push_back(range);
+    free_slots -= port_slots(range);
   }
-  return sets;
+  return groups;
 }
 
 }  // namespace nmanager::chains

@@ -19,9 +19,9 @@ std::uint64_t digest_of(const std::vector<ExternalAddress>& entries) {
     digest.add(entry.cluster);
     digest.add(entry.owner);
     digest.add(static_cast<std::uint64_t>(entry.ports.size()));
-    for (const ExternalAddress::Ports& ports : entry.ports) {
-      digest.add(static_cast<std::uint64_t>(ports.protocol));
-      digest.add(ports.ports);
+    for (const auto& [protocol, port] : entry.ports) {
+      digest.add(static_cast<std::uint64_t>(protocol));
+      digest.add(std::uint64_t{port});
     }
     digest.add(entry.allowed_sources);
   }
@@ -38,21 +38,16 @@ Settlement settle_claims(std::vector<ExternalAddress> claims, MatchBy match) {
   std::ranges::sort(claims, [](const ExternalAddress& a, const ExternalAddress& b) {
     return std::tie(a.owner, a) < std::tie(b.owner, b);
   });
-  std::set<std::pair<Protocol, std::uint16_t>> taken;
+  std::set<ServicePort> taken;
   Settlement result;
   for (ExternalAddress& claim : claims) {
     if (!result.entries.empty() && match == MatchBy::kAddress) {
       result.losers.insert(claim.owner);
       continue;
     }
-    std::size_t lost = 0;
-    for (ExternalAddress::Ports& ports : claim.ports) {
-      lost += std::erase_if(ports.ports, [&](std::uint16_t port) {
-        return !taken.emplace(ports.protocol, port).second;
-      });
-    }
+    const std::size_t lost = std::erase_if(
+        claim.ports, [&](const ServicePort& port) { return !taken.insert(port).second; });
     if (lost > 0) result.losers.insert(claim.owner);
-    std::erase_if(claim.ports, [](const auto& ports) { return ports.ports.empty(); });
     if (!claim.ports.empty()) result.entries.push_back(std::move(claim));
   }
   return result;

@@ -13,7 +13,7 @@
 
 #include "hooks/values/address.h"
 #include "hooks/values/address_map.h"
-#include "hooks/values/rule.h"
+#include "hooks/values/service_port.h"
 
 namespace nmanager {
 
@@ -22,13 +22,8 @@ namespace nmanager {
 struct ExternalAddress {
   Address external;
   Address cluster;
-  std::string owner;  // "namespace/name": the rules' comment
-  struct Ports {
-    Protocol protocol = Protocol::kTcp;
-    std::vector<std::uint16_t> ports;  // sorted, unique, not empty
-    auto operator<=>(const Ports&) const = default;
-  };
-  std::vector<Ports> ports;  // sorted by protocol, not empty
+  std::string owner;               // "namespace/name": the rules' comment
+  std::vector<ServicePort> ports;  // sorted, unique, not empty
   /// Who may use it: empty = everybody; else only these sources (loadBalancerSourceRanges).
   std::vector<Prefix> allowed_sources;
 

@@ -64,12 +64,10 @@ void each_element(SetKind kind, const ExternalAddress& address, MatchBy by, Add&
     element.owner = address.owner;
   }
   if (by == MatchBy::kAddress) return add_port();
-  for (const ExternalAddress::Ports& ports : address.ports) {
-    element.protocol = ports.protocol;
-    for (const std::uint16_t port : ports.ports) {
-      element.port = port;
-      add_port();
-    }
+  for (const auto& [protocol, port] : address.ports) {
+    element.protocol = protocol;
+    element.port = port;
+    add_port();
   }
 }
 

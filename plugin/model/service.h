@@ -7,15 +7,9 @@
 #include <vector>
 
 #include "hooks/values/address.h"
-#include "hooks/values/rule.h"
+#include "hooks/values/service_port.h"
 
 namespace nmanager {
-
-struct ServicePort {
-  Protocol protocol = Protocol::kTcp;
-  std::uint16_t port = 0;
-  auto operator<=>(const ServicePort&) const = default;
-};
 
 struct LoadBalancerIngress {
   Address ip;

@@ -1,11 +1,9 @@
 #include "plugin/reconciler/explain.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <iterator>
 #include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,16 +15,19 @@ namespace nmanager::reconciler {
 
 namespace {
 
-std::string ports_text(const std::vector<ExternalAddress::Ports>& all, MatchBy match) {
+/// "tcp 80,443 udp 53"
+std::string ports_text(const std::vector<ServicePort>& ports, MatchBy match) {
   if (match == MatchBy::kAddress) return "any port";
   std::string text;
-  for (const auto& some : all) {
-    text += (text.empty() ? "" : " ") + std::string(to_string(some.protocol));
-    char separator = ' ';
-    for (const std::uint16_t port : some.ports) {
-      text += separator + std::to_string(port);
-      separator = ',';
+  auto last = Protocol::kAny;
+  for (const auto& [protocol, port] : ports) {
+    if (protocol == last) {
+      text += ',';
+    } else {
+      text += (text.empty() ? "" : " ") + std::string(to_string(protocol)) + ' ';
     }
+    text += std::to_string(port);
+    last = protocol;
   }
   return text;
 }
@@ -64,25 +65,19 @@ RulesShown shown(const State& state, const ExternalAddress& entry) {
           held_up(state, family)};
 }
 
-std::size_t ports_in(const ExternalAddress& entry) {
-  std::size_t count = 0;
-  for (const auto& some : entry.ports) count += some.ports.size();
-  return count;
-}
-
 struct Everybody {
   std::vector<ExternalAddress> given;  // as in the rules
   std::vector<SkippedShown> skipped;
 };
 
-using Port = std::tuple<Address, Protocol, std::uint16_t>;
+using Port = std::pair<Address, ServicePort>;
 
 /// The owners of addresses and ports in the present rules.
 class Holders {
  public:
   explicit Holders(const std::vector<ExternalAddress>& given) {
     for (const ExternalAddress& entry : given) {
-      counts_[{entry.external, entry.owner}] += ports_in(entry);
+      counts_[{entry.external, entry.owner}] += entry.ports.size();
       addresses_.try_emplace(entry.external, entry.owner);
       each_port(entry, [&](const Port& port) { ports_.try_emplace(port, entry.owner); });
     }
@@ -90,7 +85,7 @@ class Holders {
 
   [[nodiscard]] bool has_all_of(const ExternalAddress& entry) const {
     const auto count = counts_.find({entry.external, entry.owner});
-    return count != counts_.end() && count->second == ports_in(entry);
+    return count != counts_.end() && count->second == entry.ports.size();
   }
   /// Another Service with a port of `entry`, or with the address if matched by address.
   [[nodiscard]] std::string other(const ExternalAddress& entry) const {
@@ -107,9 +102,7 @@ class Holders {
  private:
   template <class Each>
   static void each_port(const ExternalAddress& entry, Each each) {
-    for (const auto& some : entry.ports) {
-      for (const std::uint16_t port : some.ports) each({entry.external, some.protocol, port});
-    }
+    for (const ServicePort& port : entry.ports) each({entry.external, port});
   }
 
   std::map<std::pair<Address, std::string>, std::size_t> counts_;  // of ports

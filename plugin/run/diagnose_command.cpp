@@ -36,9 +36,8 @@ Settings with_every_cure(Settings own) {
 
 diagnose::AtRisk at_risk(const ExternalAddress& entry) {
   diagnose::AtRisk risk{entry.owner, entry.external, entry.cluster, std::nullopt};
-  for (const auto& some : entry.ports) {
-    if (some.protocol == Protocol::kTcp) risk.tcp_port = some.ports.front();
-  }
+  const auto tcp = std::ranges::find(entry.ports, Protocol::kTcp, &ServicePort::protocol);
+  if (tcp != entry.ports.end()) risk.tcp_port = tcp->port;
   return risk;
 }
 

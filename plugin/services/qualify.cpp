@@ -37,17 +37,6 @@ std::size_t port_matches(const Service& service) {
   return addresses * std::max<std::size_t>(service.source_ranges.size(), 1) * service.ports.size();
 }
 
-std::vector<ExternalAddress::Ports> ports_of(const Service& service) {
-  std::vector<ExternalAddress::Ports> result;
-  for (const ServicePort& port : service.ports) {  // sorted by protocol, then port
-    if (result.empty() || result.back().protocol != port.protocol) {
-      result.push_back({port.protocol, {}});
-    }
-    result.back().ports.push_back(port.port);
-  }
-  return result;
-}
-
 bool is_malformed(const Service& service, std::string_view field) {
   return std::ranges::any_of(service.malformed,
                              [&](const std::string& name) { return name.starts_with(field); });
@@ -80,7 +69,6 @@ class AddressQualifier {
       : service_(service),
         settings_(settings),
         result_(result),
-        ports_(ports_of(service)),
         facts_{facts_of(service, Family::kIpv4), facts_of(service, Family::kIpv6)},
         cluster_ip_malformed_(is_malformed(service, "spec.clusterIP")),
         restricted_(!service.source_ranges.empty() ||
@@ -98,7 +86,7 @@ class AddressQualifier {
     const bool restricted = source_ranges_apply && restricted_;
     if (restricted && facts.ranges.empty()) return skip(SkipReason::kSourceRanges, ip);
     if (ip == *facts.cluster_ip) return skip(SkipReason::kUnusableAddress, ip);
-    auto ports = ports_;
+    auto ports = service_.ports;
     if (take_api_server_out(ip, ports)) skip(SkipReason::kApiServer, ip);
     if (ports.empty()) return;
     result_.addresses.push_back({ip, *facts.cluster_ip, service_.key, std::move(ports),
@@ -111,25 +99,19 @@ class AddressQualifier {
 
  private:
   /// Removes the API server's port, or all ports when matching by address. True if any was removed.
-  bool take_api_server_out(const Address& ip, std::vector<ExternalAddress::Ports>& ports) const {
-    bool found = false;
+  bool take_api_server_out(const Address& ip, std::vector<ServicePort>& ports) const {
+    const std::size_t all = ports.size();
     for (const Endpoint& server : settings_.api_servers) {
-      if (server.address != ip) continue;
-      for (auto& some : ports) {
-        if (some.protocol != Protocol::kTcp || std::erase(some.ports, server.port) == 0) continue;
-        found = true;
-        if (settings_.match == MatchBy::kAddress) ports.clear();
-        break;
-      }
+      if (server.address == ip) std::erase(ports, ServicePort{Protocol::kTcp, server.port});
     }
-    std::erase_if(ports, [](const auto& some) { return some.ports.empty(); });
+    const bool found = ports.size() < all;
+    if (found && settings_.match == MatchBy::kAddress) ports.clear();
     return found;
   }
 
   const Service& service_;
   const QualifySettings& settings_;
   Qualification& result_;
-  std::vector<ExternalAddress::Ports> ports_;
   std::array<FamilyFacts, kFamilies.size()> facts_;
   bool cluster_ip_malformed_;
   bool restricted_;

@@ -1,9 +1,7 @@
 #include "plugin/services/store.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <set>
-#include <tuple>
 #include <utility>
 
 namespace nmanager::services {
@@ -102,19 +100,17 @@ class Collector {
   bool conflicts(const ExternalAddress& entry, MatchBy match) {
     bool conflict = false;
     if (match == MatchBy::kAddress) {
-      return !taken_.emplace(entry.external, Protocol::kAny, std::uint16_t{0}).second;
+      return !taken_.emplace(entry.external, ServicePort{Protocol::kAny, 0}).second;
     }
-    for (const auto& ports : entry.ports) {
-      for (const std::uint16_t port : ports.ports) {
-        conflict = !taken_.emplace(entry.external, ports.protocol, port).second || conflict;
-      }
+    for (const ServicePort& port : entry.ports) {
+      conflict = !taken_.emplace(entry.external, port).second || conflict;
     }
     return conflict;
   }
 
  private:
   Qualified& all_;
-  std::set<std::tuple<Address, Protocol, std::uint16_t>> taken_;
+  std::set<std::pair<Address, ServicePort>> taken_;
 };
 
 }  // namespace

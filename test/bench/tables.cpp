@@ -54,7 +54,7 @@ ExternalCluster our_services(int services, bool changed) {
     addresses.push_back({Address(Family::kIpv4, external),
                          Address(Family::kIpv4, cluster),
                          "default/service-" + std::to_string(i),
-                         {{Protocol::kTcp, {80, 443}}},
+                         {{Protocol::kTcp, 80}, {Protocol::kTcp, 443}},
                          {}});
   }
   ExternalClusterSettings settings;

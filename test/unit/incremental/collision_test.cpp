@@ -38,9 +38,8 @@ std::uint64_t hashed_first(std::uint64_t word) {
 
 ExternalAddress entry(const Address& external) {
   ExternalAddress result{external, *Address::parse("fd96::1"), "ns/" + to_string(external), {}, {}};
-  ExternalAddress::Ports ports{Protocol::kTcp, {}};
-  for (std::uint16_t port = 1; port < 160; port += 2) ports.ports.push_back(port);
-  result.ports = {ports};
+  for (std::uint16_t port = 1; port < 160; port += 2)
+    result.ports.push_back({Protocol::kTcp, port});
   return result;
 }
 

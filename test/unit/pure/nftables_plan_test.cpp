@@ -46,7 +46,7 @@ TableSpec random_spec(TableId part, Random& random) {
     addresses.push_back({address(part.family, i),
                          address(part.family, 100 + random() % 2),
                          "ns/s" + std::to_string(i),
-                         {{Protocol::kTcp, {80, 443}}},
+                         {{Protocol::kTcp, 80}, {Protocol::kTcp, 443}},
                          {}});
     if (one_in(random, 3)) addresses.back().allowed_sources = {Prefix(address(part.family, 7), 24)};
   }

@@ -24,7 +24,7 @@ std::string text_of(const DesiredTable& table) {
 }
 
 ExternalAddress external(const char* address, const char* cluster, const char* owner,
-                         std::vector<ExternalAddress::Ports> ports) {
+                         std::vector<ServicePort> ports) {
   return {*Address::parse(address), *Address::parse(cluster), owner, std::move(ports), {}};
 }
 
@@ -35,7 +35,7 @@ ExternalAddress numbered(std::uint32_t number, const char* owner = "ns/svc") {
   return {Address(Family::kIpv4, bytes),
           *Address::parse("10.96.0.1"),
           owner,
-          {{Protocol::kTcp, {80, 443}}},
+          {{Protocol::kTcp, 80}, {Protocol::kTcp, 443}},
           {}};
 }
 
@@ -157,10 +157,11 @@ TEST_CASE("a table's hooks are those that lead to its chains") {
 }
 
 TEST_CASE("one Service, for pods and for the node") {
-  const auto table = external_cluster_chains(external_cluster(
-      Family::kIpv4,
-      {external("10.19.20.201", "10.99.176.26", "default/lb", {{Protocol::kTcp, {80, 443}}})},
-      with_pods()));
+  const auto table = external_cluster_chains(
+      external_cluster(Family::kIpv4,
+                       {external("10.19.20.201", "10.99.176.26", "default/lb",
+                                 {{Protocol::kTcp, 80}, {Protocol::kTcp, 443}})},
+                       with_pods()));
   CHECK(table.jumps == std::vector{Hook::kPrerouting, Hook::kOutput});
   CHECK(
       text_of(table) ==
@@ -242,8 +243,10 @@ TEST_CASE("source ranges restrict the rules, and without allowed sources there a
 }
 
 TEST_CASE("the first owner gets the port, the order of input does not matter") {
-  const auto a = external("10.0.0.1", "10.96.0.1", "ns/a", {{Protocol::kTcp, {80, 81}}});
-  const auto b = external("10.0.0.1", "10.96.0.2", "ns/b", {{Protocol::kTcp, {81, 82}}});
+  const auto a =
+      external("10.0.0.1", "10.96.0.1", "ns/a", {{Protocol::kTcp, 80}, {Protocol::kTcp, 81}});
+  const auto b =
+      external("10.0.0.1", "10.96.0.2", "ns/b", {{Protocol::kTcp, 81}, {Protocol::kTcp, 82}});
   const auto c = external("10.0.0.2", "10.96.0.3", "ns/c", {{Protocol::kTcp, {81}}});
   const auto table =
       external_cluster_chains(external_cluster(Family::kIpv4, {a, b, c}, with_pods()));
@@ -266,10 +269,11 @@ TEST_CASE("the first owner gets the port, the order of input does not matter") {
 }
 
 TEST_CASE("ports are grouped") {
-  const auto group = [](std::vector<std::uint16_t> ports) {
+  const auto group_all = [](const std::vector<ServicePort>& ports) {
     std::string text;
-    for (const PortSet& set : group_ports(ports)) {
+    for (const auto& [protocol, set] : group_ports(ports)) {
       text += text.empty() ? "" : " | ";
+      if (protocol != Protocol::kTcp) text += std::string(to_string(protocol)) + ' ';
       std::string one;
       for (const PortRange& range : set) {
         one += (one.empty() ? "" : ",") + std::to_string(range.first) +
@@ -278,6 +282,11 @@ TEST_CASE("ports are grouped") {
       text += one;
     }
     return text;
+  };
+  const auto group = [&](const std::vector<std::uint16_t>& ports) {
+    std::vector<ServicePort> all;
+    for (const std::uint16_t port : ports) all.push_back({Protocol::kTcp, port});
+    return group_all(all);
   };
   CHECK(group({80}) == "80");
   CHECK(group({80, 81}) == "80:81");
@@ -294,6 +303,9 @@ TEST_CASE("ports are grouped") {
   CHECK(group({1, 2, 4, 5, 7, 8, 10, 11, 13, 14, 16, 17, 19, 20, 22, 23}) ==
         "1:2,4:5,7:8,10:11,13:14,16:17,19:20 | 22:23");
   CHECK(group({65535}) == "65535");
+  CHECK(group({}).empty());
+  CHECK(group_all({{Protocol::kTcp, 80}, {Protocol::kUdp, 81}, {Protocol::kUdp, 82}}) ==
+        "80 | udp 81:82");
 }
 
 TEST_CASE("sixteen addresses are flat, seventeen are a tree, with the same results") {

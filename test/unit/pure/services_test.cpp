@@ -214,9 +214,8 @@ TEST_CASE("the API server's own address and port get no rule") {
   settings.api_servers = {{ip("20.0.0.1"), 443}};
   const auto result = qualify(service, settings);
   REQUIRE(result.addresses.size() == 1);
-  using Ports = ExternalAddress::Ports;
   CHECK(result.addresses[0].ports ==
-        std::vector<Ports>{{Protocol::kTcp, {80}}, {Protocol::kUdp, {53}}});
+        std::vector<ServicePort>{{Protocol::kTcp, 80}, {Protocol::kUdp, 53}});
   CHECK(result.skipped == std::vector<Skip>{{SkipReason::kApiServer, "20.0.0.1"}});
 
   settings.api_servers = {{ip("20.0.0.1"), 53}, {ip("20.0.0.2"), 443}};  // UDP; another address
@@ -233,9 +232,9 @@ TEST_CASE("the API server's own address and port get no rule") {
 TEST_CASE("ports are given by protocol") {
   const auto result = qualify(good(), {});
   REQUIRE(result.addresses.size() == 1);
-  using Ports = ExternalAddress::Ports;
-  CHECK(result.addresses[0].ports ==
-        std::vector<Ports>{{Protocol::kTcp, {80, 443}}, {Protocol::kUdp, {53}}});
+  CHECK(result.addresses[0].ports == std::vector<ServicePort>{{Protocol::kTcp, 80},
+                                                              {Protocol::kTcp, 443},
+                                                              {Protocol::kUdp, 53}});
 }
 
 TEST_CASE("all Services: counts, examples, conflicts") {

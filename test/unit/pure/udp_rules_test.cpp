@@ -24,9 +24,10 @@ Address at(const char* text) {
 }
 
 ExternalAddress service(const char* external, const char* cluster, Protocol protocol,
-                        std::vector<std::uint16_t> ports) {
-  return {
-      at(external), at(cluster), "ns/" + std::string(external), {{protocol, std::move(ports)}}, {}};
+                        const std::vector<std::uint16_t>& ports) {
+  ExternalAddress result{at(external), at(cluster), "ns/" + std::string(external), {}, {}};
+  for (const std::uint16_t port : ports) result.ports.push_back({protocol, port});
+  return result;
 }
 
 DesiredTable table_of(std::vector<ExternalAddress> services, MatchBy match = MatchBy::kPort) {
