@@ -1,5 +1,8 @@
 #include "hooks/chains/chain_backend.h"
 
+#include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "hooks/chains/chain_table.h"
@@ -16,6 +19,13 @@ Result<ObservedTable> observe(ChainBackend& backend, TableId id) {
   if (begun) return (*begun)->observed();
   if (begun.error().kind == ErrorKind::kAbsent) return ObservedTable{};
   return begun.error();
+}
+
+/// The tool of this variant, whichever one `iptables-restore` is: ip6tables-legacy-restore, ...
+std::string restore_command(std::string_view backend, Family family) {
+  constexpr std::string_view kCommon = "iptables";
+  backend.remove_prefix(std::min(kCommon.size(), backend.size()));
+  return std::string(iptables_command(family)) + std::string(backend) + "-restore";
 }
 
 }  // namespace
@@ -86,15 +96,16 @@ PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
   for (const Goal& goal : goals) {
     const auto observed = observe(*this, goal.id);
     if (!observed) {
+      // A table that the kernel does not have holds nothing of ours.
+      if (goal.spec->families.empty() && observed.error().kind == ErrorKind::kUnsupported) continue;
       result.problems.push_back(to_string(goal.id) + ": " + observed.error().message);
       continue;
     }
     const DesiredTable desired = wish_of(render(goal))->for_plan(*observed);
     const TablePlan plan = make_plan(goal.id, desired, *observed);
     if (plan.empty()) continue;
-    result.text += "# " + to_string(goal.id) + ", for " +
-                   std::string(iptables_command(goal.id.family)) + "-restore --noflush\n" +
-                   to_restore_text(plan);
+    result.text += "# " + to_string(goal.id) + ", for " + restore_command(name(), goal.id.family) +
+                   " --noflush\n" + to_restore_text(plan);
   }
   return result;
 }

@@ -120,12 +120,14 @@ std::vector<TableId> settled_tables(const State& state) {
   return settled;
 }
 
-std::vector<TableId> left_out_tables(const State& state) {
-  std::vector<TableId> left_out;
+std::vector<TableId> tables_to_clear(const State& state, bool in_use,
+                                     std::span<const TableId> in_place) {
+  std::vector<TableId> tables;
   for (const TableState& table : state.tables) {
-    if (!family_chosen(state.settings, table.id.family)) left_out.push_back(table.id);
+    if (!family_chosen(state.settings, table.id.family)) tables.push_back(table.id);
   }
-  return left_out;
+  if (!in_use) tables.insert(tables.end(), in_place.begin(), in_place.end());
+  return tables;
 }
 
 bool has_unverified_change(const State& state) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,10 @@ void update_services(State& state);
 /// The tables whose rules are decided and in place.
 [[nodiscard]] std::vector<TableId> settled_tables(const State& state);
 
-/// The tables of a family that is left out by a setting: they must have no chain of ours.
-[[nodiscard]] std::vector<TableId> left_out_tables(const State& state);
+/// The tables of a backend that must have no rules of ours: those of a family that is left out by a
+/// setting, and unless the backend is the one in use, those whose rules are `in_place` there.
+[[nodiscard]] std::vector<TableId> tables_to_clear(const State& state, bool in_use,
+                                                   std::span<const TableId> in_place);
 
 /// A table has changed and its rules were not verified since then.
 [[nodiscard]] bool has_unverified_change(const State& state);

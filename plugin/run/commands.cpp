@@ -1,6 +1,7 @@
 #include "plugin/run/commands.h"
 
 #include <cstdio>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,6 +86,22 @@ bool clean_up(Backend& backend) {
   return clean;
 }
 
+/// What `run` would remove once its rules are in place: see Loop::clear_others().
+void add_removals(PlanText& plan, const reconciler::State& state, std::span<const TableId> in_place,
+                  Backends& backends, TimePoint now) {
+  while (backends.next_clear() <= now) {
+    backends.clear_next(now, [&](Backend& backend, bool in_use) {
+      const auto tables = tables_to_clear(state, in_use, in_place);
+      const PlanText removal = backend.plan_text(no_rules_in(tables));
+      plan.text += removal.text;
+      for (const std::string& problem : removal.problems) {
+        plan.problems.push_back(std::string(backend.name()) + ", " + problem);
+      }
+      return true;
+    });
+  }
+}
+
 }  // namespace
 
 int plan_command(const Settings& own, const World& world) {
@@ -103,12 +120,14 @@ int plan_command(const Settings& own, const World& world) {
   }
   if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
+  std::vector<TableId> planned;
   for (reconciler::TableState& table : state->tables) {
-    if (table.want != reconciler::Want::kLeave) {
-      goals.push_back({table.id, spec_of(*state, table)});
-    }
+    if (table.want == reconciler::Want::kLeave) continue;
+    goals.push_back({table.id, spec_of(*state, table)});
+    planned.push_back(table.id);
   }
-  const PlanText plan = backends.backend()->plan_text(goals);
+  PlanText plan = backends.backend()->plan_text(goals);
+  add_removals(plan, *state, planned, backends, world.process.now().mono);
   for (const std::string& problem : plan.problems) say(problem);
   print(plan.text);
   if (plan.text.empty() && plan.problems.empty()) say("nothing to change");

@@ -227,9 +227,7 @@ void Loop::clear_others() {
   if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
   settled_when_cleared_ = settled.size();
   backends_.clear_next(mono(), [&](Backend& backend, bool in_use) {
-    std::vector<TableId> tables = left_out_tables(state_);
-    if (!in_use) tables.insert(tables.end(), settled.begin(), settled.end());
-    return clear(backend, tables) && (all || in_use);
+    return clear(backend, tables_to_clear(state_, in_use, settled)) && (all || in_use);
   });
 }
 

@@ -25,9 +25,10 @@ void put_many_services(Node& node) {
   }
 }
 
-CommandResult plan(const Node& node) {
+CommandResult plan(const Node& node, const std::vector<std::string>& more = {}) {
   std::string flags;
   for (const std::string& flag : base_flags(node)) flags += ' ' + flag;
+  for (const std::string& flag : more) flags += ' ' + flag;
   return run(std::string(NMANAGER_BINARY) + " plan" + flags + " 2>/dev/null");
 }
 
@@ -45,7 +46,7 @@ void restore(const Node& node, const std::string& text) {
       flush();
       const auto at = line.find("for ") + 4;
       program = line.substr(at);
-      if (native()) program += " -";
+      if (program.starts_with("nft ")) program += " -";
     } else {
       part += line + "\n";
     }
@@ -78,6 +79,27 @@ TEST_CASE("plan prints what run would write, and writes nothing") {
   // From one state to another.
   node.flush("nat", "NMANAGER_OUTPUT");
   REQUIRE(eventually([&] { return node.our_rules() == planned; }));
+}
+
+TEST_CASE("plan includes the rules of another backend and of a left-out family, to be removed") {
+  Node node;
+  if (!node.usable()) return;
+  put_many_services(node);
+  const std::string other = backend() == "iptables-legacy" ? "iptables-nft" : "iptables-legacy";
+  const std::string saved = other.substr(other.find('-')) + "-save";
+  {
+    const Sidecar sidecar(node, {"--backend", other});
+    REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
+  }
+  REQUIRE(run("iptables" + saved).output.find("NMANAGER_") != std::string::npos);
+  restore(node, plan(node).output);
+  CHECK(run("iptables" + saved).output.find("NMANAGER_") == std::string::npos);
+  CHECK(run("ip6tables" + saved).output.find("NMANAGER_") == std::string::npos);
+
+  REQUIRE(node.our_rules().find("2001:db8::10") != std::string::npos);
+  restore(node, plan(node, {"--ip-family", "ipv4"}).output);
+  CHECK(node.our_rules().find("2001:db8::10") == std::string::npos);
+  CHECK(node.our_rules().find("192.0.2.10") != std::string::npos);
 }
 
 TEST_CASE("a plan of Services from a file, without any API server") {
