@@ -69,14 +69,12 @@ class ServiceReader {
     }
   }
 
-  void add_address(std::vector<Address>& to, Value value, const std::string& field) {
+  /// nullopt: it is noted as bad.
+  std::optional<Address> address(Value value, const std::string& field) {
     const auto text = json::text(value);
-    const auto address = text ? Address::parse_sloppy(*text) : std::nullopt;
-    if (address) {
-      to.push_back(*address);
-    } else {
-      bad(field);
-    }
+    auto address = text ? Address::parse_sloppy(*text) : std::nullopt;
+    if (!address) bad(field);
+    return address;
   }
 
   void read_spec(Value spec) {
@@ -87,7 +85,7 @@ class ServiceReader {
         text(spec, "internalTrafficPolicy", "spec.internalTrafficPolicy") == "Local";
     read_cluster_ips(spec);
     each(spec, "externalIPs", "spec.externalIPs", [&](Value ip, const std::string& field) {
-      add_address(service_.external_ips, ip, field);
+      if (const auto read = address(ip, field)) service_.external_ips.push_back(*read);
     });
     each(spec, "loadBalancerSourceRanges", "spec.loadBalancerSourceRanges",
          [&](Value range, const std::string& field) { add_range(range, field); });
@@ -117,7 +115,7 @@ class ServiceReader {
       if (text == "None") {
         service_.headless = true;
       } else if (text != "") {
-        add_address(service_.cluster_ips, ip, field);
+        if (const auto read = address(ip, field)) service_.cluster_ips.add(*read);
       }
     };
     if (list && list->size() > 0) return each(spec, "clusterIPs", "spec.clusterIPs", take);

@@ -18,14 +18,12 @@ bool usable(const Address& address) {
 
 /// What of a Service holds for all of its addresses of one family.
 struct FamilyFacts {
-  const Address* cluster_ip = nullptr;
+  std::optional<Address> cluster_ip;
   std::vector<Prefix> ranges;  // loadBalancerSourceRanges
 };
 
 FamilyFacts facts_of(const Service& service, Family family) {
-  FamilyFacts facts;
-  const auto found = std::ranges::find(service.cluster_ips, family, &Address::family);
-  if (found != service.cluster_ips.end()) facts.cluster_ip = &*found;
+  FamilyFacts facts{service.cluster_ips.of(family), {}};
   std::ranges::copy_if(service.source_ranges, std::back_inserter(facts.ranges),
                        [&](const Prefix& range) { return range.family() == family; });
   return facts;
@@ -77,7 +75,7 @@ class AddressQualifier {
   void add(const Address& ip, bool source_ranges_apply) {
     if (!usable(ip)) return skip(SkipReason::kUnusableAddress, ip);
     const FamilyFacts& facts = facts_[static_cast<std::size_t>(ip.family())];
-    if (facts.cluster_ip == nullptr) {
+    if (!facts.cluster_ip) {
       return skip(cluster_ip_malformed_ ? SkipReason::kMalformed : SkipReason::kNoClusterIpOfFamily,
                   ip);
     }

@@ -18,7 +18,7 @@ namespace nmanager::status {
 namespace {
 
 /// The queue is allocated whole, at 400 bytes a line.
-constexpr std::size_t kQueuedLines = 1024;
+constexpr std::size_t kQueuedLines = 256;
 
 std::string_view view(const spdlog::string_view_t& text) {
   return {text.data(), text.size()};

@@ -163,8 +163,7 @@ COMMIT
     def check_foreign(self, tables):
         if tables.foreign == self.baseline:
             return
-        # A legacy commit sets counters to 0 for a moment before it adds them again, and iptables-nft-save does not
-        # understand every table that changes while it reads: read again.
+        # A legacy commit sets counters to 0 for a moment before it adds them again: read again.
         for pause in (0.03, 0.1, 0.3):
             time.sleep(pause)
             foreign = self.world.tables().foreign

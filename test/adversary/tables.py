@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 
 from .shell import together
@@ -11,6 +12,7 @@ HOOKS = {"filter": ("INPUT", "FORWARD", "OUTPUT"), "nat": ("PREROUTING", "INPUT"
          "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"), "raw": ("PREROUTING", "OUTPUT")}
 COMPAT = {"filter", "nat", "mangle", "raw", "security"}
 TO_OURS = re.compile(r" -[jg] NMANAGER_")
+INCOMPATIBLE = "contains incompatible base-chains"  # a comment of iptables-nft-save
 LINE = re.compile(r"^\[(\d+:\d+)\] (-A (\S+).*)$")
 
 
@@ -30,7 +32,17 @@ class Tables:
 
 
 def read_tables(env, variant, everything=False):
-    """One reading. `everything`: also the other variant, else only the one in use."""
+    """One reading. `everything`: also the other variant, else only the one in use. iptables-nft-save takes a table that
+    changes while it reads for one that it cannot list: what it says again after a while is so."""
+    for pause in (0.03, 0.1, 0.3):
+        tables = read_once(env, variant, everything)
+        if not any(INCOMPATIBLE in str(line) for line in tables.foreign):
+            return tables
+        time.sleep(pause)
+    return read_once(env, variant, everything)
+
+
+def read_once(env, variant, everything):
     variants = [variant] + ([{"legacy": "nft", "nft": "legacy"}[variant]] if everything else [])
     commands = [(f"{tool}-{v}-save", "-c") for v in variants for tool in ("iptables", "ip6tables")]
     outputs = together(*commands, ("nft", "-j", "list", "ruleset"), env=env)
@@ -60,7 +72,7 @@ def parse_save(key, text, foreign, ours):
         else:
             match = LINE.match(line)
             if not match:
-                if line.startswith("#") and "incompatible" in line:
+                if line.startswith("#") and INCOMPATIBLE in line:
                     foreign.append((key, name, line))
                 continue
             counters, rule, chain = match.groups()

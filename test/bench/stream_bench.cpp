@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -133,14 +134,20 @@ void bench_memory(const std::string& backend, int services, double peak, double 
   test::ApiServer server;
   for (int i = 0; i < services; ++i) server.services().put(service(i));
   const auto begin = Clock::now();
-  const Program program(server, backend, "ipvs");
+  std::optional<Program> program(std::in_place, server, backend, "ipvs");
   if (!wait_for_services(services)) throw std::runtime_error("the Services have no rules");
+  const double start = Micros(Clock::now() - begin).count();
   const std::string name = "memory " + backend + " " + std::to_string(services);
-  std::printf("%-34s %10.1f ms\n", (name + ", all in place").c_str(),
-              Micros(Clock::now() - begin).count() / 1000);
-  print_bound(name + ", peak", program.mebibytes("VmHWM"), peak, "MiB");
+  print_bound(name + ", peak", program->mebibytes("VmHWM"), peak, "MiB");
   std::this_thread::sleep_for(20s);  // until memory is returned to the system
-  print_bound(name + ", at rest", program.mebibytes("VmRSS"), rest, "MiB");
+  print_bound(name + ", at rest", program->mebibytes("VmRSS"), rest, "MiB");
+  program.reset();
+  const bool native = backend == "nftables";
+  const std::string rules = test::must(native ? "nft list ruleset" : "iptables-nft-save");
+  test::must("nft flush ruleset");
+  const std::string restore = native ? "nft -f" : "iptables-nft-restore";
+  const double one = micros([&] { test::must(restore + (native ? " -" : ""), rules); });
+  print_ratio("start " + backend + " " + std::to_string(services), start, restore, one, 1.2);
 }
 
 }  // namespace nmanager::bench

@@ -91,7 +91,7 @@ Service some_service(Dice& dice, std::size_t names) {
   service.headless = dice.one_in(32);
   service.cluster_ips = {v4(10, 96, 0, 1 + dice.below(200))};
   if (!dice.one_in(4)) {
-    service.cluster_ips.push_back(*Address::parse("fd96::" + std::to_string(dice.below(200))));
+    service.cluster_ips.add(*Address::parse("fd96::" + std::to_string(dice.below(200))));
   }
   for (std::size_t i = dice.below(4); i > 0; --i) {
     service.ingress.push_back({some_address(dice), !dice.one_in(16)});
