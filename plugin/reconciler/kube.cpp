@@ -78,8 +78,9 @@ void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Acti
     return;
   }
   kube.content_due = false;
-  kube.content_not_before =
-      now.mono + std::chrono::duration_cast<Millis>(looked.checksum_cost * kChecksumRest);
+  const auto cost = std::min(looked.checksum_cost, kube.content_cost);
+  kube.content_cost = looked.checksum_cost;
+  kube.content_not_before = now.mono + std::chrono::duration_cast<Millis>(cost * kChecksumRest);
   take_content(state, kube, *looked.checksum, now, actions);
 }
 

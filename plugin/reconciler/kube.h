@@ -10,7 +10,8 @@
 namespace nmanager::reconciler {
 
 /// Bounds the cost of content checksums: the next one is read only after this many times the
-/// duration of the last one.
+/// duration of the last two, whichever was shorter. One that was preempted for a while is no reason
+/// to overlook kube-proxy's chains for seconds.
 inline constexpr int kChecksumRest = 100;
 
 void take_kube(State& state, const KubeLooked& looked, Now now, std::vector<Action>& actions);

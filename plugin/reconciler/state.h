@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -70,6 +71,7 @@ struct KubeState {
   std::optional<KubeChecksum> checksum;
   bool content_due = false;  // the stamp changed, the content was not read yet
   TimePoint content_not_before{};
+  std::chrono::nanoseconds content_cost{};  // of the last reading
   std::optional<TimePoint> resynced_at;  // waits for a verification that began later
   std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
   std::optional<bool> jumps;             // KUBE-* jumps exist in PREROUTING and OUTPUT of nat

@@ -366,6 +366,25 @@ TEST_CASE("the content checksum is read again after 100 times its duration") {
   CHECK(rig.snapshot().kube.front().resyncs == 2);
 }
 
+TEST_CASE("one reading of the content that took long does not delay the next one") {
+  Rig rig;
+  rig.tables.checksum_takes = 1ms;
+  rig.start();
+  rig.kube_syncs();
+  rig.pass(100ms);
+  rig.tables.checksum_takes = 1s;  // the process was preempted
+  for (const Family family : kFamilies) {
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-SERVICES");
+    rig.kernel.delete_chain({family, Table::kNat}, "KUBE-MARK-MASQ");
+  }
+  rig.post(TableChange{});
+  CHECK_FALSE(rig.snapshot().kube.front().present);
+  rig.tables.checksum_takes = 1ms;
+  rig.pass(100ms);
+  rig.kube_syncs();
+  CHECK(rig.snapshot().kube.front().present);
+}
+
 TEST_CASE("kube-proxy's chains gone: not ready any more") {
   Rig rig;
   rig.start();
