@@ -32,12 +32,15 @@ class Tables:
 
 
 def read_tables(env, variant, everything=False):
-    """One reading. `everything`: also the other variant, else only the one in use. iptables-nft-save takes a table that
-    changes while it reads for one that it cannot list: what it says again after a while is so."""
+    """One reading. `everything`: also the other variant, else only the one in use. While a table changes, iptables-nft-save
+    may take it for one that it cannot list, and nft print what is not JSON: what they say again after a while is so."""
     for pause in (0.03, 0.1, 0.3):
-        tables = read_once(env, variant, everything)
-        if not any(INCOMPATIBLE in str(line) for line in tables.foreign):
-            return tables
+        try:
+            tables = read_once(env, variant, everything)
+            if not any(INCOMPATIBLE in str(line) for line in tables.foreign):
+                return tables
+        except json.JSONDecodeError:
+            pass
         time.sleep(pause)
     return read_once(env, variant, everything)
 
