@@ -20,7 +20,7 @@ namespace nmanager::chains {
 struct ObservedRule {
   std::optional<Rule> rule;  // nullopt: not byte for byte a rule that we write
   RuleRef ref = 0;
-  std::uint64_t packets = 0;  // the rule's packet counter
+  std::uint64_t packets = 0;  // the rule's packet counter; read only if `rule` is set
 };
 
 using ObservedChain = std::vector<ObservedRule>;

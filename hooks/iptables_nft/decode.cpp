@@ -157,8 +157,11 @@ class Cursor {
         !verdict.are({NFTA_VERDICT_CODE}, {NFTA_VERDICT_CHAIN})) {
       return std::nullopt;
     }
+    const Verdict result{static_cast<int>(*code), verdict.text(NFTA_VERDICT_CHAIN)};
+    const bool leads_on = result.code == NFT_JUMP || result.code == NFT_GOTO;
+    if (leads_on == result.chain.empty()) return std::nullopt;
     step();
-    return Verdict{static_cast<int>(*code), verdict.text(NFTA_VERDICT_CHAIN)};
+    return result;
   }
 
  private:
@@ -353,7 +356,7 @@ class Decoder {
         return true;
       case NFT_JUMP:
       case NFT_GOTO:
-        if (chain.empty() || chain.size() > ChainName::kMaxLength) return false;
+        if (chain.size() > ChainName::kMaxLength) return false;
         rule_.target = Jump{ChainName(chain), code == NFT_GOTO};
         return true;
       default:
@@ -372,12 +375,14 @@ class Decoder {
 chains::ObservedRule decode_rule(Family family, const nlmsghdr& message) {
   const netlink::Attributes attributes(message);
   chains::ObservedRule observed;
-  observed.ref = attributes.be64(NFTA_RULE_HANDLE);
+  const netlink::Fields fields(attributes);
+  const auto handle = fields.be64(NFTA_RULE_HANDLE);
+  observed.ref = handle.value_or(0);
   // A rule with user data is not ours either: iptables-nft writes none for such rules, and nft
   // would show it as a comment.
-  if (!netlink::Fields(attributes)
-           .are({NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_EXPRESSIONS},
-                {NFTA_RULE_POSITION, NFTA_RULE_PAD})) {
+  if (!handle ||
+      !fields.are({NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_EXPRESSIONS},
+                  {NFTA_RULE_POSITION, NFTA_RULE_PAD})) {
     return observed;
   }
   Decoder decoder(family, *attributes.find(NFTA_RULE_EXPRESSIONS));

@@ -34,7 +34,7 @@ class Fields {
   [[nodiscard]] Fields nest(int type) const;
 
  private:
-  static constexpr std::size_t kTypes = 16;  // of the nests of a rule; larger ones are "else"
+  static constexpr std::size_t kTypes = 16;  // more than a rule's nests have; others set other_
 
   std::array<const nlattr*, kTypes> at_{};
   bool other_ = false;  // an attribute of a larger type, or one twice

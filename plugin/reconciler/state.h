@@ -71,10 +71,10 @@ struct KubeState {
   std::optional<KubeChecksum> checksum;
   bool content_due = false;  // the stamp changed, the content was not read yet
   TimePoint content_not_before{};
-  std::chrono::nanoseconds content_cost{};  // of the last reading
-  std::optional<TimePoint> resynced_at;     // waits for a verification that began later
-  std::vector<ChangeSeen> changes;          // the latest, oldest first; only the last may be open
-  std::optional<bool> jumps;                // KUBE-* jumps exist in PREROUTING and OUTPUT of nat
+  std::chrono::nanoseconds content_cost = std::chrono::nanoseconds::max();  // of the last reading
+  std::optional<TimePoint> resynced_at;  // waits for a verification that began later
+  std::vector<ChangeSeen> changes;       // the latest, oldest first; only the last may be open
+  std::optional<bool> jumps;             // KUBE-* jumps exist in PREROUTING and OUTPUT of nat
   std::optional<TimePoint> jumps_gone_since;
   std::optional<TimePoint> empty_since;  // KUBE-SERVICES, while the other family's is not
   /// KUBE-SERVICES was created and is still empty: the sync that created it is not complete.

@@ -30,7 +30,7 @@ void update_services(State& state);
 [[nodiscard]] std::vector<TableId> settled_tables(const State& state);
 
 /// The tables of a backend that must have no rules of ours: those of a family that is left out by a
-/// setting, and unless the backend is the one in use, those whose rules are `in_place` there.
+/// setting, and unless it is the backend in use, those whose rules are `in_place` in that one.
 [[nodiscard]] std::vector<TableId> tables_to_clear(const State& state, bool in_use,
                                                    std::span<const TableId> in_place);
 

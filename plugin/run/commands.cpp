@@ -1,8 +1,11 @@
 #include "plugin/run/commands.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -86,20 +89,37 @@ bool clean_up(Backend& backend) {
   return clean;
 }
 
-/// What `run` would remove once its rules are in place: see Loop::clear_others().
-void add_removals(PlanText& plan, const reconciler::State& state, std::span<const TableId> in_place,
-                  Backends& backends, TimePoint now) {
-  while (backends.next_clear() <= now) {
-    backends.clear_next(now, [&](Backend& backend, bool in_use) {
-      const auto tables = tables_to_clear(state, in_use, in_place);
-      const PlanText removal = backend.plan_text(no_rules_in(tables));
-      plan.text += removal.text;
-      for (const std::string& problem : removal.problems) {
-        plan.problems.push_back(std::string(backend.name()) + ", " + problem);
-      }
-      return true;
-    });
+/// Calls `each` with every backend that can be used here; none creates a table. Returns why others
+/// cannot be used, one line each, except those that the kernel lacks.
+template <class Each>
+std::vector<std::string> for_each_backend(const Settings& settings, const World& world, Each each) {
+  std::vector<std::string> problems;
+  for (const BackendChoice choice : every_backend()) {
+    const auto made = world.kernel.make_backend(
+        choice, {.create_tables = false, .lock_wait = settings.lock_wait.value, .poll_only = true});
+    if (made) {
+      each(*made->backend);
+    } else if (made.error().kind != ErrorKind::kUnsupported) {
+      problems.push_back(std::string(to_string(choice)) + ": " + made.error().message);
+    }
   }
+  return problems;
+}
+
+/// What `run` would remove from the other backends once the rules of `tables` are in place: see
+/// Loop::clear_others().
+void add_removals(PlanText& plan, std::string_view in_use, std::span<const TableId> tables,
+                  const Settings& settings, const World& world) {
+  const std::vector<Goal> goals = no_rules_in(tables);
+  auto problems = for_each_backend(settings, world, [&](Backend& backend) {
+    if (backend.name() == in_use) return;
+    const PlanText removal = backend.plan_text(goals);
+    plan.text += removal.text;
+    for (const std::string& problem : removal.problems) {
+      plan.problems.push_back(std::string(backend.name()) + ", " + problem);
+    }
+  });
+  std::ranges::move(problems, std::back_inserter(plan.problems));
 }
 
 }  // namespace
@@ -120,14 +140,20 @@ int plan_command(const Settings& own, const World& world) {
   }
   if (known && !known->note.empty()) say(known->note);
   std::vector<Goal> goals;
-  std::vector<TableId> planned;
+  std::vector<TableId> decided;
   for (reconciler::TableState& table : state->tables) {
     if (table.want == reconciler::Want::kLeave) continue;
     goals.push_back({table.id, spec_of(*state, table)});
-    planned.push_back(table.id);
+    if (!table.undecided) decided.push_back(table.id);
+  }
+  if (!decided.empty()) {
+    std::ranges::move(no_rules_in(tables_to_clear(*state, true, {})), std::back_inserter(goals));
   }
   PlanText plan = backends.backend()->plan_text(goals);
-  add_removals(plan, *state, planned, backends, world.process.now().mono);
+  if (!decided.empty() && plan.problems.empty()) {
+    add_removals(plan, backends.backend()->name(), tables_to_clear(*state, false, decided),
+                 around.settings(), world);
+  }
   for (const std::string& problem : plan.problems) say(problem);
   print(plan.text);
   if (plan.text.empty() && plan.problems.empty()) say("nothing to change");
@@ -140,16 +166,10 @@ int cleanup_command(const Settings& own, const World& world) {
     return kExitFailed;
   }
   bool clean = true;
-  for (const BackendChoice choice : every_backend()) {
-    const auto made = world.kernel.make_backend(
-        choice, {.create_tables = false, .lock_wait = own.lock_wait.value, .poll_only = true});
-    if (made) {
-      clean = clean_up(*made->backend) && clean;
-    } else if (made.error().kind != ErrorKind::kUnsupported) {
-      say(std::string(to_string(choice)) + ": " + made.error().message);
-      clean = false;
-    }
-  }
+  const auto problems =
+      for_each_backend(own, world, [&](Backend& backend) { clean = clean_up(backend) && clean; });
+  for (const std::string& problem : problems) say(problem);
+  clean = clean && problems.empty();
   return clean ? kExitDone : kExitFailed;
 }
 

@@ -157,7 +157,7 @@ struct Connection {
 Goal goal_of(int services, std::uint16_t port) {
   ExternalCluster cluster = our_services(services);
   ExternalAddress one{*Address::parse(kExternal), *Address::parse(kServer), "default/one", {}, {}};
-  one.ports = {{Protocol::kTcp, {port}}};
+  one.ports = {{Protocol::kTcp, port}};
   cluster.addresses.set(one.external, {one});
   return {kNat4, std::make_shared<const TableSpec>(std::move(cluster))};
 }

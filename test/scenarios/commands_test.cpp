@@ -92,14 +92,22 @@ TEST_CASE("plan includes the rules of another backend and of a left-out family, 
     REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }), sidecar.log());
   }
   REQUIRE(run("iptables" + saved).output.find("NMANAGER_") != std::string::npos);
-  restore(node, plan(node).output);
+  const auto planned = plan(node);
+  CHECK(planned.exit_code == 0);
+  restore(node, planned.output);
   CHECK(run("iptables" + saved).output.find("NMANAGER_") == std::string::npos);
   CHECK(run("ip6tables" + saved).output.find("NMANAGER_") == std::string::npos);
 
   REQUIRE(node.our_rules().find("2001:db8::10") != std::string::npos);
-  restore(node, plan(node, {"--ip-family", "ipv4"}).output);
-  CHECK(node.our_rules().find("2001:db8::10") == std::string::npos);
-  CHECK(node.our_rules().find("192.0.2.10") != std::string::npos);
+  for (const char* const family : {"ipv4", "ipv6", "ipv4"}) {
+    CAPTURE(family);
+    const auto one = plan(node, {"--ip-family", family});
+    CHECK(one.exit_code == 0);
+    restore(node, one.output);
+    const bool v4 = family == std::string("ipv4");
+    CHECK((node.our_rules().find("2001:db8::10") == std::string::npos) == v4);
+    CHECK((node.our_rules().find("192.0.2.10") != std::string::npos) == v4);
+  }
 }
 
 TEST_CASE("a plan of Services from a file, without any API server") {

@@ -90,7 +90,7 @@ TEST_CASE("attributes that may be there change nothing") {
   CHECK(dumped({.in_rule = [](Message& rule) { rule.be64(NFTA_RULE_POSITION, 41); }}).rule);
 }
 
-TEST_CASE("an attribute that we do not know, or twice, or of another size: not ours") {
+TEST_CASE("an attribute that we do not know, or twice, or where none belongs: not ours") {
   const Fill unknown = [](Message& data) { data.be32(15, 1); };
   const Fill far = [](Message& data) { data.be32(200, 1); };
   const Oddity cases[] = {
@@ -101,6 +101,7 @@ TEST_CASE("an attribute that we do not know, or twice, or of another size: not o
       {.in_comparison = [](Message& data) { data.bytes(NFTA_DATA_VERDICT, {}); }},
       {.in_verdict = unknown},
       {.in_verdict = [](Message& data) { data.be32(NFTA_VERDICT_CODE, NF_ACCEPT); }},
+      {.in_verdict = [](Message& data) { data.text(NFTA_VERDICT_CHAIN, "NMANAGER_Y"); }},
       {.in_expressions =
            [](Message& list) {
              add_expression(list, "counter", [](Message& data) {

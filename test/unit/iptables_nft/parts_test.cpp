@@ -80,7 +80,7 @@ ExternalCluster services(Family family, std::size_t count) {
         {address(v4 ? "198.18." + block + "." + number : "2001:db8::" + block + ":" + number),
          address(v4 ? "10.96." + block + "." + number : "fd96::" + block + ":" + number),
          "ns/s" + std::to_string(i),
-         {{Protocol::kTcp, {80}}, {Protocol::kUdp, {53}}},
+         {{Protocol::kTcp, 80}, {Protocol::kUdp, 53}},
          {}});
   }
   ExternalClusterSettings settings;

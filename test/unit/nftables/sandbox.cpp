@@ -20,7 +20,7 @@ ExternalAddress external(const std::string& external, const std::string& cluster
   return {*Address::parse(external),
           *Address::parse(cluster),
           owner,
-          {{Protocol::kTcp, {80}}, {Protocol::kUdp, {53}}},
+          {{Protocol::kTcp, 80}, {Protocol::kUdp, 53}},
           {}};
 }
 

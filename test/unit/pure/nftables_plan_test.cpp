@@ -257,7 +257,7 @@ TEST_CASE("native plan: the same elements are not compared, and a kept rule stay
                                           {{address(Family::kIpv4, 1),
                                             address(Family::kIpv4, 100),
                                             "ns/a",
-                                            {{Protocol::kUdp, {53}}},
+                                            {{Protocol::kUdp, 53}},
                                             {}}},
                                           {});
   const Wanted wanted{{part, std::make_shared<const Ruleset>(render(part, spec))}};

@@ -31,7 +31,7 @@ DesiredTable nat_desired(int services = 2) {
     entries.push_back({Address(Family::kIpv4, bytes),
                        *Address::parse("10.96.0.1"),
                        "ns/s" + std::to_string(i),
-                       {{Protocol::kTcp, {80}}},
+                       {{Protocol::kTcp, 80}},
                        {}});
   }
   ExternalClusterSettings settings;

@@ -183,7 +183,7 @@ TEST_CASE("one Service, for pods and for the node") {
 }
 
 TEST_CASE("settings shape the rules") {
-  const std::vector entries{external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kUdp, {53}}})};
+  const std::vector entries{external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kUdp, 53}})};
   auto settings = with_pods();
   SUBCASE("no pod CIDR: the part for pods is off") {
     settings.pod_cidr.reset();
@@ -217,7 +217,7 @@ TEST_CASE("settings shape the rules") {
 }
 
 TEST_CASE("source ranges restrict the rules, and without allowed sources there are none") {
-  auto entry = external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kTcp, {80}}});
+  auto entry = external("10.0.0.1", "10.96.0.1", "a/b", {{Protocol::kTcp, 80}});
   const auto sources = [&](std::vector<const char*> ranges, const ChainName& chain) {
     entry.allowed_sources.clear();
     for (const char* range : ranges) entry.allowed_sources.push_back(*Prefix::parse(range));
@@ -247,7 +247,7 @@ TEST_CASE("the first owner gets the port, the order of input does not matter") {
       external("10.0.0.1", "10.96.0.1", "ns/a", {{Protocol::kTcp, 80}, {Protocol::kTcp, 81}});
   const auto b =
       external("10.0.0.1", "10.96.0.2", "ns/b", {{Protocol::kTcp, 81}, {Protocol::kTcp, 82}});
-  const auto c = external("10.0.0.2", "10.96.0.3", "ns/c", {{Protocol::kTcp, {81}}});
+  const auto c = external("10.0.0.2", "10.96.0.3", "ns/c", {{Protocol::kTcp, 81}});
   const auto table =
       external_cluster_chains(external_cluster(Family::kIpv4, {a, b, c}, with_pods()));
   CHECK(table == external_cluster_chains(external_cluster(Family::kIpv4, {c, b, a}, with_pods())));
@@ -337,7 +337,7 @@ TEST_CASE("the tree: a miss is cheap, a leaf is small, names fit, IPv6 too") {
       for (std::size_t b = last - 2; b <= last; ++b) bytes[b] = static_cast<std::uint8_t>(random());
       const char* cluster = family == Family::kIpv4 ? "10.96.0.1" : "fd96::1";
       entries.push_back(
-          {Address(family, bytes), *Address::parse(cluster), "n/s", {{Protocol::kTcp, {80}}}, {}});
+          {Address(family, bytes), *Address::parse(cluster), "n/s", {{Protocol::kTcp, 80}}, {}});
     }
     ExternalClusterSettings settings;
     settings.pod_cidr = Prefix::parse(family == Family::kIpv4 ? "10.244.0.0/16" : "fd44::/16");
