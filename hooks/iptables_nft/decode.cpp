@@ -108,24 +108,18 @@ class Cursor {
     return std::pair(*first, *last);
   }
 
-  std::optional<Data> take_match(const xt::Extension& extension) {
-    if (!is("match") || !data_.are({NFTA_MATCH_NAME, NFTA_MATCH_REV, NFTA_MATCH_INFO}) ||
+  /// The payload of a match or target, whose attributes have the same numbers.
+  std::optional<Data> take_extension(const xt::Extension& extension) {
+    static_assert(int{NFTA_MATCH_NAME} == int{NFTA_TARGET_NAME} &&
+                  int{NFTA_MATCH_REV} == int{NFTA_TARGET_REV} &&
+                  int{NFTA_MATCH_INFO} == int{NFTA_TARGET_INFO});
+    if (!is(extension.is_target ? "target" : "match") ||
+        !data_.are({NFTA_MATCH_NAME, NFTA_MATCH_REV, NFTA_MATCH_INFO}) ||
         data_.text(NFTA_MATCH_NAME) != extension.name ||
         data_.be32(NFTA_MATCH_REV) != extension.revision) {
       return std::nullopt;
     }
     const Data info = data_.bytes(NFTA_MATCH_INFO);
-    step();
-    return info;
-  }
-
-  std::optional<Data> take_target(const xt::Extension& extension) {
-    if (!is("target") || !data_.are({NFTA_TARGET_NAME, NFTA_TARGET_REV, NFTA_TARGET_INFO}) ||
-        data_.text(NFTA_TARGET_NAME) != extension.name ||
-        data_.be32(NFTA_TARGET_REV) != extension.revision) {
-      return std::nullopt;
-    }
-    const Data info = data_.bytes(NFTA_TARGET_INFO);
     step();
     return info;
   }
@@ -256,21 +250,21 @@ class Decoder {
   }
 
   bool addrtype() {
-    const auto info = at_.take_match(xt::kAddrtype);
+    const auto info = at_.take_extension(xt::kAddrtype);
     if (!info) return true;
     rule_.source_is_local = true;
     return std::ranges::equal(*info, xt::source_is_local());
   }
 
   bool conntrack() {
-    const auto info = at_.take_match(xt::kConntrack);
+    const auto info = at_.take_extension(xt::kConntrack);
     if (!info) return true;
     rule_.state_invalid = true;
     return std::ranges::equal(*info, xt::state_invalid());
   }
 
   bool ports() {
-    if (const auto info = at_.take_match(xt::kMultiport)) {
+    if (const auto info = at_.take_extension(xt::kMultiport)) {
       const auto ports = xt::read_destination_ports(*info);
       if (!ports) return false;
       rule_.destination_ports = *ports;
@@ -318,7 +312,7 @@ class Decoder {
   }
 
   bool comment() {
-    const auto info = at_.take_match(xt::kComment);
+    const auto info = at_.take_extension(xt::kComment);
     if (!info) return true;
     auto text = xt::read_comment(*info);
     if (!text) return false;
@@ -334,12 +328,12 @@ class Decoder {
 
   bool target() {
     if (const auto verdict = at_.take_verdict()) return take(*verdict);
-    if (const auto info = at_.take_target(xt::kDnat)) {
+    if (const auto info = at_.take_extension(xt::kDnat)) {
       const auto to = xt::read_dnat(family_, *info);
       if (to) rule_.target = Dnat{*to};
       return to.has_value();
     }
-    const auto info = at_.take_target(xt::kMark);
+    const auto info = at_.take_extension(xt::kMark);
     const auto mark = info ? xt::read_set_mark(*info) : std::nullopt;
     if (mark) rule_.target = *mark;
     return mark.has_value();
