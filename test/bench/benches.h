@@ -19,6 +19,8 @@ void bench_unneeded(const std::string& backend, const std::string& mode);
 void bench_stream(const std::string& backend);
 /// From the start, in MiB.
 void bench_memory(const std::string& backend, int services, double peak, double rest);
+/// The longest turns of the owner thread.
+void bench_turns(const std::string& backend, int services);
 void bench_connect(Variant variant, int services);
 void bench_forward(Variant variant);
 

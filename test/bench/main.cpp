@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
     const bool native = std::strcmp(backend, "nftables") == 0;
     if (wanted("memory")) measure([&] { bench_memory(backend, 10'000, native ? 90 : 160, 20); });
     if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
+    if (wanted("turns")) measure([&] { bench_turns(backend, 40'000); });
   }
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });

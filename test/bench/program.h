@@ -26,6 +26,7 @@ class Program {
   Program& operator=(const Program&) = delete;
   ~Program();
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
   /// VmRSS, VmHWM ... of /proc/PID/status, in MiB.
   [[nodiscard]] double mebibytes(const std::string& field) const;
 

@@ -1,0 +1,98 @@
+// How long the owner thread is busy in one turn: nothing else of it (repairs, the end of the
+// process) happens meanwhile.
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "test/bench/benches.h"
+#include "test/bench/figure.h"
+#include "test/bench/program.h"
+#include "test/bench/turn_trace.h"
+#include "test/support/command.h"
+#include "test/support/net_namespace.h"
+
+namespace nmanager::bench {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kLongest = 50;  // milliseconds
+
+bool changes_wait() {
+  const auto readyz = test::run("curl -s -m 5 'http://127.0.0.1:10261/readyz?verbose'");
+  return readyz.output.find("changes waiting") != std::string::npos;
+}
+
+/// Until `done`, then until nothing is left to write.
+void await(const std::function<bool()>& done) {
+  const auto until = Clock::now() + 10min;
+  while (!done() || changes_wait() || metric("nmanager_table_in_sync") < 4) {
+    if (Clock::now() > until) throw std::runtime_error("not within ten minutes");
+    std::this_thread::sleep_for(100ms);
+  }
+}
+
+/// `work` makes the metric grow.
+void await_more(const std::string& name, const std::function<void()>& work) {
+  const double before = metric(name);
+  work();
+  await([&] { return metric(name) > before; });
+}
+
+}  // namespace
+
+void bench_turns(const std::string& backend, int services) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  test::must("ip link set lo up");
+  test::ApiServer server;
+  for (int i = 0; i < services; ++i) server.services().put(service(i));
+  const std::string table = backend == "nftables" ? "inet nmanager" : "ip nat";
+  const auto begin = Clock::now();
+  const Program program(server, backend, "ipvs");
+  if (!wait_for_services(services)) throw std::runtime_error("the Services have no rules");
+  TurnTrace trace(program.pid());
+  const auto longest = [&](const std::string& what, const std::function<void()>& work) {
+    (void)trace.take();
+    work();
+    Turn worst;
+    for (const Turn& turn : trace.take()) {
+      if (turn.own > worst.own) worst = turn;
+    }
+    print_bound("turn " + backend + " " + std::to_string(services) + ", " + what, worst.own / 1000,
+                kLongest, "ms");
+    std::printf("%36s and %.2f ms in system calls\n", "", worst.kernel / 1000);
+  };
+  longest("one change", [&] {
+    await_more("nmanager_api_events_total", [&] { server.services().put(service(0, 1)); });
+  });
+  longest("relist", [&] {
+    await_more("nmanager_api_lists_total", [&] {
+      server.services().compact();
+      server.end_watches();
+    });
+  });
+  longest("flush", [&] {
+    await_more("nmanager_table_repairs_total", [&] { test::must("nft flush table " + table); });
+  });
+  longest("table deleted", [&] {
+    await_more("nmanager_table_repairs_total", [&] { test::must("nft delete table " + table); });
+  });
+  longest("relist, half changed", [&] {
+    await_more("nmanager_api_lists_total", [&] {
+      server.fail_next(
+          {.kind = test::Fault::Kind::kClose, .on = test::Fault::On::kWatch, .times = 0});
+      server.end_watches();
+      for (int i = 0; i < services; i += 2) server.services().put(service(i, 2));
+      server.services().compact();
+      server.clear_faults();
+    });
+  });
+  longest("five minutes", [&] { std::this_thread::sleep_until(begin + 320s); });
+}
+
+}  // namespace nmanager::bench
