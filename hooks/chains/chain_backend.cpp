@@ -73,8 +73,10 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
     if (goal.id.table == Table::kNat) {
       expected = rendered.is_external ? &rendered.external.digests() : &rendered.digests;
     }
-    SyncReport report =
-        sync_table(*this, goal.id, *wish_of(rendered), leave_[goal.id], options, expected);
+    SyncReport report = sync_table(*this, goal.id, *wish_of(rendered), leave_[goal.id], options,
+                                   expected, in_parts_.contains(goal.id));
+    if (report.left) in_parts_.insert(goal.id);
+    if (report.verified) in_parts_.erase(goal.id);
     if (report.committed && report.verified) leave_[goal.id] = report.still_referenced;
     report.rules = rendered.is_external ? rendered.external.rules() : rule_count(rendered.table);
     report.duration += rendering;

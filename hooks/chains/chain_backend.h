@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -47,9 +48,11 @@ class ChainBackend : public Backend {
   /// As begin(), with the expected content of our chains: a backend that can prove that a chain has
   /// exactly this content omits it (ObservedTable::only_differences), so that a check without
   /// differences costs the same with ten chains and with ten thousand. `expected` is used only
-  /// during the call.
+  /// during the call. `part` may choose some of what differs (ObservedTable::left).
+  using ChoosePart = std::function<std::set<ChainName>(const std::set<ChainName>& missing,
+                                                       const std::set<ChainName>& differing)>;
   [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin_expecting(
-      TableId id, const ChainDigests& /*expected*/) {
+      TableId id, const ChainDigests& /*expected*/, const ChoosePart& /*part*/) {
     return begin(id);
   }
 
@@ -61,8 +64,8 @@ class ChainBackend : public Backend {
   /// A clock that never goes back, for the reports' durations.
   [[nodiscard]] virtual std::chrono::nanoseconds now() const { return {}; }
 
-  /// A commit should not have many more rules than this: a larger fill is several commits, all but
-  /// the last one of chains that nothing leads to. By default one commit, whatever its size.
+  /// A commit should not have many more rules than this: a larger change is several commits, one in
+  /// each sync(). By default one commit, whatever its size.
   [[nodiscard]] virtual std::size_t rules_at_once() const {
     return std::numeric_limits<std::size_t>::max();
   }
@@ -81,6 +84,7 @@ class ChainBackend : public Backend {
 
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
+  std::set<TableId> in_parts_;                    // the last commit wrote a part
 };
 
 }  // namespace nmanager::chains

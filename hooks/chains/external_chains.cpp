@@ -15,13 +15,6 @@ namespace nmanager::chains {
 
 namespace {
 
-bool has_udp(std::span<const ExternalAddress> entries) {
-  return std::ranges::any_of(entries, [](const ExternalAddress& entry) {
-    return std::ranges::find(entry.ports, Protocol::kUdp, &ServicePort::protocol) !=
-           entry.ports.end();
-  });
-}
-
 bool leads_on(std::span<const Rule> rules) {
   return std::ranges::any_of(
       rules, [](const Rule& rule) { return std::holds_alternative<Jump>(rule.target); });
@@ -253,38 +246,51 @@ DesiredTable ExternalChains::whole() const {
   return of_ ? external_cluster_chains(*of_) : DesiredTable{};
 }
 
-DesiredTable ExternalChains::deepest(const std::set<ChainName>& missing, std::size_t rules) const {
-  if (!of_ || crowded_) return {};
-  DesiredTable result;
-  const DesiredTable frame = frame_of(of_->settings);
-  std::vector<std::pair<int, const ChainName*>> heap;  // by the length of the prefix
-  for (const ChainName& name : missing) {
-    const auto framed = frame.chains.find(name);
-    if (framed != frame.chains.end() && !leads_on(framed->second)) result.chains.insert(*framed);
+std::set<ChainName> ExternalChains::deepest(const std::set<ChainName>& missing,
+                                            const std::set<ChainName>& differing,
+                                            std::size_t rules) const {
+  if (!of_ || crowded_ || (missing.size() + differing.size()) * kLeafRules <= rules) return {};
+  Part part{missing, differing, rules, {}};
+  for (const auto& [name, content] : frame_of(of_->settings).chains) {
+    if (!leads_on(content) && part.may_have(name)) part.names.insert(name);
+  }
+  // The name of a chain begins with the names of those above it, unless it is hashed: those come
+  // with the first one above them.
+  auto a = missing.rbegin();
+  auto b = differing.rbegin();
+  while (a != missing.rend() || b != differing.rend()) {
+    const bool next = b == differing.rend() || (a != missing.rend() && *a > *b);
+    const ChainName& name = next ? *a++ : *b++;
+    if (!digests_.chains.contains(name) || part.names.contains(name)) continue;  // or to be removed
     for (const Side& side : sides_) {
       const auto range = range_of(side, name);
-      if (range) heap.emplace_back(range->length(), &name);
+      if (range && range->length() > 0 && !add_from_below(side, *range, part)) return part.names;
     }
   }
-  std::ranges::make_heap(heap);
-  for (std::size_t count = 0; count < rules && !heap.empty();) {
-    std::ranges::pop_heap(heap);
-    const ChainName& name = *heap.back().second;
-    heap.pop_back();
-    auto made = rules_by_name(name);
-    count += made->size();
-    result.chains.insert_or_assign(name, std::move(*made));
+  return {};
+}
+
+/// Adds what the chain leads to, then the chain. False: the part is complete.
+bool ExternalChains::add_from_below(const Side& side, const Prefix& range, Part& part) const {
+  const TreeView view = view_of(side);
+  const TreeChain chain = view.chain(range);
+  for (const Prefix& child : chain.children) {
+    const ChainName name = view.name_of(child).name;
+    const bool due = part.may_have(name) && !part.names.contains(name);
+    if (due && !add_from_below(side, child, part)) return false;
   }
-  return result;
+  part.names.insert(chain.name.name);
+  part.count += chain.rules;
+  return part.count < part.rules;
 }
 
 UdpRules ExternalChains::udp_rules() const {
   UdpRules result;
   if (!of_) return result;
-  for (const auto& [address, entries] : of_->addresses.map()) {
-    if (of_->settings.match == MatchBy::kPort && !has_udp(*entries)) continue;
+  const MatchBy match = of_->settings.match;
+  for (const Address& address : udp_addresses(of_->addresses, match)) {
     for (const Side& side : sides_) {
-      add_udp_rules(rules_of(*entries, side.half, of_->settings.match), result);
+      add_udp_rules(rules_of(of_->addresses.at(address), side.half, match), result);
     }
   }
   return result;

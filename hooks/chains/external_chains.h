@@ -36,10 +36,12 @@ class ExternalChains {
   /// The rules of those of `names` that shall stand, and perhaps of others; every jump.
   [[nodiscard]] DesiredTable chains(std::span<const ChainName> names) const;
   [[nodiscard]] DesiredTable whole() const;
-  /// Some of the `missing` chains, with at least `rules` rules if there are that many. What they
-  /// lead to is among them, or is not missing. No jumps from hooks, and no chain of the frame that
-  /// leads into a tree. Empty while two prefixes share a name.
-  [[nodiscard]] DesiredTable deepest(const std::set<ChainName>& missing, std::size_t rules) const;
+  /// Some of these chains, with at least `rules` rules; what they lead to is among them or in
+  /// neither set. No root of a tree, and nothing that leads to one. Empty if the rest have fewer
+  /// rules, and while two prefixes share a name.
+  [[nodiscard]] std::set<ChainName> deepest(const std::set<ChainName>& missing,
+                                            const std::set<ChainName>& differing,
+                                            std::size_t rules) const;
   /// What they all do to UDP.
   [[nodiscard]] UdpRules udp_rules() const;
 
@@ -49,6 +51,17 @@ class ExternalChains {
     ChainName root;
     RuleCounts counts;
     bool like_first = true;  // its counts are those of the first side, and share their memory
+  };
+
+  struct Part {
+    const std::set<ChainName>& missing;
+    const std::set<ChainName>& differing;
+    std::size_t rules;  // it is complete with so many
+    std::set<ChainName> names;
+    std::size_t count = 0;
+    [[nodiscard]] bool may_have(const ChainName& name) const {
+      return missing.contains(name) || differing.contains(name);
+    }
   };
 
   void start_over(const ExternalClusterSettings& settings);
@@ -62,6 +75,7 @@ class ExternalChains {
   [[nodiscard]] std::vector<Rule> rules_of_chain(const Side& side, const TreeView& view,
                                                  const TreeChain& chain) const;
   [[nodiscard]] std::optional<std::vector<Rule>> rules_by_name(const ChainName& name) const;
+  bool add_from_below(const Side& side, const Prefix& range, Part& part) const;
   /// The prefix of a chain of a tree; its root has length 0. nullopt: not in a tree.
   [[nodiscard]] std::optional<Prefix> range_of(const Side& side, const ChainName& name) const;
   [[nodiscard]] TreeView view_of(const Side& side) const;

@@ -67,6 +67,10 @@ struct ObservedTable {
   /// with exactly the expected rules.
   bool only_differences = false;
   std::set<ChainName> missing;
+  /// Only a part of them is in the two, which leads to nothing but what is in it or as expected; so
+  /// many more are left for later commits.
+  std::size_t left = 0;
+  bool hooks_wait = false;  // then: a chain that a hook shall jump to does not exist yet
 };
 
 }  // namespace nmanager::chains

@@ -166,6 +166,11 @@ void plan_removals(TablePlan& plan, const DesiredTable& desired, const ObservedT
   plan.remove_chains.insert(plan.remove_chains.end(), held.begin(), held.end());
 }
 
+void sort_findings(TablePlan& plan) {
+  std::ranges::sort(plan.findings);
+  plan.findings.erase(std::unique(plan.findings.begin(), plan.findings.end()), plan.findings.end());
+}
+
 }  // namespace
 
 TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable& observed,
@@ -179,17 +184,16 @@ TablePlan make_plan(TableId id, const DesiredTable& desired, const ObservedTable
     plan_chains(plan, desired, observed);
   }
   plan_removals(plan, desired, observed, leave);
-  std::ranges::sort(plan.findings);
-  plan.findings.erase(std::unique(plan.findings.begin(), plan.findings.end()), plan.findings.end());
+  sort_findings(plan);
   return plan;
 }
 
-TablePlan plan_missing(TableId id, const DesiredTable& chains, const ObservedTable& observed) {
+TablePlan plan_part(TableId id, const DesiredTable& desired, const ObservedTable& observed) {
   TablePlan plan;
   plan.id = id;
-  for (const auto& [name, rules] : chains.chains) {
-    if (observed.missing.contains(name)) plan_chain(plan, name, rules, nullptr);
-  }
+  if (!observed.hooks_wait) plan_hooks(plan, desired, observed);
+  plan_differences(plan, desired, observed);
+  sort_findings(plan);
   return plan;
 }
 

@@ -60,9 +60,10 @@ struct TablePlan {
                                   const ObservedTable& observed,
                                   const std::set<ChainName>& leave = {});
 
-/// Makes those of `chains` that `observed` says are missing, and nothing else.
-[[nodiscard]] TablePlan plan_missing(TableId id, const DesiredTable& chains,
-                                     const ObservedTable& observed);
+/// Of a part (ObservedTable::left): the jumps if they have somewhere to go, and the chains that are
+/// in it.
+[[nodiscard]] TablePlan plan_part(TableId id, const DesiredTable& desired,
+                                  const ObservedTable& observed);
 
 /// The plan as equivalent iptables-restore --noflush text; empty for an empty plan.
 /// Positions are those of `observed`. Used by `nmanager plan`, the log and tests.

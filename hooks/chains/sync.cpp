@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -34,11 +33,12 @@ bool has_kube_jumps(const ObservedTable& observed) {
 }
 
 /// Somebody has flushed the whole table: no rule in any hook, and our chains are there without one.
+/// What is left for later counts as flushed.
 bool flushed_whole(const ChainDigests* expected, const ObservedTable& observed) {
   const auto no_rules = [](const auto& chain) { return chain.second.empty(); };
   if (!std::ranges::all_of(observed.hooks, no_rules) || observed.chains.empty()) return false;
   if (!std::ranges::all_of(observed.chains, no_rules)) return false;
-  if (!observed.only_differences || expected == nullptr) return true;
+  if (!observed.only_differences || expected == nullptr || observed.left > 0) return true;
   // A chain that is not shown holds what it should.
   const std::uint64_t empty = digest_of({});
   return std::ranges::all_of(expected->chains, [&](const auto& chain) {
@@ -61,13 +61,14 @@ Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
 class TableSync {
  public:
   TableSync(ChainBackend& backend, TableId id, const Wish& wish, const std::set<ChainName>& leave,
-            const SyncOptions& options, const ChainDigests* expected)
+            const SyncOptions& options, const ChainDigests* expected, bool after_part)
       : backend_(backend),
         id_(id),
         wish_(wish),
         leave_(leave),
         options_(options),
-        expected_(expected) {}
+        expected_(expected),
+        after_part_(after_part) {}
 
   SyncReport run() {
     attempt(options_, report_, [this] { return once(); });
@@ -79,8 +80,7 @@ class TableSync {
 
  private:
   Attempt once();
-  /// Commits chains that nothing leads to yet.
-  Attempt make_ahead(Transaction& transaction, const TablePlan& plan);
+  Attempt write_part(Transaction& transaction, const DesiredTable& desired);
   /// Commits `plan`; the report takes it along with the earlier plans of this sync.
   Result<Commit> commit(Transaction& transaction, const TablePlan& plan);
 
@@ -90,48 +90,50 @@ class TableSync {
   const std::set<ChainName>& leave_;
   const SyncOptions& options_;
   const ChainDigests* const expected_;
+  const bool after_part_;
   SyncReport report_;
-  std::size_t fewest_missing_ = std::numeric_limits<std::size_t>::max();
 };
 
 Attempt TableSync::once() {
+  const auto part = [this](const auto& missing, const auto& differing) {
+    return wish_.part(missing, differing, backend_.rules_at_once());
+  };
   auto begun =
-      expected_ == nullptr ? backend_.begin(id_) : backend_.begin_expecting(id_, *expected_);
+      expected_ == nullptr ? backend_.begin(id_) : backend_.begin_expecting(id_, *expected_, part);
   if (!begun) return unreadable(report_, begun.error());
   Transaction& transaction = **begun;
   const ObservedTable& observed = transaction.observed();
   report_.invalid = invalid_counts(observed);
   report_.kube_drops_invalid = observed.kube_drops_invalid;
   report_.kube_jumps = has_kube_jumps(observed);
-  const TablePlan ahead =
-      plan_missing(id_, wish_.ahead(observed, backend_.rules_at_once()), observed);
-  if (!ahead.empty()) return make_ahead(transaction, ahead);
   const DesiredTable desired = wish_.for_plan(observed);
-  const TablePlan plan = make_plan(id_, desired, observed, leave_);
-  const auto useless = why_useless(desired, observed);
-  if (plan.empty()) return in_place(useless, report_);
   if (options_.spare_flushed.contains(id_) && flushed_whole(expected_, observed)) {
     report_.flushed = true;
     report_.error.reset();
     return Attempt::kDone;
   }
+  if (observed.left > 0) return write_part(transaction, desired);
+  const TablePlan plan = make_plan(id_, desired, observed, leave_);
+  const auto useless = why_useless(desired, observed);
+  if (plan.empty()) return in_place(useless, report_);
   auto done = commit(transaction, plan);
   // Behind the commit: the rules do not wait for it. One that failed may have come through.
-  report_.udp = udp_change(desired, observed, plan, [&] { return wish_.udp_rules(); });
+  report_.udp = udp_change(desired, observed, plan, after_part_, [&] { return wish_.udp_rules(); });
   if (!done && useless) return unreadable(report_, *useless);  // which may be why
   if (!done) return refused(report_, done.error());
   report_.still_referenced = std::move(done->still_referenced);
   return in_place(useless, report_);
 }
 
-Attempt TableSync::make_ahead(Transaction& transaction, const TablePlan& plan) {
-  const std::size_t missing = transaction.observed().missing.size();
-  if (missing >= fewest_missing_) {
-    return refused(report_, {ErrorKind::kRetry, "chains are deleted as fast as they are made"});
-  }
-  fewest_missing_ = missing;
-  const auto made = commit(transaction, plan);
-  return made ? Attempt::kMore : refused(report_, made.error());
+Attempt TableSync::write_part(Transaction& transaction, const DesiredTable& desired) {
+  const ObservedTable& observed = transaction.observed();
+  const TablePlan plan = plan_part(id_, desired, observed);
+  const auto done = commit(transaction, plan);
+  report_.udp = udp_change_of_part(desired, observed, plan);
+  if (!done) return refused(report_, done.error());
+  report_.left = observed.left;
+  report_.error.reset();
+  return Attempt::kDone;
 }
 
 Result<Commit> TableSync::commit(Transaction& transaction, const TablePlan& plan) {
@@ -145,10 +147,10 @@ Result<Commit> TableSync::commit(Transaction& transaction, const TablePlan& plan
 
 SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
                       const std::set<ChainName>& leave, const SyncOptions& options,
-                      const ChainDigests* expected) {
+                      const ChainDigests* expected, bool after_part) {
   const auto start = backend.now();
   const auto waited_before = backend.lock_waited();
-  SyncReport report = TableSync(backend, id, wish, leave, options, expected).run();
+  SyncReport report = TableSync(backend, id, wish, leave, options, expected, after_part).run();
   report.duration = backend.now() - start;
   if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;

@@ -10,10 +10,12 @@
 namespace nmanager::chains {
 
 /// Owner thread. `leave`: see make_plan. `expected`: the digests of all that is wished, kept by the
-/// caller for large tables; nullptr: every own chain is read, with its counters.
+/// caller for large tables; nullptr: every own chain is read, with its counters. `after_part`: the
+/// last commit wrote a part.
 [[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
                                     const std::set<ChainName>& leave, const SyncOptions& options,
-                                    const ChainDigests* expected = nullptr);
+                                    const ChainDigests* expected = nullptr,
+                                    bool after_part = false);
 [[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
                                     const std::set<ChainName>& leave, const SyncOptions& options,
                                     const ChainDigests* expected = nullptr);

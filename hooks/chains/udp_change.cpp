@@ -42,6 +42,14 @@ bool is_way(const DesiredTable& desired, const ChainName& chain) {
          });
 }
 
+void add_edits(const DesiredTable& desired, const ObservedTable& observed, const TablePlan& plan,
+               UdpChange& change) {
+  for (const ChainEdit& edit : plan.edits) {
+    add_chain(observed, edit.chain, change.before);
+    add_chain(desired, edit.chain, change.after);
+  }
+}
+
 /// Removes common elements from both.
 void erase_common(UdpRules& a, UdpRules& b) {
   UdpRules common;
@@ -59,20 +67,28 @@ void add_udp_rules(std::span<const Rule> rules, UdpRules& result) {
 }
 
 UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
-                     const TablePlan& plan, const std::function<UdpRules()>& all) {
+                     const TablePlan& plan, bool ends_parts, const std::function<UdpRules()>& all) {
   UdpChange change;
-  bool way_was_broken = !plan.hooks.empty();
-  for (const ChainEdit& edit : plan.edits) {
-    add_chain(observed, edit.chain, change.before);
-    add_chain(desired, edit.chain, change.after);
-    way_was_broken = way_was_broken || is_way(desired, edit.chain);
-  }
+  add_edits(desired, observed, plan, change);
   for (const ChainName& chain : plan.remove_chains) add_chain(observed, chain, change.before);
+  const bool way_was_broken =
+      ends_parts || !plan.hooks.empty() || std::ranges::any_of(plan.edits, [&](const auto& edit) {
+        return is_way(desired, edit.chain);
+      });
   if (way_was_broken) {
     change.after = all();
   } else {
     erase_common(change.before, change.after);
   }
+  return change;
+}
+
+UdpChange udp_change_of_part(const DesiredTable& desired, const ObservedTable& observed,
+                             const TablePlan& plan) {
+  UdpChange change;
+  add_edits(desired, observed, plan, change);
+  erase_common(change.before, change.after);
+  change.after.clear();
   return change;
 }
 

@@ -26,11 +26,11 @@ DesiredTable ExternalWish::for_plan(const ObservedTable& observed) const {
   return chains_.chains(names);
 }
 
-DesiredTable ExternalWish::ahead(const ObservedTable& observed, std::size_t rules) const {
-  const bool fits = chains_.rules() <= rules;
-  if (!observed.only_differences || fits) return {};
-  DesiredTable some = chains_.deepest(observed.missing, rules);
-  return rule_count(some) < rules ? DesiredTable{} : some;
+std::set<ChainName> ExternalWish::part(const std::set<ChainName>& missing,
+                                       const std::set<ChainName>& differing,
+                                       std::size_t rules) const {
+  if (chains_.rules() <= rules) return {};
+  return chains_.deepest(missing, differing, rules);
 }
 
 }  // namespace nmanager::chains

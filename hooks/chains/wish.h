@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 
 #include "hooks/chains/desired.h"
 #include "hooks/chains/external_chains.h"
@@ -16,11 +17,11 @@ class Wish {
   virtual ~Wish() = default;
   /// Every jump, and the rules that make_plan() compares with what was observed.
   [[nodiscard]] virtual DesiredTable for_plan(const ObservedTable& observed) const = 0;
-  /// When more than `rules` rules are missing: chains that do not exist yet, with about `rules`
-  /// rules, that can be made in a commit before the plan's, since no rule leads to them before it.
-  /// Empty: nothing.
-  [[nodiscard]] virtual DesiredTable ahead(const ObservedTable& /*observed*/,
-                                           std::size_t /*rules*/) const {
+  /// Which of these chains a commit of about `rules` rules should write before the others, so that
+  /// each way to a rule is whole at any time: nothing that is left is below them. Empty: all.
+  [[nodiscard]] virtual std::set<ChainName> part(const std::set<ChainName>& /*missing*/,
+                                                 const std::set<ChainName>& /*differing*/,
+                                                 std::size_t /*rules*/) const {
     return {};
   }
   /// What all of it does to UDP.
@@ -44,7 +45,9 @@ class ExternalWish final : public Wish {
   /// `chains` must live longer.
   explicit ExternalWish(const ExternalChains& chains) : chains_(chains) {}
   [[nodiscard]] DesiredTable for_plan(const ObservedTable& observed) const override;
-  [[nodiscard]] DesiredTable ahead(const ObservedTable& observed, std::size_t rules) const override;
+  [[nodiscard]] std::set<ChainName> part(const std::set<ChainName>& missing,
+                                         const std::set<ChainName>& differing,
+                                         std::size_t rules) const override;
   [[nodiscard]] UdpRules udp_rules() const override { return chains_.udp_rules(); }
 
  private:

@@ -9,7 +9,6 @@ namespace nmanager {
 
 enum class Attempt : std::uint8_t {
   kDone,
-  kMore,   // a part is done: the same attempt goes on
   kAgain,  // it failed
 };
 
@@ -37,9 +36,8 @@ inline Attempt refused(SyncReport& report, const Error& error) {
 template <class Once>
 void attempt(const SyncOptions& options, SyncReport& report, Once&& once) {
   Attempt next = Attempt::kAgain;
-  while (next == Attempt::kMore ||
-         (next == Attempt::kAgain && report.attempts < options.max_attempts)) {
-    if (next == Attempt::kAgain) ++report.attempts;
+  while (next == Attempt::kAgain && report.attempts < options.max_attempts) {
+    ++report.attempts;
     next = once();
   }
 }

@@ -34,6 +34,9 @@ struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
   bool flushed = false;    // as a whole, and left so as requested; not verified, no error
+  /// A part of a large change is in place; not verified, no error: sync again. So many chains or
+  /// elements are left. Never for a goal without rules.
+  std::optional<std::size_t> left;
   int attempts = 0;
   std::vector<Finding> findings;         // the differences before the commit
   std::string plan_text;                 // what was written, for the log at level debug
@@ -41,7 +44,7 @@ struct SyncReport {
   /// Foreign objects among ours that the kernel refused to delete, each named once. They do not
   /// delay our own changes.
   std::vector<std::string> held;
-  std::optional<Error> error;                         // set unless verified
+  std::optional<Error> error;                         // set unless verified, flushed or left
   std::chrono::nanoseconds duration{};                // rendering, all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   InvalidCounts invalid;  // filter: what the rules have counted since they were made, as observed
@@ -80,8 +83,11 @@ class Backend {
   virtual ~Backend() = default;
 
   [[nodiscard]] virtual std::string_view name() const = 0;  // "iptables-legacy", ...
+  /// Each commit costs what the whole table costs.
+  [[nodiscard]] virtual bool replaces_tables() const { return false; }
 
-  /// Reads, decides and writes: brings each named table to its goal, does not change the others.
+  /// Reads, decides and writes: brings each named table to its goal, or by a part of a large change
+  /// closer to it, and does not change the others.
   /// One report for each goal, in their order. The kind of an error tells the caller what to do:
   /// kAbsent: the table does not exist and this backend may not create it.
   /// kUnsupported: the kernel lacks the table or a module, the message names it.

@@ -59,20 +59,53 @@ std::span<const ExternalAddress> ExternalAddresses::at(const Address& external) 
 }
 
 void ExternalAddresses::set(const Address& external, std::vector<ExternalAddress> entries) {
-  if (const Owners* stood = map_.find(external)) {
-    if (**stood == entries) return;
-    digest_ -= digest_of(**stood);
-  }
-  if (entries.empty()) {
+  const Owners* stood = map_.find(external);
+  if (stood != nullptr && **stood == entries) return;
+  set(external, entries.empty()
+                    ? Owners()
+                    : std::make_shared<const std::vector<ExternalAddress>>(std::move(entries)));
+}
+
+void ExternalAddresses::set(const Address& external, Owners entries) {
+  if (const Owners* stood = map_.find(external)) digest_ -= digest_of(**stood);
+  if (entries == nullptr) {
     map_.erase(external);
     return;
   }
-  digest_ += digest_of(entries);
-  map_.set(external, std::make_shared<const std::vector<ExternalAddress>>(std::move(entries)));
+  digest_ += digest_of(*entries);
+  map_.set(external, std::move(entries));
+}
+
+std::size_t ExternalAddresses::approach(const ExternalAddresses& to, std::size_t most) {
+  const std::vector<Address> different = differences(*this, to);
+  const std::size_t count = std::min(most, different.size());
+  if (count == different.size()) {
+    *this = to;
+    return 0;
+  }
+  for (const Address& address : std::span(different).first(count)) {
+    const Owners* wanted = to.map_.find(address);
+    set(address, wanted == nullptr ? Owners() : *wanted);
+  }
+  return different.size() - count;
 }
 
 bool ExternalAddresses::operator==(const ExternalAddresses& other) const {
   return digest_ == other.digest_ && size() == other.size() && differences(*this, other).empty();
+}
+
+std::vector<Address> udp_addresses(const ExternalAddresses& all, MatchBy match) {
+  const auto for_udp = [](const ExternalAddress& entry) {
+    return std::ranges::find(entry.ports, Protocol::kUdp, &ServicePort::protocol) !=
+           entry.ports.end();
+  };
+  std::vector<Address> addresses;
+  for (const auto& [address, entries] : all.map()) {
+    if (match == MatchBy::kAddress || std::ranges::any_of(*entries, for_udp)) {
+      addresses.push_back(address);
+    }
+  }
+  return addresses;
 }
 
 std::vector<Address> differences(const ExternalAddresses& a, const ExternalAddresses& b) {

@@ -56,15 +56,23 @@ class ExternalAddresses {
   [[nodiscard]] std::span<const ExternalAddress> at(const Address& external) const;
   /// Replaces what stands for `external`; all of `entries` are for it, sorted by owner.
   void set(const Address& external, std::vector<ExternalAddress> entries);
+  /// Makes the first `most` of the addresses in which `to` differs as they are there; returns how
+  /// many differ still.
+  std::size_t approach(const ExternalAddresses& to, std::size_t most);
 
   /// Equal values have equal digests.
   [[nodiscard]] std::uint64_t digest() const { return digest_; }
   bool operator==(const ExternalAddresses& other) const;
 
  private:
+  void set(const Address& external, Owners entries);  // null: none
+
   Map map_;
   std::uint64_t digest_ = 0;  // the sum over addresses: what one adds, it can take away
 };
+
+/// The addresses that somebody has for UDP, sorted.
+[[nodiscard]] std::vector<Address> udp_addresses(const ExternalAddresses& all, MatchBy match);
 
 /// The addresses for which the two differ, sorted. Costs what was changed since they were one.
 [[nodiscard]] std::vector<Address> differences(const ExternalAddresses& a,

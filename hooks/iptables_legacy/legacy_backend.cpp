@@ -82,6 +82,7 @@ class LegacyBackend final : public chains::ChainBackend {
         lock_events_(options_.lock_file) {}
 
   [[nodiscard]] std::string_view name() const override { return "iptables-legacy"; }
+  [[nodiscard]] bool replaces_tables() const override { return true; }
   [[nodiscard]] std::chrono::nanoseconds now() const override {
     return std::chrono::steady_clock::now().time_since_epoch();
   }
@@ -91,7 +92,7 @@ class LegacyBackend final : public chains::ChainBackend {
   }
 
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin_expecting(
-      TableId id, const chains::ChainDigests& expected) override {
+      TableId id, const chains::ChainDigests& expected, const ChoosePart& /*part*/) override {
     return begin(id, &expected);
   }
 

@@ -1,6 +1,10 @@
 #include "hooks/nftables/comparison.h"
 
 #include <algorithm>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -11,6 +15,38 @@ namespace {
 ExternalAddresses addresses_of(const TableSpec& spec) {
   const ExternalCluster* external = external_of(spec);
   return external != nullptr ? external->addresses : ExternalAddresses();
+}
+
+/// The addresses whose elements are compared: those of which `stands` and `wanted` speak.
+std::vector<Address> some_of(const SetId& id, const TableSpec& stands, const TableSpec& wanted,
+                             Extent extent) {
+  if (extent == Extent::kDifferences)
+    return differences(addresses_of(stands), addresses_of(wanted));
+  std::vector<Address> all;
+  std::ranges::set_union(udp_addresses(addresses_of(stands), id.by),
+                         udp_addresses(addresses_of(wanted), id.by), std::back_inserter(all));
+  return all;
+}
+
+/// What all sets of `frame` hold; nullopt: not known, or not the same, or other sets of that part
+/// are to be replaced.
+std::optional<ExternalAddresses> standing_addresses(TableId part, const Ruleset& frame,
+                                                    const Observed& observed,
+                                                    const Standing& standing) {
+  const bool others = std::ranges::any_of(observed.sets, [&](const auto& set) {
+    const auto id = set_of(set.first);
+    return id && part_of(*id) == part && !frame.sets.contains(*id);
+  });
+  if (others || observed.old_layout) return std::nullopt;
+  std::set<std::shared_ptr<const TableSpec>> stands;  // null: a set that does not exist
+  for (const auto& set : frame.sets) {
+    const auto found = standing.find(set.first);
+    const bool absent = !observed.exists || !observed.sets.contains(name_of(set.first));
+    if (!absent && found == standing.end()) return std::nullopt;
+    stands.insert(absent ? nullptr : found->second);
+  }
+  if (stands.size() != 1) return std::nullopt;
+  return *stands.begin() ? addresses_of(**stands.begin()) : ExternalAddresses();
 }
 
 SharedElements shared(Elements elements) {
@@ -32,19 +68,37 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
         elements = shared(elements_of(id, *goal.spec));
         continue;
       }
-      const std::vector<Address> changed =
-          differences(addresses_of(*stands->second), addresses_of(*goal.spec));
-      elements = shared(elements_of(id, *goal.spec, changed));
-      result.observed.sets[name_of(id)].elements =
-          shared(elements_of(id, *stands->second, changed));
+      const std::vector<Address> some = some_of(id, *stands->second, *goal.spec, extent);
+      elements = shared(elements_of(id, *goal.spec, some));
+      result.observed.sets[name_of(id)].elements = shared(elements_of(id, *stands->second, some));
     }
     result.wanted[goal.id] = std::move(ruleset);
   }
-  if (!whole) return result;
   for (const auto& [id, spec] : standing) {
-    result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
+    const auto part = result.wanted.find(part_of(id));
+    const bool stays = part != result.wanted.end() && part->second->sets.contains(id);
+    if (whole || (extent == Extent::kUdp && !stays)) {
+      result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
+    }
   }
   return result;
+}
+
+Parts first_parts(std::span<const Goal> goals, const Wanted& frames, const Observed& observed,
+                  const Standing& standing, std::size_t most) {
+  Parts parts;
+  for (const Goal& goal : goals) {
+    parts.goals.push_back(goal);
+    const ExternalCluster* wanted = only_external_of(*goal.spec);
+    auto addresses = standing_addresses(goal.id, *frames.at(goal.id), observed, standing);
+    if (wanted == nullptr || !addresses) continue;
+    const std::size_t left = addresses->approach(wanted->addresses, most);
+    if (left == 0) continue;
+    ExternalCluster part{std::move(*addresses), wanted->settings};
+    parts.goals.back().spec = std::make_shared<const TableSpec>(std::move(part));
+    parts.left[goal.id] = left;
+  }
+  return parts;
 }
 
 bool same_frame(const TableSpec& a, const TableSpec& b) {

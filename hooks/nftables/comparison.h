@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "hooks/intent/backend.h"
 #include "hooks/nftables/plan.h"
@@ -15,7 +16,7 @@ namespace nmanager::nftables {
 /// Sets that are known to hold just what a spec, which has such a set, wants of them.
 using Standing = std::map<SetId, std::shared_ptr<const TableSpec>>;
 
-enum class Extent : std::uint8_t { kDifferences, kWhole };
+enum class Extent : std::uint8_t { kDifferences, kUdp, kWhole };
 
 struct Comparison {
   Wanted wanted;
@@ -25,9 +26,19 @@ struct Comparison {
 
 /// `frames` are the goals' rulesets without elements, and `observed` lacks those of `standing`. Of
 /// these the result has the elements of all addresses, or only of those for which the two specs
-/// differ, on both sides: the plan is the same.
+/// differ, on both sides: the plan is the same. kUdp: of those that have UDP, for udp_change().
 [[nodiscard]] Comparison compare(std::span<const Goal> goals, const Wanted& frames,
                                  const Observed& observed, const Standing& standing, Extent extent);
+
+/// What one transaction is for: of a goal with many addresses that do not stand yet a part, with so
+/// many addresses left for later ones. All of it while it is not known what stands of it.
+struct Parts {
+  std::vector<Goal> goals;
+  std::map<TableId, std::size_t> left;  // only of goals that are not whole
+};
+[[nodiscard]] Parts first_parts(std::span<const Goal> goals, const Wanted& frames,
+                                const Observed& observed, const Standing& standing,
+                                std::size_t most);
 
 /// Equal specs but for external addresses: the same rules. False for those of several families.
 [[nodiscard]] bool same_frame(const TableSpec& a, const TableSpec& b);

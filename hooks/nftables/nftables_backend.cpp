@@ -27,6 +27,9 @@ namespace {
 
 const std::string kWhere = "table inet nmanager";
 
+/// Of one goal in one transaction; about 20 ms of our time.
+constexpr std::size_t kAddressesAtOnce = 8'192;
+
 /// A part as wanted, without elements, and how its rules look when the kernel dumps them.
 struct Rendered {
   std::shared_ptr<const TableSpec> of;
@@ -101,8 +104,15 @@ class Nftables final : public Backend {
   Wanted render(std::span<const Goal> goals);
   static void render_rules(Rendered& kept, const Goal& goal);
   std::vector<SyncReport> sync_together(std::span<const Goal> goals, const SyncOptions& options);
+  /// What the attempts of one sync() have come to.
+  struct Outcome {
+    SyncReport report;  // for all goals
+    Plan plan;
+    Comparison compared;
+    std::map<TableId, std::size_t> left;  // addresses of goals of which this was a part
+  };
   Attempt once(std::span<const Goal> goals, const SyncOptions& options, const Wanted& frames,
-               Plan& plan, SyncReport& outcome, Comparison& compared);
+               Outcome& outcome);
   Result<Reading> read(const Wanted& frames);
   Result<Observed> observe(const Wanted& frames);
   [[nodiscard]] ObservedRule known_rule(const DumpedRule& rule, const Wanted& wanted) const;
@@ -149,17 +159,21 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
                                                 const SyncOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Wanted frames = render(goals);
-  Plan plan;
-  SyncReport outcome;
-  Comparison compared;
-  attempt(options, outcome, [&] { return once(goals, options, frames, plan, outcome, compared); });
-  outcome.duration = std::chrono::steady_clock::now() - start;
+  Outcome outcome;
+  const auto& [all, plan, compared, left] = outcome;
+  attempt(options, outcome.report, [&] { return once(goals, options, frames, outcome); });
+  outcome.report.duration = std::chrono::steady_clock::now() - start;
   std::vector<SyncReport> reports;
   for (const Goal& goal : goals) {
-    SyncReport report = outcome;
-    outcome.held.clear();  // reported once
+    SyncReport report = all;
+    outcome.report.held.clear();  // reported once
+    const auto rest = left.find(goal.id);
+    if (report.verified && rest != left.end()) {
+      report.verified = false;
+      report.left = rest->second;
+    }
     const auto findings = plan.findings.find(goal.id);
-    report.committed = outcome.committed && findings != plan.findings.end();
+    report.committed = all.committed && findings != plan.findings.end();
     if (report.committed) report.findings = findings->second;
     if (!report.committed) report.plan_text.clear();
     report.invalid = invalid_counts(compared.observed, goal.id);
@@ -182,34 +196,37 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
   return reports;
 }
 
-Attempt Nftables::once(std::span<const Goal> goals, const SyncOptions& options,
-                       const Wanted& frames, Plan& plan, SyncReport& outcome,
-                       Comparison& compared) {
+Attempt Nftables::once(std::span<const Goal> all_goals, const SyncOptions& options,
+                       const Wanted& frames, Outcome& outcome) {
+  auto& [report, plan, compared, left] = outcome;
   auto reading = read(frames);
-  if (!reading) return unreadable(outcome, reading.error());
+  if (!reading) return unreadable(report, reading.error());
+  const Parts parts = first_parts(all_goals, frames, reading->content, standing_, kAddressesAtOnce);
+  left = parts.left;
+  const std::span<const Goal> goals = parts.goals;
   Comparison fresh = compare(goals, frames, reading->content, standing_, Extent::kDifferences);
   Plan next = make_plan(fresh.wanted, fresh.observed);
   compared.observed = fresh.observed;
   if (next.steps.empty()) learn({}, goals);
-  if (next.empty() || only_held(next)) return verified(outcome);
+  if (next.empty() || only_held(next)) return verified(report);
   // What the change means for flows of UDP depends on all elements when more than these changes.
   compared = fresh.whole || only_elements(next)
                  ? std::move(fresh)
-                 : compare(goals, frames, reading->content, standing_, Extent::kWhole);
+                 : compare(goals, frames, reading->content, standing_, Extent::kUdp);
   plan = std::move(next);
-  if (options.keep_plan_text) outcome.plan_text = to_text(plan);
-  outcome.committed = true;
+  if (options.keep_plan_text) report.plan_text = to_text(plan);
+  report.committed = true;
   netlink::Generation generation = reading->generation;
   auto held = evict(plan.evictions, generation);
-  if (!held) return refused(outcome, held.error());
+  if (!held) return refused(report, held.error());
   if (auto status = commit(plan, goals, generation); !status) {
-    return refused(outcome, status.error());
+    return refused(report, status.error());
   }
   // Rules that referred to them may be gone now.
   if (!plan.steps.empty()) held = evict(std::move(*held), generation);
-  if (!held) return refused(outcome, held.error());
-  note_held(*held, outcome);
-  return verified(outcome);
+  if (!held) return refused(report, held.error());
+  note_held(*held, report);
+  return verified(report);
 }
 
 Result<Nftables::Reading> Nftables::read(const Wanted& frames) {

@@ -29,8 +29,9 @@ struct ModeKnown {
 /// The backend in use; an empty name: none yet.
 struct BackendKnown {
   std::string name;
-  std::string note;         // for the operator; empty: no remark
-  std::string reason = {};  // why this backend
+  std::string note;              // for the operator; empty: no remark
+  std::string reason = {};       // why this backend
+  bool replaces_tables = false;  // see Backend
   bool operator==(const BackendKnown&) const = default;
 };
 struct SettingsChanged {

@@ -90,13 +90,22 @@ void take_sync(TableState& table, const SyncReport& report, std::vector<Action>&
       to_string(table.id) + ": now holds " + rules + ", written in " + in_ms(report.duration)});
 }
 
-void take_success(State& state, TableState& table, const SyncReport& report, Now now,
-                  std::vector<Action>& actions) {
+void tell_end_of_error(TableState& table, std::vector<Action>& actions) {
+  if (table.status.error) {
+    actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
+  }
+  table.status.error.reset();
+  table.status.retry_in = {};
+}
+
+/// `last_commit`: of what `report` tells, the duration of the last part.
+void take_success(State& state, TableState& table, const SyncReport& report,
+                  std::chrono::nanoseconds last_commit, Now now, std::vector<Action>& actions) {
   table.status.rules = report.rules;
   if (report.committed) {
     table.status.commit_duration.observe(report.duration);
     const auto waited = report.lock_wait.value_or(std::chrono::nanoseconds(0));
-    table.pace.committed(now.mono, report.duration - waited);
+    table.pace.committed(now.mono, last_commit - waited);
     if (!report.udp.empty()) {
       actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
     }
@@ -118,9 +127,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
     }
   }
   table.status.held = report.held;
-  if (table.status.error) {
-    actions.emplace_back(LogLine{LogLine::Level::kInfo, to_string(table.id) + ": works again"});
-  }
+  tell_end_of_error(table, actions);
   table.verified_digest = table.spec_digest;
   table.held_hooks = table.spec_hooks;
   table.verified_at = now.mono;
@@ -132,9 +139,7 @@ void take_success(State& state, TableState& table, const SyncReport& report, Now
   table.status.flushed = false;
   table.status.in_sync = true;
   table.status.verified_at = now.wall;
-  table.status.error.reset();
   table.status.note.clear();
-  table.status.retry_in = {};
   ++table.status.verifications;
   count_invalid(table, report.invalid);
   settle_resyncs(state, now);
@@ -187,6 +192,40 @@ void take_failure(State& state, TableState& table, const Error& error, Now now,
   table.status.error = error;
 }
 
+/// The next part follows at once, unless another program undoes them as fast.
+void take_part(State& state, TableState& table, const SyncReport& report, Now now,
+               std::vector<Action>& actions) {
+  constexpr int kMostUndone = 10;
+  Parts& parts = table.parts;
+  const bool goes_on = parts.left && parts.spec_digest == table.spec_digest;
+  parts.undone = goes_on ? parts.undone + (*report.left >= *parts.left ? 1 : 0) : 0;
+  parts.left = report.left;
+  parts.spec_digest = table.spec_digest;
+  parts.findings.insert(report.findings.begin(), report.findings.end());
+  parts.duration += report.duration;
+  if (table.verified_digest != table.spec_digest) table.verified_digest.reset();  // it is mixed now
+  if (!report.udp.empty()) actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
+  if (parts.undone > kMostUndone) {
+    parts = {};
+    const Error error{ErrorKind::kRetry, "rules are deleted as fast as they are written"};
+    take_failure(state, table, error, now, actions);
+    return;
+  }
+  tell_end_of_error(table, actions);
+  table.due = true;
+  table.not_before = {};
+  table.status.in_sync = false;
+}
+
+/// What the last part ends is told as one.
+SyncReport with_parts(const Parts& parts, SyncReport report) {
+  if (!parts.left) return report;
+  report.committed = true;
+  report.findings.insert(report.findings.end(), parts.findings.begin(), parts.findings.end());
+  report.duration += parts.duration;
+  return report;
+}
+
 }  // namespace
 
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions) {
@@ -196,7 +235,7 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
-  if (report.check_ended || !report.verified) table.check_due = false;
+  if (report.check_ended || (!report.verified && !report.left)) table.check_due = false;
   if (report.mismatch) {
     ++state.mismatches;
     actions.emplace_back(LogLine{LogLine::Level::kError,
@@ -216,8 +255,10 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
     kube.drops_invalid = report.kube_drops_invalid;
   }
   if (report.lock_wait) table.status.lock_wait.observe(*report.lock_wait);
+  if (report.left) return take_part(state, table, report, now, actions);
+  const Parts parts = std::exchange(table.parts, {});
   if (report.verified) {
-    take_success(state, table, report, now, actions);
+    take_success(state, table, with_parts(parts, report), report.duration, now, actions);
   } else if (report.flushed) {
     take_flush(table, now);
   } else {

@@ -5,7 +5,10 @@
 namespace nmanager::reconciler {
 
 void Pace::committed(TimePoint end, std::chrono::nanoseconds took) {
-  const auto rest = std::max<std::chrono::nanoseconds>(std::min(took, last_) * kRest, kLeast);
+  using std::chrono::nanoseconds;
+  const nanoseconds usual = std::min(took, last_);
+  const nanoseconds wanted = std::min<nanoseconds>(usual * kRest, kLongest - usual);
+  const nanoseconds rest = std::max<nanoseconds>({wanted, usual * kLeastRest, kLeast});
   last_ = took;
   not_before_ = end + std::chrono::ceil<TimePoint::duration>(rest);
 }

@@ -43,8 +43,10 @@ Check services_check(const State& state) {
     check.detail = "not needed: " + why_no_services(state);
     return check;
   }
+  const std::string waiting =
+      state.backlog.empty() ? "" : "; changes waiting: " + std::to_string(state.backlog.size());
   check.detail = check.ok
-                     ? std::to_string(state.store.size()) + " Services"
+                     ? std::to_string(state.store.size()) + " Services" + waiting
                      : "the first list of Services is not complete: " +
                            (state.api.last_error.empty() ? "in progress" : state.api.last_error);
   return check;

@@ -15,6 +15,7 @@
 #include "plugin/model/snapshot.h"
 #include "plugin/reconciler/backoff.h"
 #include "plugin/reconciler/pace.h"
+#include "plugin/services/backlog.h"
 #include "plugin/services/catalog.h"
 
 namespace nmanager::reconciler {
@@ -24,6 +25,15 @@ enum class Want : std::uint8_t {
   kLeave,    // not known yet, or not our family: the table is not read or changed
   kNothing,  // the table must have no chain of ours
   kRules,
+};
+
+/// A large change that is written in parts, one in a turn.
+struct Parts {
+  std::optional<std::size_t> left;  // SyncReport::left of the last one; nothing: none is under way
+  std::uint64_t spec_digest = 0;    // what it was a part of
+  int undone = 0;                   // parts after which not less of it was left than before
+  std::set<Finding> findings;       // of all parts until now
+  std::chrono::nanoseconds duration{};
 };
 
 struct TableState {
@@ -42,7 +52,9 @@ struct TableState {
 
   bool due = false;           // has to be looked at, at once
   bool services_due = false;  // Services have changed what it shall hold; see `pace`
+  std::size_t changes = 0;    // of Services, since it was last looked at, while services_due
   Pace pace;
+  Parts parts;
   std::optional<TimePoint> changed_at;  // first unverified change by others
   std::string changed_by;               // the process, if known
   TimePoint not_before{};               // back-off after a failure
@@ -97,6 +109,7 @@ struct State {
   Settings settings;
   WallTime started_at;
   services::Catalog store;
+  services::Backlog backlog;
   std::string other_nmanager;  // the one that keeps this node's rules; empty: this one does
   std::vector<std::string> undecodable_keys;  // of the list that is being made
   std::set<std::string> undecodable_logged;

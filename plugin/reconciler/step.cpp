@@ -17,8 +17,12 @@ namespace {
 
 using Actions = std::vector<Action>;
 
-/// A change by another program may repair a table without effect (dormant, a chain on no hook).
+/// A change by another program may repair what kept us from a table: it is without effect (dormant,
+/// a chain on no hook), or a table of that name belongs to somebody else.
 constexpr Millis kRetryAfterChange{1'000};
+bool may_be_repaired(const std::optional<Error>& error) {
+  return error && (error->kind == ErrorKind::kUnavailable || error->kind == ErrorKind::kDenied);
+}
 
 void log(Actions& actions, LogLine::Level level, std::string text) {
   actions.emplace_back(LogLine{level, std::move(text)});
@@ -54,7 +58,7 @@ class Intake {
       if (!table.changed_at) table.changed_at = now_.mono;
       // Valid without its table: a check is cheap, and readiness waits for it.
       if (!table.status.note.empty()) table.not_before = {};
-      if (table.status.error && table.status.error->kind == ErrorKind::kUnavailable) {
+      if (may_be_repaired(table.status.error)) {
         table.not_before = std::min(table.not_before, now_.mono + kRetryAfterChange);
       }
       if (!change.writer.empty()) table.changed_by = change.writer;
@@ -134,8 +138,15 @@ class Intake {
   void take(ServicesListed listed) {
     const bool first = !state_.store.listed();
     const std::size_t count = listed.services.size();
-    state_.store.replace(std::move(listed.services), state_.undecodable_keys);
-    if (!first) begin_check(state_);
+    if (first) {
+      // At once: with a part of them, rules of an earlier process would be removed.
+      state_.backlog.clear();
+      state_.store.replace(std::move(listed.services), state_.undecodable_keys);
+    } else {
+      const std::vector<std::string>& keep = state_.undecodable_keys;
+      state_.backlog.replace(state_.store.changes_to(std::move(listed.services), keep), keep);
+      begin_check(state_);
+    }
     if (first) {
       log(actions_, LogLine::Level::kInfo,
           "listed " + std::to_string(count) + " Services" +
@@ -145,10 +156,10 @@ class Intake {
 
   void take(ServiceChanged changed) {
     state_.undecodable_logged.erase(changed.service.key);
-    state_.store.upsert(std::move(changed.service));
+    state_.backlog.change(std::move(changed.service));
   }
 
-  void take(const ServiceDeleted& deleted) { state_.store.remove(deleted.key); }
+  void take(ServiceDeleted deleted) { state_.backlog.remove(std::move(deleted.key)); }
 
   void take(const ServiceUndecodable& bad) {
     constexpr std::size_t kMostLogged = 1000;
@@ -180,6 +191,7 @@ class Intake {
   void forget_tables() {
     for (TableState& table : state_.tables) {
       table.due = true;
+      table.parts = {};
       table.verified_at.reset();
       table.verified_digest.reset();
       table.held_hooks.clear();
@@ -207,16 +219,24 @@ class Intake {
   Actions& actions_;
 };
 
+/// Changes of Services wait for one another, unless more are waiting to be taken; nothing: some of
+/// these come first. A backend that replaces the whole table for each of its parts gets no parts.
+std::optional<TimePoint> services_at(const State& state, const TableState& table, TimePoint now) {
+  if (state.backlog.empty()) return table.pace.not_before().value_or(now);
+  const bool many = table.changes >= kChangesAtOnce && !state.backend.replaces_tables;
+  return many ? std::optional(now) : std::nullopt;
+}
+
 /// When the table may be looked at; nothing: there is no reason to. Repairs of what a rival undoes
 /// are spaced out; what we want changed by ourselves is not contested, and does not wait for him.
-std::optional<TimePoint> look_at(const TableState& table, TimePoint now) {
+std::optional<TimePoint> look_at(const State& state, const TableState& table, TimePoint now) {
   if (table.want == Want::kLeave || !(table.due || table.services_due)) return std::nullopt;
   TimePoint when = table.not_before;
   const bool as_wanted = !table.spec_stale && table.spec_digest == table.verified_digest;
   if (as_wanted) when = std::max(when, table.contest.not_before().value_or(now));
-  // Changes of Services wait for one another; what others did is repaired at once.
-  if (!table.due) when = std::max(when, table.pace.not_before().value_or(now));
-  return when;
+  if (table.due) return when;  // what others did is repaired at once
+  const auto services = services_at(state, table, now);
+  return services ? std::optional(std::max(when, *services)) : std::nullopt;
 }
 
 /// Not again after its delay.
@@ -249,7 +269,7 @@ void trim(State& state, TimePoint now, Actions& actions) {
 
 /// The next part of it, when its time has come. True: of the tables as well.
 bool check(State& state, TimePoint now, Actions& actions) {
-  if (!checks(state) || now < state.self_check.next) return false;
+  if (!checks(state) || now < state.self_check.next || !state.backlog.empty()) return false;
   state.self_check.next = now + kCheckPause;
   for (TableState& table : state.tables) table.due = table.due || table.check_due;
   auto& part = state.self_check.next_part;
@@ -274,9 +294,10 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
     table.contest.look(now);
     table.status.contested = table.contest.contested();
     if (!may_sync) continue;
-    if (const auto when = look_at(table, now); !when || now < *when) continue;
+    if (const auto when = look_at(state, table, now); !when || now < *when) continue;
     table.due = false;
     table.services_due = false;
+    table.changes = 0;
     table.looked_at = now;
     table.untrimmed = table.id.table == Table::kNat;
     due.goals.push_back({table.id, spec_of(state, table)});
@@ -296,6 +317,7 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
 void drop_services(State& state, Actions& actions) {
   if (services_wanted(state) || (!state.store.listed() && state.store.size() == 0)) return;
   state.store = {};
+  state.backlog.clear();
   state.self_check = {};
   for (TableState& table : state.tables) table.check_due = false;
   state.api = {};
@@ -341,7 +363,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool 
   drop_services(state, actions);
   update_wants(state);
   const bool checking = check(state, now.mono, actions);
-  update_services(state);
+  update_services(state, may_sync ? kChangesAtOnce : 0);
   log_warnings(state, actions);
   note_lasting(state, now.mono);
   tell_health(state, now.mono, actions);
@@ -351,6 +373,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool 
 }
 
 TimePoint wake_at(const State& state, TimePoint now) {
+  if (!state.backlog.empty()) return now;
   TimePoint wake = std::max(state.next_full_look, now);
   if (state.backend.name.empty()) return wake;  // nothing can be done before it is known
   const auto no_later = [&](TimePoint when) { wake = std::min(wake, std::max(when, now)); };
@@ -358,7 +381,7 @@ TimePoint wake_at(const State& state, TimePoint now) {
     if (table.untrimmed) no_later(table.looked_at + kTrimAfter);
     if (const auto calm_at = table.contest.calm_at()) no_later(*calm_at);
     if (table.want == Want::kLeave) continue;
-    if (const auto when = look_at(table, now)) {
+    if (const auto when = look_at(state, table, now)) {
       no_later(*when);
     } else if (table.id.table == Table::kFilter) {
       no_later(table.looked_at + kFilterLookInterval);

@@ -82,6 +82,7 @@ void update_wants(State& state) {
     if (!family_chosen(state.settings, table.id.family)) want = Want::kLeave;
     if (want == table.want) continue;
     table.want = want;
+    table.parts = {};
     table.spec_stale = true;
     table.due = want != Want::kLeave;
     table.check_due = false;
@@ -93,14 +94,20 @@ void update_wants(State& state) {
   }
 }
 
-void update_services(State& state) {
+void update_services(State& state, std::size_t most) {
+  // What is written in parts has to stand first.
+  const bool in_parts = std::ranges::any_of(
+      state.tables, [](const TableState& table) { return table.parts.left.has_value(); });
+  const std::size_t taken = in_parts ? 0 : state.backlog.move_to(state.store, most);
   state.store.configure(qualify_settings(state));
   state.store.settle();
   for (TableState& table : state.tables) {
     if (table.id.table != Table::kNat || table.want != Want::kRules) continue;
-    if (table.spec_stale || has_addresses(state, table)) continue;
-    table.spec_stale = true;
-    table.services_due = true;
+    if (!table.spec_stale && !has_addresses(state, table)) {
+      table.spec_stale = true;
+      table.services_due = true;
+    }
+    if (table.services_due) table.changes += taken;
   }
 }
 

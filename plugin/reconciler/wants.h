@@ -14,8 +14,9 @@ namespace nmanager::reconciler {
 /// A table whose want changes is due and its spec is stale.
 void update_wants(State& state);
 
-/// Takes in what has become of Services; a nat table whose addresses change by it is due.
-void update_services(State& state);
+/// Takes in what has become of Services, at `most` so many changes; a nat table whose addresses
+/// change by it is due.
+void update_services(State& state, std::size_t most);
 
 /// What `table` shall do.
 [[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);

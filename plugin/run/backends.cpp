@@ -40,7 +40,10 @@ std::optional<BackendKnown> Backends::look(TimePoint now, std::optional<ProxyMod
   const bool certain = decision.certain && backend() != nullptr && trouble_.empty();
   next_look_ = now + (certain ? kLookCertain : kLookUncertain);
   BackendKnown known{"", decision.note, decision.reason};
-  if (backend() != nullptr) known.name = backend()->name();
+  if (backend() != nullptr) {
+    known.name = backend()->name();
+    known.replaces_tables = backend()->replaces_tables();
+  }
   if (reported_ == known) return std::nullopt;
   reported_ = known;
   return known;

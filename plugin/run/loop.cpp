@@ -150,9 +150,12 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   options.spare_flushed = action.spare_flushed;
   options.check = action.check;
   auto reports = backend->sync(action.goals, options);
+  // At most one wait for a lock or another agent, or one part of a large change, per turn, so that
+  // other events are handled.
+  held_up_ = held_up_ || !state_.backlog.empty();
   for (std::size_t i = 0; i < reports.size(); ++i) {
-    // At most one wait for a lock or another agent per turn, so that other events are handled.
-    held_up_ = held_up_ || (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
+    held_up_ = held_up_ || reports[i].left ||
+               (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
   }
 }

@@ -72,7 +72,7 @@ class Loop {
   ServiceFeed feed_;
   ServiceFeed node_feed_;
   bool claimed_ = false;
-  bool held_up_ = false;  // in this turn, by a lock or another agent
+  bool held_up_ = false;  // in this turn: no more tables are looked at before the next
   std::size_t settled_when_cleared_ = 0;
   std::uint64_t asked_ = 0;     // requests for fresh counters that were read
   std::uint64_t answered_ = 0;  // of these, answered in the state

@@ -22,6 +22,10 @@ class Catalog {
  public:
   /// As those of ServiceStore.
   bool replace(std::vector<Service> services, const std::vector<std::string>& keep);
+  [[nodiscard]] ListChanges changes_to(std::vector<Service> services,
+                                       const std::vector<std::string>& keep) const {
+    return store_.changes_to(std::move(services), keep);
+  }
   bool upsert(Service service);
   bool remove(const std::string& key);
   [[nodiscard]] bool listed() const { return store_.listed(); }

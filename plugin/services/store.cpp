@@ -8,42 +8,41 @@ namespace nmanager::services {
 
 bool ServiceStore::replace(std::vector<Service> services, const std::vector<std::string>& keep,
                            const OnChange& on_change) {
-  std::ranges::stable_sort(services, {}, &Service::key);
-  const std::set<std::string> kept(keep.begin(), keep.end());
-  bool changed = !listed_;
+  const bool first = !listed_;
+  ListChanges changes = changes_to(std::move(services), keep);
   listed_ = true;
+  for (Service& service : changes.changed) upsert(std::move(service), on_change);
+  for (const std::string& key : changes.removed) remove(key, on_change);
+  return first || !changes.changed.empty() || !changes.removed.empty();
+}
+
+ListChanges ServiceStore::changes_to(std::vector<Service> services,
+                                     const std::vector<std::string>& keep) const {
+  if (!std::ranges::is_sorted(services, {}, &Service::key)) {
+    std::ranges::stable_sort(services, {}, &Service::key);
+  }
+  const std::set<std::string> kept(keep.begin(), keep.end());
+  std::vector<std::string> removed;
   auto place = services_.begin();
-  const auto tell = [&](const Service* before, const Service* after) {
-    changed = true;
-    if (on_change) on_change(before, after);
+  const auto pass = [&] {
+    if (!kept.contains(place->key)) removed.push_back(place->key);
+    ++place;
   };
-  const auto drop_until = [&](const std::string* key) {
-    while (place != services_.end() && (key == nullptr || place->key < *key)) {
-      if (kept.contains(place->key)) {
-        ++place;
-        continue;
-      }
-      tell(&*place, nullptr);
-      place = services_.erase(place);
-    }
-  };
+  auto changed = services.begin();
   for (std::size_t i = 0; i < services.size(); ++i) {
     Service& service = services[i];
     if (i + 1 < services.size() && services[i + 1].key == service.key) continue;  // the last counts
-    drop_until(&service.key);
-    if (place == services_.end() || place->key != service.key) {
-      tell(nullptr, &service);
-      services_.insert(place, std::move(service));
-      continue;
-    }
-    if (*place != service) {
-      tell(&*place, &service);
-      place = services_.insert(services_.erase(place), std::move(service));
-    }
-    ++place;
+    while (place != services_.end() && place->key < service.key) pass();
+    const bool known = place != services_.end() && place->key == service.key;
+    const bool same = known && *place == service;
+    if (known) ++place;
+    if (same) continue;
+    if (&*changed != &service) *changed = std::move(service);
+    ++changed;
   }
-  drop_until(nullptr);
-  return changed;
+  while (place != services_.end()) pass();
+  services.erase(changed, services.end());
+  return {std::move(services), std::move(removed)};
 }
 
 bool ServiceStore::upsert(Service service, const OnChange& on_change) {

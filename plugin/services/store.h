@@ -22,6 +22,12 @@ struct ByKey {
 };
 using Services = std::set<Service, ByKey>;
 
+/// What a list changes.
+struct ListChanges {
+  std::vector<Service> changed;      // or new, by key
+  std::vector<std::string> removed;  // their keys
+};
+
 /// Called for each Service that came (`before` is null), changed, or went (`after` is null).
 using OnChange = std::function<void(const Service* before, const Service* after)>;
 
@@ -31,6 +37,9 @@ class ServiceStore {
   /// False: no relevant change.
   bool replace(std::vector<Service> services, const std::vector<std::string>& keep,
                const OnChange& on_change = {});
+  /// What replace() would change.
+  [[nodiscard]] ListChanges changes_to(std::vector<Service> services,
+                                       const std::vector<std::string>& keep) const;
   bool upsert(Service service, const OnChange& on_change = {});         // false: no change
   bool remove(const std::string& key, const OnChange& on_change = {});  // false: not found
 

@@ -172,8 +172,9 @@ def services_counted(match, runner):
     if not runner.services_are_known():
         return None
     count = sum(1 for item in runner.world.current_services() if KUBE_PROXY_SELECTOR.takes(item))
-    # Unreadable objects may or may not be included.
-    return None if abs(count - int(match["count"])) <= runner.world.notes.get("odd-services", 0) else f"there are {count}"
+    # Unreadable objects may or may not be included, and not yet what waits.
+    unknown = runner.world.notes.get("odd-services", 0) + int(match.groupdict().get("waiting") or 0)
+    return None if abs(count - int(match["count"])) <= unknown else f"there are {count}"
 
 
 def services_not_needed(match, runner):
@@ -394,7 +395,7 @@ WARNINGS = [
 ]
 
 READYZ = [
-    (r"\[\+\]services-listed ok: (?P<count>\d+) Services?", services_counted),
+    (r"\[\+\]services-listed ok: (?P<count>\d+) Services(; changes waiting: (?P<waiting>\d+))?", services_counted),
     (r"\[\+\]services-listed ok: not needed: .*", services_not_needed),
     (r"\[-\]services-listed failed: the first list of Services is not complete: .*", services_missing),
     (r"\[\+\]backend ok: (?P<backend>[-a-z]+)(, .*)?", backend_because),

@@ -82,7 +82,7 @@ Times change_chains(ChainBackend& backend, Cluster& cluster, int rounds) {
     times.all.push_back(micros([&] {
       cluster.change();
       chains.update(cluster.spec());
-      auto begun = backend.begin_expecting(kNat4, chains.digests());
+      auto begun = backend.begin_expecting(kNat4, chains.digests(), {});
       if (!begun) throw std::runtime_error(begun.error().message);
       const ObservedTable& observed = (*begun)->observed();
       const TablePlan plan = make_plan(kNat4, ExternalWish(chains).for_plan(observed), observed);

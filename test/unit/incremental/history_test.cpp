@@ -200,8 +200,9 @@ class Tables {
     const TablePlan kept = make_plan(id_, part, some);
     REQUIRE(to_restore_text(kept) == to_restore_text(plan));
     REQUIRE(kept.findings == plan.findings);
-    const UdpChange udp = udp_change(desired, all, plan, [&] { return whole.udp_rules(); });
-    const UdpChange kept_udp = udp_change(part, some, kept, [&] { return wish.udp_rules(); });
+    const UdpChange udp = udp_change(desired, all, plan, false, [&] { return whole.udp_rules(); });
+    const UdpChange kept_udp =
+        udp_change(part, some, kept, false, [&] { return wish.udp_rules(); });
     REQUIRE(kept_udp.before == udp.before);
     REQUIRE(kept_udp.after == udp.after);
     table_ = desired;

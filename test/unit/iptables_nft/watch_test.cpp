@@ -47,7 +47,7 @@ std::set<int> netlink_sockets() {
 
 /// The names of the chains that differ from `desired`; a '-' before those that are missing.
 std::set<std::string> differences(ChainBackend& backend, TableId id, const DesiredTable& desired) {
-  auto transaction = backend.begin_expecting(id, digests_of(desired));
+  auto transaction = backend.begin_expecting(id, digests_of(desired), {});
   if (!transaction) FAIL(transaction.error().message);
   const ObservedTable& observed = (*transaction)->observed();
   REQUIRE(observed.only_differences);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "test/unit/nftables/sandbox.h"
 
@@ -28,7 +30,81 @@ bool has(const Outcome& outcome, Cause cause) {
                              [&](const Finding& finding) { return finding.cause == cause; });
 }
 
+/// TCP 80 and UDP 53 each; `cluster`: the second byte of what they are translated to.
+std::vector<ExternalAddress> many_addresses(int count, int cluster) {
+  std::vector<ExternalAddress> all;
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i / 250) + "." + std::to_string(i % 250 + 1);
+    all.push_back(external("198.18." + number, "10." + std::to_string(cluster) + "." + number));
+  }
+  return all;
+}
+
+std::size_t elements_with(const std::string& data) {
+  const std::string text = must("nft list map inet nmanager cluster_ipv4");
+  std::size_t count = 0;
+  for (std::size_t at = 0; (at = text.find(": " + data, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
 }  // namespace
+
+TEST_CASE("many addresses are written in parts, which a rule leads to from the first one on") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  constexpr int kAddresses = 10'000;
+  Wishes wishes;
+  wishes.drop = false;
+  wishes.addresses = many_addresses(kAddresses, 96);
+  const auto native = native_backend();
+  const auto of_nat = [&] {
+    std::vector<Goal> all = goals(wishes);
+    std::erase_if(all, [](const Goal& goal) {
+      return goal.id != TableId{Family::kIpv4, Table::kNat};
+    });
+    return all;
+  };
+  const auto wanted = of_nat();
+  SyncReport report = native.backend->sync(wanted, {}).front();
+  REQUIRE(report.left == std::size_t{10'000 - 8'192});
+  CHECK_FALSE(report.verified);
+  CHECK(report.committed);
+  CHECK(report.udp.after.size() == 2 * 8'192);
+  CHECK(elements_with("10.96.") == 2 * 8'192);
+  report = native.backend->sync(wanted, {}).front();
+  CHECK(report.verified);
+  CHECK_FALSE(report.left.has_value());
+  CHECK(report.udp.after.size() == 2 * (10'000 - 8'192));
+  CHECK(elements_with("10.96.") == 2 * kAddresses);
+  CHECK_FALSE(native.backend->sync(wanted, {}).front().committed);
+
+  // Each address has its old or its new element: one part changes, the rest stays.
+  wishes.addresses = many_addresses(kAddresses, 97);
+  const auto changed = of_nat();
+  CHECK(native.backend->sync(changed, {}).front().left == std::size_t{10'000 - 8'192});
+  CHECK(elements_with("10.97.") == 2 * 8'192);
+  CHECK(elements_with("10.96.") == 2 * (10'000 - 8'192));
+  CHECK(native.backend->sync(changed, {}).front().verified);
+  CHECK(elements_with("10.97.") == 2 * kAddresses);
+
+  // Rules alone are missing: all of UDP is new, and no element is written.
+  must("nft flush table inet nmanager");
+  report = native.backend->sync(changed, {}).front();
+  CHECK(report.verified);
+  CHECK(report.udp.after.size() == 2 * kAddresses);
+
+  // What a former process left is not taken down for a first part.
+  auto other = native_backend();
+  CHECK(other.backend->sync(wanted, {}).front().verified);
+  CHECK(elements_with("10.96.") == 2 * kAddresses);
+  wishes.settings.match = MatchBy::kAddress;
+  other = native_backend();
+  CHECK(other.backend->sync(of_nat(), {}).front().verified);
+  wishes.external = false;
+  report = other.backend->sync(of_nat(), {}).front();
+  CHECK(report.verified);
+  CHECK(report.udp.before.size() == 2 * kAddresses);
+}
 
 TEST_CASE("created from nothing, verified by the same backend, by a new one, and by nft") {
   Sandbox sandbox;

@@ -75,6 +75,59 @@ TEST_CASE("an error is logged when it begins, when it changes and when it is ove
   CHECK(count<LogLine>(looks.succeed()) == 0);
 }
 
+TEST_CASE("a large change is written part by part, and told as one") {
+  Looks looks;
+  const auto part = [&](std::size_t left, const char* chain) {
+    SyncReport report;
+    report.committed = true;
+    report.left = left;
+    report.findings = {{Cause::kChainMissing, chain}};
+    report.duration = 30ms;
+    return looks.end(std::move(report));
+  };
+  part(20, "NMANAGER_A");
+  CHECK(looks.table().due);
+  CHECK_FALSE(looks.table().status.in_sync);
+  CHECK(looks.table().not_before == TimePoint{});
+  part(10, "NMANAGER_B");
+  looks.table().verified_digest = looks.table().spec_digest;  // nothing was wanted otherwise
+  looks.succeed();
+  CHECK(looks.table().status.in_sync);
+  CHECK(looks.table().status.repairs == 1);
+  CHECK(looks.table().status.repairs_by_cause[Cause::kChainMissing] == 2);
+  CHECK(looks.table().status.commit_duration.sum == doctest::Approx(0.06));
+  looks.succeed();
+  CHECK(looks.table().status.repairs == 1);
+  SUBCASE("that another program undoes: it is tried again with growing delays") {
+    part(20, "NMANAGER_A");
+    for (int i = 0; i < 10; ++i) {
+      part(20, "NMANAGER_A");
+      REQUIRE_FALSE(looks.table().status.error.has_value());
+    }
+    part(21, "NMANAGER_A");
+    REQUIRE(looks.table().status.error.has_value());
+    CHECK(looks.table().status.error->kind == ErrorKind::kRetry);
+    CHECK(looks.table().status.retry_in == 100ms);
+    CHECK(looks.table().parts.findings.empty());
+  }
+  SUBCASE("that grows while it is written is not undone") {
+    for (std::size_t i = 0; i < 30; ++i) {
+      looks.table().spec_digest = 100 + i;
+      part(20 + i, "NMANAGER_A");
+    }
+    CHECK_FALSE(looks.table().status.error.has_value());
+  }
+  SUBCASE("of our own is no repair, even if all is as before in the end") {
+    const std::uint64_t before = looks.table().spec_digest;
+    looks.table().spec_digest = 7;
+    part(20, "NMANAGER_A");
+    looks.table().spec_digest = before;
+    part(10, "NMANAGER_A");
+    looks.succeed();
+    CHECK(looks.table().status.repairs == 1);
+  }
+}
+
 TEST_CASE("UDP flows are deleted only if a commit changed their rules") {
   UdpChange change;
   change.after.emplace();

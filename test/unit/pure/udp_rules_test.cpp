@@ -44,7 +44,7 @@ UdpChange sync_to(FakeKernel& kernel, const DesiredTable& desired) {
   const ObservedTable& observed = (*begun)->observed();
   const TablePlan plan = make_plan(kNat, desired, observed);
   UdpChange change =
-      udp_change(desired, observed, plan, [&] { return WholeWish(desired).udp_rules(); });
+      udp_change(desired, observed, plan, false, [&] { return WholeWish(desired).udp_rules(); });
   if (!plan.empty()) REQUIRE((*begun)->commit(plan).ok());
   return change;
 }

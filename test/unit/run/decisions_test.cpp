@@ -83,6 +83,48 @@ TEST_CASE("a backend by setting: rules in others are removed after the new ones 
   CHECK_FALSE(holds(driver.world.tables.at(BackendChoice::kLegacy), kNat4, "NMANAGER_"));
 }
 
+TEST_CASE("rules in other backends are not removed while a change of ours waits for its repair") {
+  Driver driver(settings_for(BackendChoice::kNft), quiet_files);
+  FakeTables& nft = driver.world.tables.at(BackendChoice::kNft);
+  FakeTables& legacy = driver.world.tables.at(BackendChoice::kLegacy);
+  driver.post(ModeKnown{ProxyMode::kIptables, "test", ""});
+  driver.pass(2s);
+  leave_rules(legacy);
+  int cleared = 0;
+  int unprotected = 0;
+  legacy.during_sync = [&] {
+    ++cleared;
+    if (nft.kernel.table(kFilter4).at("INPUT").rules.empty()) ++unprotected;
+  };
+  int waited = 0;
+  for (int i = 0; i < 3200; ++i) {  // repairs are spaced out
+    nft.kernel.flush(kFilter4, "INPUT");
+    driver.post(TableChange{Family::kIpv4, "rival", 0, true});
+    if (nft.kernel.table(kFilter4).at("INPUT").rules.empty()) ++waited;
+    driver.pass(100ms);
+  }
+  CHECK(waited > 1000);
+  CHECK(cleared > 0);
+  CHECK(unprotected == 0);
+  CHECK_FALSE(holds(legacy, kFilter4, "NMANAGER_"));
+}
+
+TEST_CASE("what is left in other backends until a table is decided goes as soon as it is") {
+  Settings settings = settings_for(BackendChoice::kNft);
+  settings.drop_invalid_forward.value = Switch::kOff;
+  Driver driver(std::move(settings), [](FakeWorld& world) {
+    quiet_files(world);
+    leave_rules(world.tables.at(BackendChoice::kLegacy));
+  });
+  FakeTables& legacy = driver.world.tables.at(BackendChoice::kLegacy);
+  driver.pass(2s);
+  CHECK_FALSE(holds(legacy, kFilter4, "NMANAGER_"));
+  CHECK(holds(legacy, kNat4, "NMANAGER_"));  // kube-proxy's mode is not known
+  driver.post(ModeKnown{ProxyMode::kIptables, "test", ""});
+  driver.pass(0s);
+  CHECK_FALSE(holds(legacy, kNat4, "NMANAGER_"));
+}
+
 TEST_CASE("the variant changes: the new backend is in place before the old one is cleared") {
   Driver driver(settings_for(BackendChoice::kAuto), [](FakeWorld& world) {
     quiet_files(world);

@@ -1,0 +1,53 @@
+#include "plugin/services/backlog.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace nmanager::services {
+
+namespace {
+
+std::optional<Address> first_address(const Service& service) {
+  if (!service.ingress.empty()) return service.ingress.front().ip;
+  if (!service.external_ips.empty()) return service.external_ips.front();
+  return std::nullopt;
+}
+
+}  // namespace
+
+const std::string& Backlog::key_of(const Change& change) {
+  const auto* service = std::get_if<Service>(&change);
+  return service != nullptr ? service->key : std::get<std::string>(change);
+}
+
+void Backlog::replace(ListChanges changes, const std::vector<std::string>& keep) {
+  const std::set<std::string> kept(keep.begin(), keep.end());
+  std::erase_if(waiting_, [&](const Change& one) { return !kept.contains(key_of(one)); });
+  std::vector<std::pair<std::optional<Address>, std::size_t>> order;
+  for (std::size_t i = 0; i < changes.changed.size(); ++i) {
+    order.emplace_back(first_address(changes.changed[i]), i);
+  }
+  just_listed_ = true;
+  std::ranges::sort(order);
+  for (const auto& one : order) change(std::move(changes.changed[one.second]));
+  for (std::string& key : changes.removed) remove(std::move(key));
+}
+
+std::size_t Backlog::move_to(Catalog& catalog, std::size_t count) {
+  if (std::exchange(just_listed_, false) && waiting_.size() > count) return 0;
+  count = std::min(count, waiting_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (auto* service = std::get_if<Service>(&waiting_.front())) {
+      catalog.upsert(std::move(*service));
+    } else {
+      catalog.remove(std::get<std::string>(waiting_.front()));
+    }
+    waiting_.pop_front();
+  }
+  return count;
+}
+
+}  // namespace nmanager::services
