@@ -88,7 +88,7 @@ for one in "$@"; do
     bookworm/* | trixie/*)
       make_root "$suite" "$suite" g++ "${tools[@]}" "${headers[@]}" "${headers_of_any[@]}" || continue
       package=${compiler/clang++/clang} c_compiler=${compiler/clang++/clang}
-      if ! inside "$work/$suite" sh -c "command -v $compiler || apt-get install -y -qq --no-install-recommends $package" >"$work/install.log" 2>&1; then
+      if ! inside "$work/$suite" sh -c "command -v $compiler || { apt-get update -qq; apt-get install -y -qq --no-install-recommends $package; }" >"$work/install.log" 2>&1; then
         skip "$one: $package cannot be installed on $suite"
         continue
       fi

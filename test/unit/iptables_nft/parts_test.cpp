@@ -201,7 +201,7 @@ TEST_CASE("in each part of a large change every address has its old or its new r
     const char* cluster;  // "": the same addresses; else they are translated to others
   };
   const Change changes[] = {
-      {0, 600, ""}, {7, 600, ""}, {40, 600, ""}, {600, 40, ""}, {600, 600, "x"}};
+      {0, 240, ""}, {7, 240, ""}, {40, 240, ""}, {240, 40, ""}, {240, 240, "x"}};
   for (const TableId id : kNat) {
     CAPTURE(to_string(id));
     for (const Change& change : changes) {
@@ -223,7 +223,7 @@ TEST_CASE("in each part of a large change every address has its old or its new r
       const SyncReport report = sync_parts(parts, id, chains);
       REQUIRE(report.verified);
       CHECK(report.attempts == 1);
-      if (change.after > change.before) CHECK(met.size() > 600 * 8 / (kRulesAtOnce + kLeafRules));
+      if (change.after > change.before) CHECK(met.size() > 240 * 8 / (kRulesAtOnce + kLeafRules));
       CHECK(old_or_new(met));
       for (std::size_t i = 0; i + 1 < sizes.size(); ++i) {
         CHECK(sizes[i] < kRulesAtOnce + kLeafRules);
