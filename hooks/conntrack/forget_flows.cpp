@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -83,7 +84,11 @@ struct Search {
   const UdpChange& change;
   std::set<Address> external;
   std::set<Address> local;
-  std::vector<Entry> found{};
+  struct Found {
+    Entry entry;
+    Address external;
+  };
+  std::vector<Found> found{};
 
   [[nodiscard]] Address address_of(const nf_conntrack* entry, nf_conntrack_attr v4,
                                    nf_conntrack_attr v6) const {
@@ -93,23 +98,37 @@ struct Search {
     return {family, bytes};
   }
 
-  [[nodiscard]] bool is_meant(const nf_conntrack* entry) const {
-    if (nfct_get_attr_u8(entry, ATTR_ORIG_L4PROTO) != IPPROTO_UDP) return false;
+  [[nodiscard]] UdpFlow flow_of(const nf_conntrack* entry) const {
     UdpFlow flow;
     flow.source = address_of(entry, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
-    flow.source_is_local = local.contains(flow.source);
     flow.destination = address_of(entry, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST);
     flow.port = ntohs(nfct_get_attr_u16(entry, ATTR_ORIG_PORT_DST));
     flow.translated = (nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_DST_NAT) != 0;
     flow.reply_source = address_of(entry, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC);
-    return is_stale(change, flow);
+    if (begun_by_reply(entry)) {
+      const Address endpoint = flow.source;
+      flow.source = flow.reply_source;
+      flow.destination = address_of(entry, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST);
+      flow.port = ntohs(nfct_get_attr_u16(entry, ATTR_REPL_PORT_DST));
+      flow.reply_source = endpoint;
+    }
+    flow.source_is_local = local.contains(flow.source);
+    return flow;
+  }
+
+  /// An endpoint's answer, whose flow had no entry any more: IPVS expects the client's packets, to
+  /// the external address, as its replies (ip_vs_update_conntrack). No rule changed the source, and
+  /// it is not the external address that sends.
+  [[nodiscard]] bool begun_by_reply(const nf_conntrack* entry) const {
+    if ((nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_NAT_MASK) != 0) return false;
+    const Address sender = address_of(entry, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
+    const Address expected = address_of(entry, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST);
+    return sender != expected && external.contains(expected);
   }
 };
 
-/// Whether the destination of the flow is one of the external addresses. Most are not, and parsing
-/// a whole entry takes ten times as long.
-bool is_aimed(const nlmsghdr& message, const Search& search) {
-  const nlattr* const tuple = netlink::Attributes(message).find(CTA_TUPLE_ORIG);
+/// Whether the tuple's destination is one of the external addresses.
+bool is_aimed(const nlattr* tuple, const Search& search) {
   if (tuple == nullptr) return false;
   const nlattr* const ip = netlink::Attributes(*tuple).find(CTA_TUPLE_IP);
   if (ip == nullptr) return false;
@@ -118,42 +137,74 @@ bool is_aimed(const nlmsghdr& message, const Search& search) {
   return to.size() == (v4 ? 4U : 16U) && search.external.contains({search.family, to});
 }
 
+/// Most entries have nothing to do with an external address, and parsing a whole entry takes ten
+/// times as long.
 void take(const nlmsghdr& message, Search& search) {
-  if (!is_aimed(message, search)) return;
-  Entry entry(nfct_new());
-  if (entry && nfct_nlmsg_parse(&message, entry.get()) >= 0 && search.is_meant(entry.get())) {
-    search.found.push_back(std::move(entry));
+  const netlink::Attributes attributes(message);
+  if (!is_aimed(attributes.find(CTA_TUPLE_ORIG), search) &&
+      !is_aimed(attributes.find(CTA_TUPLE_REPLY), search)) {
+    return;
   }
+  Entry entry(nfct_new());
+  if (!entry || nfct_nlmsg_parse(&message, entry.get()) < 0) return;
+  if (nfct_get_attr_u8(entry.get(), ATTR_ORIG_L4PROTO) != IPPROTO_UDP) return;
+  const UdpFlow flow = search.flow_of(entry.get());
+  if (is_stale(search.change, flow)) search.found.push_back({std::move(entry), flow.destination});
 }
 
-/// Requests only UDP entries, and only those to the external address if there is exactly one and it
-/// is IPv4. The filter for an IPv6 address is inverted in Linux: it omits the equal entries
-/// (ctnetlink_filter_match_tuple, 6.18).
-void put_filter(netlink::Message& message, const std::set<Address>& external) {
-  const bool one = external.size() == 1 && external.begin()->family() == Family::kIpv4;
+/// Only entries whose tuple of that kind (CTA_TUPLE_ORIG or CTA_TUPLE_REPLY) has this destination.
+struct Narrowed {
+  std::uint16_t tuple;
+  Address destination;
+};
+
+void put_destination(netlink::Message& message, const Address& destination) {
+  nlattr* const ip = message.begin(CTA_TUPLE_IP);
+  message.bytes(CTA_IP_V4_DST, destination.bytes());
+  message.end(ip);
+}
+
+void put_flags(netlink::Message& message, std::uint16_t type, std::uint32_t flags) {
+  message.bytes(type, {reinterpret_cast<const std::uint8_t*>(&flags), sizeof flags});  // host order
+}
+
+/// Requests only UDP entries.
+void put_filter(netlink::Message& message, const std::optional<Narrowed>& narrowed) {
+  const bool original = narrowed && narrowed->tuple == CTA_TUPLE_ORIG;
+  const bool reply = narrowed && narrowed->tuple == CTA_TUPLE_REPLY;
   nlattr* const tuple = message.begin(CTA_TUPLE_ORIG);
-  if (one) {
-    nlattr* const ip = message.begin(CTA_TUPLE_IP);
-    message.bytes(CTA_IP_V4_DST, external.begin()->bytes());
-    message.end(ip);
-  }
+  if (original) put_destination(message, narrowed->destination);
   nlattr* const protocol = message.begin(CTA_TUPLE_PROTO);
   const std::uint8_t udp = IPPROTO_UDP;
   message.bytes(CTA_PROTO_NUM, {&udp, 1});
   message.end(protocol);
   message.end(tuple);
+  if (reply) {
+    nlattr* const expected = message.begin(CTA_TUPLE_REPLY);
+    put_destination(message, narrowed->destination);
+    message.end(expected);
+  }
   nlattr* const filter = message.begin(CTA_FILTER);
-  const std::uint32_t flags = kFilterProtocol | (one ? kFilterDestination : 0);
-  message.bytes(CTA_FILTER_ORIG_FLAGS,
-                {reinterpret_cast<const std::uint8_t*>(&flags), sizeof flags});  // host order
+  put_flags(message, CTA_FILTER_ORIG_FLAGS, kFilterProtocol | (original ? kFilterDestination : 0));
+  if (reply) put_flags(message, CTA_FILTER_REPLY_FLAGS, kFilterDestination);
   message.end(filter);
 }
 
-Status dump(netlink::Netlink& netlink, Search& search) {
+Status dump(netlink::Netlink& netlink, Search& search, const std::optional<Narrowed>& narrowed) {
   netlink::Message request(netlink::conntrack_message(IPCTNL_MSG_CT_GET),
                            netlink_family(search.family), 0);
-  put_filter(request, search.external);
+  put_filter(request, narrowed);
   return netlink.dump(request, [&](const nlmsghdr& message) { take(message, search); });
+}
+
+/// A single IPv4 address is asked for by both tuples. The filter for an IPv6 address is inverted in
+/// Linux: it omits the equal entries (ctnetlink_filter_match_tuple, 6.18).
+Status dump(netlink::Netlink& netlink, Search& search) {
+  const bool one = search.external.size() == 1 && search.family == Family::kIpv4;
+  if (!one) return dump(netlink, search, std::nullopt);
+  const Address external = *search.external.begin();
+  if (Status read = dump(netlink, search, Narrowed{CTA_TUPLE_ORIG, external}); !read) return read;
+  return dump(netlink, search, Narrowed{CTA_TUPLE_REPLY, external});
 }
 
 /// False: it was not deleted, because the flow has already ended.
@@ -166,13 +217,16 @@ bool forget(netlink::Netlink& netlink, Family family, const nf_conntrack* entry)
 
 }  // namespace
 
-Result<std::size_t> forget_udp_flows(Family family, const UdpChange& change) {
-  if (change.empty()) return std::size_t{0};
+Result<std::vector<Address>> forget_udp_flows(Family family, const UdpChange& change) {
+  std::vector<Address> forgotten;
+  if (change.empty()) return forgotten;
   Search search{family, change, external_addresses(change), local_addresses(family)};
   netlink::Netlink netlink;
   if (const Status read = dump(netlink, search); !read) return conntrack_error(read.error());
-  return static_cast<std::size_t>(std::ranges::count_if(
-      search.found, [&](const Entry& entry) { return forget(netlink, family, entry.get()); }));
+  for (const Search::Found& one : search.found) {
+    if (forget(netlink, family, one.entry.get())) forgotten.push_back(one.external);
+  }
+  return forgotten;
 }
 
 }  // namespace nmanager::conntrack

@@ -9,7 +9,7 @@
 
 namespace nmanager::conntrack {
 
-/// The parts of a conntrack entry that describe how the flow is translated.
+/// The parts of a conntrack entry that describe how the flow is translated, from the client's view.
 struct UdpFlow {
   Address source;
   bool source_is_local = false;

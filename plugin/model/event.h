@@ -45,6 +45,13 @@ struct TableSynced {
   TableId id;
   SyncReport report;
 };
+/// The answer to ForgetUdpFlows. `deleted`: the external address of each flow.
+struct FlowsForgotten {
+  Family family = Family::kIpv4;
+  UdpChange change;
+  bool again = false;
+  Result<std::vector<Address>> deleted = std::vector<Address>{};
+};
 /// The KUBE-* chains of one family were checked. `checksum` only if the stamp had changed and the
 /// content was read.
 struct KubeLooked {
@@ -82,7 +89,7 @@ struct CountersAsked {};
 struct Tick {};
 
 using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, SettingsChanged,
-                           ConntrackKnown, TableSynced, KubeLooked, ProxySync, CanaryKnown,
-                           NodeClaimed, ApiServersKnown, CountersAsked, Tick>;
+                           ConntrackKnown, TableSynced, FlowsForgotten, KubeLooked, ProxySync,
+                           CanaryKnown, NodeClaimed, ApiServersKnown, CountersAsked, Tick>;
 
 }  // namespace nmanager

@@ -27,10 +27,12 @@ struct LookAtKube {
   std::optional<KubeStamp> known_stamp;
   bool may_read_content = false;
 };
-/// Delete the conntrack entries of UDP flows whose nat rules were added, changed or removed.
+/// Delete the conntrack entries of UDP flows whose nat rules were added, changed or removed;
+/// answered by FlowsForgotten.
 struct ForgetUdpFlows {
   Family family = Family::kIpv4;
   UdpChange change;
+  bool again = false;  // see flows.h
 };
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};

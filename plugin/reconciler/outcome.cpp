@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "plugin/reconciler/flows.h"
 #include "plugin/reconciler/kube.h"
 
 namespace nmanager::reconciler {
@@ -106,9 +107,7 @@ void take_success(State& state, TableState& table, const SyncReport& report,
     table.status.commit_duration.observe(report.duration);
     const auto waited = report.lock_wait.value_or(std::chrono::nanoseconds(0));
     table.pace.committed(now.mono, last_commit - waited);
-    if (!report.udp.empty()) {
-      actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
-    }
+    forget_flows(state, table.id.family, report.udp, actions);
     const std::vector<Finding> damages = damages_of(table, report);
     const bool repaired = table.verified_digest == table.spec_digest || !damages.empty();
     if (repaired) take_repair(table, report, damages, now, actions);
@@ -204,7 +203,7 @@ void take_part(State& state, TableState& table, const SyncReport& report, Now no
   parts.findings.insert(report.findings.begin(), report.findings.end());
   parts.duration += report.duration;
   if (table.verified_digest != table.spec_digest) table.verified_digest.reset();  // it is mixed now
-  if (!report.udp.empty()) actions.emplace_back(ForgetUdpFlows{table.id.family, report.udp});
+  forget_flows(state, table.id.family, report.udp, actions);
   if (parts.undone > kMostUndone) {
     parts = {};
     const Error error{ErrorKind::kRetry, "rules are deleted as fast as they are written"};

@@ -98,6 +98,14 @@ struct KubeState {
   KubeStatus status;
 };
 
+/// New and changed rules that led to the deletion of UDP flows; see flows.h.
+struct FlowsToForget {
+  Family family = Family::kIpv4;
+  UdpRules rules = {};
+  Millis pause{};                    // before the next look
+  std::optional<TimePoint> at = {};  // the next look
+};
+
 /// What is kept change by change, held against what all Services mean: after each list and each
 /// full look, a part at a time.
 struct SelfCheck {
@@ -124,8 +132,9 @@ struct State {
   ProxyHealth health_told = ProxyHealth::kNotAsked;
   ProxyHealth health_seen = ProxyHealth::kNotAsked;
   TimePoint health_since{};
-  std::array<TableState, 4> tables;  // in the order of kTables
-  std::array<KubeState, 2> kube;     // in the order of kFamilies
+  std::array<TableState, 4> tables;    // in the order of kTables
+  std::array<KubeState, 2> kube;       // in the order of kFamilies
+  std::array<FlowsToForget, 2> flows;  // likewise
   std::uint64_t undecodable = 0;
   SelfCheck self_check;
   std::uint64_t mismatches = 0;  // times that it was not equal

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "plugin/reconciler/drops.h"
+#include "plugin/reconciler/flows.h"
 #include "plugin/reconciler/kube.h"
 #include "plugin/reconciler/outcome.h"
 #include "plugin/reconciler/proxy_sync.h"
@@ -106,6 +107,10 @@ class Intake {
 
   void operator()(const TableSynced& synced) { take_outcome(state_, synced, now_, actions_); }
 
+  void operator()(const FlowsForgotten& forgotten) {
+    take_forgotten(state_, forgotten, now_, actions_);
+  }
+
   void operator()(const KubeLooked& looked) { take_kube(state_, looked, now_, actions_); }
 
   void operator()(ProxySync sync) { take_proxy_sync(state_, std::move(sync)); }
@@ -142,15 +147,13 @@ class Intake {
       // At once: with a part of them, rules of an earlier process would be removed.
       state_.backlog.clear();
       state_.store.replace(std::move(listed.services), state_.undecodable_keys);
+      log(actions_, LogLine::Level::kInfo,
+          "listed " + std::to_string(count) + " Services" +
+              (state_.api.server.empty() ? "" : " of " + state_.api.server));
     } else {
       const std::vector<std::string>& keep = state_.undecodable_keys;
       state_.backlog.replace(state_.store.changes_to(std::move(listed.services), keep), keep);
       begin_check(state_);
-    }
-    if (first) {
-      log(actions_, LogLine::Level::kInfo,
-          "listed " + std::to_string(count) + " Services" +
-              (state_.api.server.empty() ? "" : " of " + state_.api.server));
     }
   }
 
@@ -326,17 +329,6 @@ void drop_services(State& state, Actions& actions) {
   actions.emplace_back(TrimMemory{});
 }
 
-/// Logs each new warning once; not before the first query of kube-proxy.
-void log_warnings(State& state, Actions& actions) {
-  if (!state.mode.mode && state.mode.note.empty()) return;
-  std::set<Warning> shown;
-  for (Warning& warning : warnings_of(state)) {
-    if (!state.warned.contains(warning)) log(actions, LogLine::Level::kWarning, warning.text);
-    shown.insert(std::move(warning));
-  }
-  state.warned = std::move(shown);
-}
-
 }  // namespace
 
 State initial_state(Settings settings, Now now) {
@@ -352,6 +344,7 @@ State initial_state(Settings settings, Now now) {
   for (std::size_t i = 0; i < kFamilies.size(); ++i) {
     state.kube[i].family = kFamilies[i];
     state.kube[i].status.family = kFamilies[i];
+    state.flows[i].family = kFamilies[i];
   }
   return state;
 }
@@ -368,6 +361,7 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool 
   note_lasting(state, now.mono);
   tell_health(state, now.mono, actions);
   collect(state, now.mono, may_sync, checking, actions);
+  forget_flows_again(state, now.mono, actions);
   trim(state, now.mono, actions);
   return actions;
 }
@@ -388,6 +382,9 @@ TimePoint wake_at(const State& state, TimePoint now) {
     }
   }
   if (checks(state)) no_later(state.self_check.next);
+  for (const FlowsToForget& flows : state.flows) {
+    if (flows.at) no_later(*flows.at);
+  }
   for (const KubeState& kube : state.kube) {
     if (kube.content_due) no_later(kube.content_not_before);
   }

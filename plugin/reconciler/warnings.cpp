@@ -1,6 +1,7 @@
 #include "plugin/reconciler/warnings.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -117,6 +118,18 @@ std::vector<Warning> warnings_of(const State& state) {
   }
   std::ranges::stable_sort(warnings, {}, &Warning::code);
   return warnings;
+}
+
+void log_warnings(State& state, std::vector<Action>& actions) {
+  if (!state.mode.mode && state.mode.note.empty()) return;
+  std::set<Warning> shown;
+  for (Warning& warning : warnings_of(state)) {
+    if (!state.warned.contains(warning)) {
+      actions.emplace_back(LogLine{LogLine::Level::kWarning, warning.text});
+    }
+    shown.insert(std::move(warning));
+  }
+  state.warned = std::move(shown);
 }
 
 }  // namespace nmanager::reconciler

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plugin/model/warning.h"
+#include "plugin/reconciler/action.h"
 #include "plugin/reconciler/state.h"
 
 namespace nmanager::reconciler {
@@ -17,5 +18,8 @@ namespace nmanager::reconciler {
 /// Of these, problems that disable the part of the external-cluster rules for pods; none while
 /// these rules are not wanted.
 [[nodiscard]] std::vector<Warning> pod_warnings(const State& state);
+
+/// Logs each new warning once; not before the first query of kube-proxy.
+void log_warnings(State& state, std::vector<Action>& actions);
 
 }  // namespace nmanager::reconciler

@@ -132,7 +132,8 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
   } else if (const auto* line = std::get_if<reconciler::LogLine>(&action)) {
     log(line->level, line->text);
   } else if (const auto* flows = std::get_if<reconciler::ForgetUdpFlows>(&action)) {
-    forget_flows(*flows);
+    answers.emplace_back(FlowsForgotten{flows->family, flows->change, flows->again,
+                                        world_.kernel.forget_flows(flows->family, flows->change)});
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     world_.kube_proxy.ask_soon();
   } else {
@@ -180,20 +181,6 @@ void Loop::look_at_kube(const reconciler::LookAtKube& action, Events& answers) {
     }
   }
   answers.emplace_back(std::move(looked));
-}
-
-void Loop::forget_flows(const reconciler::ForgetUdpFlows& action) {
-  const std::string family(to_string(action.family));
-  const auto deleted = world_.kernel.forget_flows(action.family, action.change);
-  if (!deleted) {
-    log(Level::kWarning, family +
-                             ": UDP flows that began before a change of their rules keep their old "
-                             "translation: " +
-                             deleted.error().message);
-  } else if (*deleted > 0) {
-    log(Level::kInfo, family + ": " + std::to_string(*deleted) +
-                          " UDP flows were forgotten, so that changed rules apply to them");
-  }
 }
 
 /// Services are listed and watched only while rules may depend on them.

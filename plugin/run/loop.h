@@ -50,7 +50,6 @@ class Loop {
   void run_action(const reconciler::Action& action, Events& answers);
   void sync(const reconciler::SyncTables& action, Events& answers);
   void look_at_kube(const reconciler::LookAtKube& action, Events& answers);
-  void forget_flows(const reconciler::ForgetUdpFlows& action);
   void follow_services();
   static void follow(ServiceFeed& feed, bool wanted, const Settings& settings);
   void choose_backend();

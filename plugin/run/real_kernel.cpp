@@ -78,7 +78,7 @@ std::optional<bool> RealKernel::canary() {
   return nft && legacy ? std::optional(false) : std::nullopt;
 }
 
-Result<std::size_t> RealKernel::forget_flows(Family family, const UdpChange& change) {
+Result<std::vector<Address>> RealKernel::forget_flows(Family family, const UdpChange& change) {
   return conntrack::forget_udp_flows(family, change);
 }
 

@@ -22,7 +22,8 @@ class RealKernel final : public Kernel {
   [[nodiscard]] detect::VariantEvidence variant_evidence() override { return variant_.gather(); }
   [[nodiscard]] neighbour::KernelEvidence evidence() override;
   [[nodiscard]] std::optional<bool> canary() override;
-  [[nodiscard]] Result<std::size_t> forget_flows(Family family, const UdpChange& change) override;
+  [[nodiscard]] Result<std::vector<Address>> forget_flows(Family family,
+                                                          const UdpChange& change) override;
 
  private:
   std::function<bool()> stop_requested_;

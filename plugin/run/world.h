@@ -53,8 +53,8 @@ class Kernel {
   /// KUBE-PROXY-CANARY exists in a mangle table; nullopt: could not be read.
   [[nodiscard]] virtual std::optional<bool> canary() = 0;
   /// The number of conntrack entries deleted.
-  [[nodiscard]] virtual Result<std::size_t> forget_flows(Family family,
-                                                         const UdpChange& change) = 0;
+  [[nodiscard]] virtual Result<std::vector<Address>> forget_flows(Family family,
+                                                                  const UdpChange& change) = 0;
 };
 
 /// kube-proxy: its files, and its endpoint.

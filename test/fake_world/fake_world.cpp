@@ -99,9 +99,10 @@ Result<run::BackendPair> FakeWorld::make_backend(BackendChoice choice,
                           std::make_unique<Watch>(own)};
 }
 
-Result<std::size_t> FakeWorld::forget_flows(Family /*family*/, const UdpChange& /*change*/) {
+Result<std::vector<Address>> FakeWorld::forget_flows(Family /*family*/,
+                                                     const UdpChange& /*change*/) {
   ++flows_forgotten;
-  return std::size_t{0};
+  return std::vector<Address>{};
 }
 
 settings::KubeProxyFiles FakeWorld::read_files(const Settings& /*own*/) {

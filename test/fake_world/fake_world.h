@@ -83,7 +83,7 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   detect::VariantEvidence variant_evidence() override { return variants; }
   neighbour::KernelEvidence evidence() override { return kernel_evidence; }
   std::optional<bool> canary() override { return canary_found; }
-  Result<std::size_t> forget_flows(Family family, const UdpChange& change) override;
+  Result<std::vector<Address>> forget_flows(Family family, const UdpChange& change) override;
 
   settings::KubeProxyFiles read_files(const Settings& own) override;
   void watch_files(std::vector<std::string> /*paths*/) override {}

@@ -7,6 +7,9 @@
   echo.py ask tcp|udp ADDRESS PORT             prints the answer; exit code 1: none within a second
   echo.py flow SECONDS ADDRESS:PORT...         a UDP flow to each; a line "ADDRESS: ANSWER" whenever the
                                                answer is another one
+  echo.py late-flow SECONDS ADDRESS:PORT...    the same, but the second packet of each is answered only after
+                                               "release", and the flow waits for that answer
+  echo.py release ADDRESS PORT                 tells the server there to send the answers that it kept back
   echo.py hold tcp:ADDRESS:PORT...             connections, all at once, used until standard input ends;
                                                prints "up" first, at the end a line for each: held or lost
   echo.py ask-all SECONDS tcp|udp:ADDRESS:PORT...   a line for each, all at once
@@ -39,6 +42,7 @@ def all_at_once(function, items):
 
 def serve(address, ports):
     listeners = {}
+    kept_back = []
     for port in ports:
         tcp = socket.create_server((address, port), family=family_of(address))
         udp = socket.socket(family_of(address), socket.SOCK_DGRAM)
@@ -62,8 +66,13 @@ def serve(address, ports):
                     del listeners[ready]
                     ready.close()
             else:
-                _, source = ready.recvfrom(100)
-                ready.sendto(f"FROM {source[0]} at {address}\n".encode(), source)
+                data, source = ready.recvfrom(100)
+                kept_back.append((ready, source))
+                if data == b"later":
+                    continue
+                for listener, client in kept_back if data == b"release" else kept_back[-1:]:
+                    listener.sendto(f"FROM {client[0]} at {address}\n".encode(), client)
+                kept_back = [] if data == b"release" else kept_back[:-1]
 
 
 def ask(protocol, address, port, seconds=1.0):
@@ -86,13 +95,19 @@ def answer_of(protocol, address, port, seconds):
         return f"none: {error}"
 
 
-def flow(seconds, target):
+def flow(seconds, target, late=False):
     """Sends a packet every 0.2 s from one port. "none": no answer for a second."""
     address, port = target.rsplit(":", 1)
     client = socket.socket(family_of(address), socket.SOCK_DGRAM)
-    client.settimeout(0.2)
     client.connect((address, int(port)))
     told = None
+    if late:
+        client.send(b"?")
+        told = client.recv(200).decode().strip()
+        client.send(b"later")
+        print(f"{address}: {told}\n", end="", flush=True)
+        client.recv(200)
+    client.settimeout(0.2)
     start = answered = time.monotonic()
     while time.monotonic() < start + seconds:
         answer = None
@@ -110,8 +125,8 @@ def flow(seconds, target):
             told = answer
 
 
-def flows(seconds, targets):
-    all_at_once(lambda target: flow(seconds, target), targets)
+def flows(seconds, targets, late):
+    all_at_once(lambda target: flow(seconds, target, late), targets)
     return 0
 
 
@@ -153,8 +168,12 @@ def ask_all(seconds, targets):
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], [int(port) for port in sys.argv[3:]])
-    if sys.argv[1] == "flow":
-        sys.exit(flows(float(sys.argv[2]), sys.argv[3:]))
+    if sys.argv[1] in ("flow", "late-flow"):
+        sys.exit(flows(float(sys.argv[2]), sys.argv[3:], sys.argv[1] == "late-flow"))
+    if sys.argv[1] == "release":
+        with socket.socket(family_of(sys.argv[2]), socket.SOCK_DGRAM) as client:
+            client.sendto(b"release", (sys.argv[2], int(sys.argv[3])))
+        sys.exit(0)
     if sys.argv[1] == "hold":
         sys.exit(hold(sys.argv[2:]))
     if sys.argv[1] == "ask-all":

@@ -61,6 +61,17 @@ class Table {
          (protocol == "tcp" ? " --state ESTABLISHED" : ""));
   }
 
+  /// IPVS made it from an answer of `endpoint`; `sport` is the client's.
+  void add_from_answer(int sport, const std::string& endpoint, const std::string& client,
+                       const std::string& external, const std::string& nat = "") {
+    const std::string port = std::to_string(sport);
+    must("conntrack -I -p udp -t 300 -s " + endpoint + " -d " + client + " --sport 53 --dport " +
+         port +
+         (nat.empty() ? " -r " + client + " -q " + external + " --reply-port-src " + port +
+                            " --reply-port-dst 53"
+                      : nat));
+  }
+
   [[nodiscard]] std::string sports() const {
     const std::string list = must("conntrack -L -f " + std::string(world_.name) + " 2>/dev/null");
     std::string found;
@@ -89,18 +100,24 @@ void fill(Table& table, const World& w) {
   table.add(12, w.pod, w.external, w.endpoint, false);  // the same, with an endpoint of IPVS
   table.add(13, w.pod, w.external, w.cluster, true);    // by the rule
   table.add(14, w.node, w.external, w.cluster, true);
-  table.add(15, w.pod, w.external, w.endpoint, true);       // by the rule and then by IPVS
-  table.add(16, w.pod, w.external, w.moved, true);          // by another rule
+  table.add(15, w.pod, w.external, w.endpoint, true);        // by the rule and then by IPVS
+  table.add(16, w.pod, w.external, w.moved, true);           // by another rule
+  table.add_from_answer(17, w.endpoint, w.pod, w.external);  // before any rule, begun by an answer
+  table.add_from_answer(18, w.endpoint, w.node, w.external);
   table.add(20, w.outside, w.external, w.external, false);  // not ours: from outside,
   table.add(21, w.outside, w.external, w.endpoint, true);
   table.add(22, w.pod, w.external, w.external, false, "tcp");      // another protocol,
   table.add(23, w.pod, w.external, w.external, false, "udp", 54);  // another port,
   table.add(24, w.pod, w.other, w.other, false);                   // another Service,
   table.add(25, w.pod, w.other, w.endpoint, true);
-  table.add(26, w.pod, w.outside, w.outside, false);  // anything else
+  table.add(26, w.pod, w.outside, w.outside, false);  // anything else,
+  table.add_from_answer(27, w.endpoint, w.outside, w.external);
+  table.add_from_answer(28, w.external, w.pod, w.external);  // sent by the external address,
+  table.add_from_answer(29, w.other, w.pod, w.external,
+                        " --src-nat " + std::string(w.external));  // by a rule
 }
 
-constexpr const char* kAll = "10 11 12 13 14 15 16 20 21 22 23 24 25 26 ";
+constexpr const char* kAll = "10 11 12 13 14 15 16 17 18 20 21 22 23 24 25 26 27 28 29 ";
 
 }  // namespace
 
@@ -114,16 +131,19 @@ TEST_CASE("exactly the entries that a change makes stale are deleted") {
       UdpChange change;
       std::string left;
     };
-    for (const Case& c :
-         {Case{"a new rule: untranslated flows", {{}, here}, "13 14 15 16 20 21 22 23 24 25 26 "},
-          Case{"an unchanged rule: untranslated flows",
-               {here, here},
-               "13 14 15 16 20 21 22 23 24 25 26 "},
-          Case{"a removed rule: translated flows", {here, {}}, "10 11 12 20 21 22 23 24 25 26 "},
-          Case{"another target: flows that do not go there",
-               {here, there},
-               "16 20 21 22 23 24 25 26 "},
-          Case{"nothing", {}, kAll}}) {
+    for (const Case& c : {Case{"a new rule: untranslated flows",
+                               {{}, here},
+                               "13 14 15 16 20 21 22 23 24 25 26 27 28 29 "},
+                          Case{"an unchanged rule: untranslated flows",
+                               {here, here},
+                               "13 14 15 16 20 21 22 23 24 25 26 27 28 29 "},
+                          Case{"a removed rule: translated flows",
+                               {here, {}},
+                               "10 11 12 17 18 20 21 22 23 24 25 26 27 28 29 "},
+                          Case{"another target: flows that do not go there",
+                               {here, there},
+                               "16 20 21 22 23 24 25 26 27 28 29 "},
+                          Case{"nothing", {}, kAll}}) {
       CAPTURE(std::string(c.what));
       const NetNamespace node;
       if (!node.usable()) return;
@@ -145,9 +165,9 @@ TEST_CASE("several addresses at once, among other entries") {
   fill(table, world);
   UdpChange change{{}, rules_of(world, world.external, world.cluster)};
   change.after.merge(rules_of(world, world.other, world.moved));
-  CHECK(forget_udp_flows(world.family, change).value() == 4);
-  CHECK(table.sports() == "13 14 15 16 20 21 22 23 25 26 ");
-  CHECK(forget_udp_flows(Family::kIpv6, change).value() == 0);
+  CHECK(forget_udp_flows(world.family, change).value().size() == 6);
+  CHECK(table.sports() == "13 14 15 16 20 21 22 23 25 26 27 28 29 ");
+  CHECK(forget_udp_flows(Family::kIpv6, change).value().size() == 0);
 }
 
 TEST_CASE("one flow among 100,000 others is found") {
@@ -172,11 +192,11 @@ TEST_CASE("one flow among 100,000 others is found") {
   table.add(10, world.pod, world.external, world.external, false);
   UdpChange change{{}, rules_of(world, world.external, world.cluster)};
   auto start = std::chrono::steady_clock::now();
-  CHECK(forget_udp_flows(world.family, change).value() == 1);
+  CHECK(forget_udp_flows(world.family, change).value().size() == 1);
   const auto one = std::chrono::steady_clock::now() - start;
   change.after.merge(rules_of(world, world.other, world.cluster));
   start = std::chrono::steady_clock::now();
-  CHECK(forget_udp_flows(world.family, change).value() == 0);
+  CHECK(forget_udp_flows(world.family, change).value().size() == 0);
   const auto several = std::chrono::steady_clock::now() - start;
   const auto ms = [](auto time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
