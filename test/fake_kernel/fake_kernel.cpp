@@ -294,7 +294,8 @@ std::string FakeKernel::foreign_text(TableId id) const {
     if (is_own_chain(name)) continue;
     text += ':' + name + ' ' + (chain.built_in ? chain.policy : "-") + '\n';
     const bool is_hook = std::ranges::any_of(
-        hooks_of(id.table), [&name = name](const Hook hook) { return to_string(hook) == name; });
+        hooks_of(id.table),
+        [&chain_name = name](const Hook hook) { return to_string(hook) == chain_name; });
     for (const FakeRule& rule : chain.rules) {
       if (is_hook && is_own_chain(rule.jump_target())) continue;  // to any of our chains
       text += std::to_string(rule.handle) + " [" + std::to_string(rule.packets) + "] -A " + name +

@@ -14,7 +14,7 @@ api_server=build/release/nmanager-test-apiserver
 [[ -x $api_server ]] || fail "build/release is not built"
 
 need=()
-for package in buildah crun podman runc mmdebstrap golang-github-containers-common iptables iproute2 curl python3-yaml; do
+for package in buildah crun podman catatonit runc mmdebstrap golang-github-containers-common iptables iproute2 curl python3-yaml; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || need+=("$package")
 done
 if ((${#need[@]})); then

@@ -160,12 +160,12 @@ TEST_CASE("a legacy table that cannot be read is reported with the missing capab
     if (!sandbox.usable()) return;
     must("iptables-legacy -t nat -N KUBE-SERVICES");
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
+    in_thread_without(static_cast<unsigned>(capability), [&, missing = name] {
       VariantLook look;
       const VariantEvidence evidence = look.gather();
       CHECK_FALSE(evidence.legacy.services.has_value());
       CHECK(evidence.legacy.hint == false);  // known, because there is no mangle table
-      CHECK(evidence.problem.find(name) != std::string::npos);
+      CHECK(evidence.problem.find(missing) != std::string::npos);
       CHECK(evidence.nft_possible);
       CHECK_FALSE(decide_variant(evidence, {}).certain);
       CHECK(decide_variant(evidence, {}).reason.starts_with("cannot be determined: "));

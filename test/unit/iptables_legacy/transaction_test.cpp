@@ -493,13 +493,13 @@ TEST_CASE("an existing table without permission is denied, naming the capability
     LegacyOptions options = sandbox.options();
     options.create_tables = false;
     bool ran = false;
-    in_thread_without(static_cast<unsigned>(capability), [&, name = name] {
+    in_thread_without(static_cast<unsigned>(capability), [&, missing = name] {
       const auto backend = make_legacy_backend(options);
       for (const SyncReport& report : backend->sync(no_rules_anywhere(), {})) {
         REQUIRE(report.error.has_value());
         if (report.error->kind == ErrorKind::kAbsent) continue;
         CHECK(report.error->kind == ErrorKind::kDenied);
-        CHECK(report.error->message.find(name) != std::string::npos);
+        CHECK(report.error->message.find(missing) != std::string::npos);
         ran = true;
       }
     });
