@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "test/bench/program.h"
 #include "test/bench/tables.h"
 
 namespace nmanager::bench {
@@ -20,7 +21,7 @@ void bench_stream(const std::string& backend);
 /// From the start, in MiB.
 void bench_memory(const std::string& backend, int services, double peak, double rest);
 /// The longest turns of the owner thread.
-void bench_turns(const std::string& backend, int services);
+void bench_turns(const std::string& backend, int services, Kind kind);
 void bench_connect(Variant variant, int services);
 void bench_forward(Variant variant);
 

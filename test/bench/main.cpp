@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
     const bool native = std::strcmp(backend, "nftables") == 0;
     if (wanted("memory")) measure([&] { bench_memory(backend, 10'000, native ? 90 : 160, 20); });
     if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
-    if (wanted("turns")) measure([&] { bench_turns(backend, 40'000); });
+    if (wanted("turns")) measure([&] { bench_turns(backend, 40'000, Kind::kTcp4); });
+    if (wanted("turns6")) measure([&] { bench_turns(backend, 40'000, Kind::kUdp6); });
   }
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });

@@ -22,10 +22,17 @@ std::string service_json(const std::string& name, const std::string& cluster,
          R"(]},"status":{"loadBalancer":{"ingress":[{"ip":")" + external + R"("}]}}})";
 }
 
-std::string service(int number, int version) {
-  const std::string tail = std::to_string(number / 250) + "." + std::to_string(number % 250 + 1);
-  return service_json("service-" + std::to_string(number),
-                      "10." + std::to_string(96 + version) + "." + tail, "198.18." + tail,
+std::string service(int number, int version, Kind kind) {
+  const std::string name = "service-" + std::to_string(number);
+  const std::string high = std::to_string(number / 250);
+  const std::string low = std::to_string(number % 250 + 1);
+  if (kind == Kind::kUdp6) {
+    return service_json(name, "fd00:" + std::to_string(96 + version) + "::" + high + ":" + low,
+                        "2001:db8::" + high + ":" + low,
+                        R"({"protocol":"UDP","port":53},{"protocol":"UDP","port":443})");
+  }
+  return service_json(name, "10." + std::to_string(96 + version) + "." + high + "." + low,
+                      "198.18." + high + "." + low,
                       R"({"protocol":"TCP","port":80},{"protocol":"TCP","port":443})");
 }
 
@@ -36,22 +43,32 @@ double metric(const std::string& name) {
 }
 
 Program::Program(const test::ApiServer& server, const std::string& backend, const std::string& mode)
-    : file_(std::filesystem::temp_directory_path() /
-            ("nmanager-bench-" + std::to_string(::getpid()))) {
-  std::ofstream(file_) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
-                       << "clusters: [{name: c, cluster: {server: '" << server.url() << "'}}]\n";
+    : kubeconfig_(std::filesystem::temp_directory_path() /
+                  ("nmanager-bench-" + std::to_string(::getpid()))),
+      config_(kubeconfig_ + ".conf") {
+  configure(mode);
+  std::ofstream(kubeconfig_) << "current-context: c\ncontexts: [{name: c, context: {cluster: c}}]\n"
+                             << "clusters: [{name: c, cluster: {server: '" << server.url()
+                             << "'}}]\n";
   pid_ = ::fork();
   if (pid_ != 0) return;
-  ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--proxy-mode",
-          mode.c_str(), "--pod-cidr-ipv4", "10.244.0.0/16", "--kubeconfig", file_.c_str(),
-          "--log-level", "error", nullptr);
+  ::execl(NMANAGER_BINARY, "nmanager", "run", "--backend", backend.c_str(), "--kube-proxy-config",
+          config_.c_str(), "--kubeconfig", kubeconfig_.c_str(), "--log-level", "error", nullptr);
   ::_exit(127);
 }
 
 Program::~Program() {
   ::kill(pid_, SIGTERM);
   ::waitpid(pid_, nullptr, 0);
-  std::filesystem::remove(file_);
+  std::filesystem::remove(kubeconfig_);
+  std::filesystem::remove(config_);
+}
+
+void Program::configure(const std::string& mode, const std::string& pods) const {
+  std::ofstream(config_ + ".next")
+      << "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+      << "kind: KubeProxyConfiguration\nmode: " << mode << "\nclusterCIDR: " << pods << "\n";
+  std::filesystem::rename(config_ + ".next", config_);
 }
 
 double Program::mebibytes(const std::string& field) const {

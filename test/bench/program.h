@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 #include "test/api_server/api_server.h"
@@ -13,7 +14,8 @@ namespace nmanager::bench {
 [[nodiscard]] std::string service_json(const std::string& name, const std::string& cluster,
                                        const std::string& external, const std::string& ports);
 /// One with two ports. `version` is in its cluster address, so each is a change of the rules.
-[[nodiscard]] std::string service(int number, int version = 0);
+enum class Kind : std::uint8_t { kTcp4, kUdp6 };
+[[nodiscard]] std::string service(int number, int version = 0, Kind kind = Kind::kTcp4);
 
 /// The sum of the metric's series, as the program reports it now.
 [[nodiscard]] double metric(const std::string& name);
@@ -26,12 +28,17 @@ class Program {
   Program& operator=(const Program&) = delete;
   ~Program();
 
+  /// kube-proxy's file, which the program follows; `pods` are the cluster's CIDRs.
+  void configure(const std::string& mode,
+                 const std::string& pods = "10.244.0.0/16,fd44::/16") const;
+
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// VmRSS, VmHWM ... of /proc/PID/status, in MiB.
   [[nodiscard]] double mebibytes(const std::string& field) const;
 
  private:
-  std::string file_;
+  std::string kubeconfig_;
+  std::string config_;
   pid_t pid_ = -1;
 };
 

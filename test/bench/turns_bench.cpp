@@ -45,13 +45,14 @@ void await_more(const std::string& name, const std::function<void()>& work) {
 
 }  // namespace
 
-void bench_turns(const std::string& backend, int services) {
+void bench_turns(const std::string& backend, int services, Kind kind) {
   const test::NetNamespace space;
   if (!space.usable()) return;
   test::must("ip link set lo up");
   test::ApiServer server;
-  for (int i = 0; i < services; ++i) server.services().put(service(i));
-  const std::string table = backend == "nftables" ? "inet nmanager" : "ip nat";
+  for (int i = 0; i < services; ++i) server.services().put(service(i, 0, kind));
+  const std::string family = kind == Kind::kUdp6 ? "ip6" : "ip";
+  const std::string table = backend == "nftables" ? "inet nmanager" : family + " nat";
   const auto begin = Clock::now();
   const Program program(server, backend, "ipvs");
   if (!wait_for_services(services)) throw std::runtime_error("the Services have no rules");
@@ -63,12 +64,12 @@ void bench_turns(const std::string& backend, int services) {
     for (const Turn& turn : trace.take()) {
       if (turn.own > worst.own) worst = turn;
     }
-    print_bound("turn " + backend + " " + std::to_string(services) + ", " + what, worst.own / 1000,
-                kLongest, "ms");
+    print_bound("turn " + backend + " " + family + " " + std::to_string(services) + ", " + what,
+                worst.own / 1000, kLongest, "ms");
     std::printf("%36s and %.2f ms in system calls\n", "", worst.kernel / 1000);
   };
   longest("one change", [&] {
-    await_more("nmanager_api_events_total", [&] { server.services().put(service(0, 1)); });
+    await_more("nmanager_api_events_total", [&] { server.services().put(service(0, 1, kind)); });
   });
   longest("relist", [&] {
     await_more("nmanager_api_lists_total", [&] {
@@ -87,11 +88,33 @@ void bench_turns(const std::string& backend, int services) {
       server.fail_next(
           {.kind = test::Fault::Kind::kClose, .on = test::Fault::On::kWatch, .times = 0});
       server.end_watches();
-      for (int i = 0; i < services; i += 2) server.services().put(service(i, 2));
+      for (int i = 0; i < services; i += 2) server.services().put(service(i, 2, kind));
       server.services().compact();
       server.clear_faults();
     });
   });
+  longest("relist, half removed", [&] {
+    await_more("nmanager_api_lists_total", [&] {
+      server.fail_next(
+          {.kind = test::Fault::Kind::kClose, .on = test::Fault::On::kWatch, .times = 0});
+      server.end_watches();
+      for (int i = 0; i < services; i += 2) {
+        server.services().remove("default/service-" + std::to_string(i));
+      }
+      server.services().compact();
+      server.clear_faults();
+    });
+  });
+  longest("other pods", [&] {
+    await_more("nmanager_table_syncs_total",
+               [&] { program.configure("ipvs", "10.240.0.0/12,fd40::/12"); });
+  });
+  longest("not IPVS any more", [&] {
+    program.configure("iptables");
+    await([] { return metric("nmanager_services_with_rules") == 0; });
+  });
+  program.configure("ipvs");
+  await([&] { return metric("nmanager_services_with_rules") >= services / 2; });
   longest("five minutes", [&] { std::this_thread::sleep_until(begin + 320s); });
 }
 
