@@ -1,6 +1,7 @@
 #include "hooks/chains/chain_backend.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,16 +33,21 @@ std::string restore_command(std::string_view backend, Family family) {
 
 ChainBackend::Rendered& ChainBackend::render(const Goal& goal) {
   Rendered& kept = rendered_.try_emplace(goal.id, goal.id.family).first->second;
-  if (kept.of == goal.spec) return kept;
+  if (kept.of == goal.spec && kept.left == 0) return kept;
   kept.of = goal.spec;
   const ExternalCluster* external = only_external_of(*goal.spec);
   kept.is_external = external != nullptr;
   if (external != nullptr) {
-    kept.external.update(*external);
+    // Where one commit holds everything, that commit takes longer anyway.
+    constexpr std::size_t kAddressesAtOnce = 4'096;
+    const bool in_parts = rules_at_once() < std::numeric_limits<std::size_t>::max();
+    kept.left = kept.external.approach(
+        *external, in_parts ? kAddressesAtOnce : std::numeric_limits<std::size_t>::max());
     kept.table = {};
     kept.digests = {};
   } else {
     kept.external = ExternalChains(goal.id.family);
+    kept.left = 0;
     kept.table = chain_table(goal.id.family, *goal.spec);
     kept.digests = digests_of(kept.table);
   }
@@ -74,12 +80,14 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
       expected = rendered.is_external ? &rendered.external.digests() : &rendered.digests;
     }
     SyncReport report = sync_table(*this, goal.id, *wish_of(rendered), leave_[goal.id], options,
-                                   expected, in_parts_.contains(goal.id));
-    if (report.left) in_parts_.insert(goal.id);
-    if (report.verified) in_parts_.erase(goal.id);
+                                   expected, rendered.untold);
     if (report.committed && report.verified) leave_[goal.id] = report.still_referenced;
     report.rules = rendered.is_external ? rendered.external.rules() : rule_count(rendered.table);
     report.duration += rendering;
+    if (rendered.left > 0 && !report.error && !report.flushed) {
+      report.left = rendered.left + report.left.value_or(0);
+      report.verified = false;
+    }
     report.mismatch = checked == ExternalChains::Check::kMended;
     report.check_ended = options.check && checked != ExternalChains::Check::kMore;
     reports.push_back(std::move(report));

@@ -48,9 +48,8 @@ class ChainBackend : public Backend {
   /// As begin(), with the expected content of our chains: a backend that can prove that a chain has
   /// exactly this content omits it (ObservedTable::only_differences), so that a check without
   /// differences costs the same with ten chains and with ten thousand. `expected` is used only
-  /// during the call. `part` may choose some of what differs (ObservedTable::left).
-  using ChoosePart = std::function<std::set<ChainName>(const std::set<ChainName>& missing,
-                                                       const std::set<ChainName>& differing)>;
+  /// during the call. `part` may choose some of what differs: see Wish::part().
+  using ChoosePart = std::function<Part(const Differences&, const Wish::IsEmpty&)>;
   [[nodiscard]] virtual Result<std::unique_ptr<Transaction>> begin_expecting(
       TableId id, const ChainDigests& /*expected*/, const ChoosePart& /*part*/) {
     return begin(id);
@@ -78,13 +77,14 @@ class ChainBackend : public Backend {
     ChainDigests digests;     // of `table`
     ExternalChains external;  // of an ExternalCluster alone
     bool is_external = false;
+    std::size_t left = 0;  // addresses of `of` for which `external` is not prepared yet
+    bool untold = false;   // see sync_table()
   };
   Rendered& render(const Goal& goal);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
-  std::set<TableId> in_parts_;                    // the last commit wrote a part
 };
 
 }  // namespace nmanager::chains

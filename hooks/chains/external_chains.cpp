@@ -9,7 +9,6 @@
 #include <variant>
 
 #include "hooks/chains/chain_table.h"
-#include "hooks/chains/udp_change.h"
 
 namespace nmanager::chains {
 
@@ -51,6 +50,31 @@ void ExternalChains::update(const ExternalCluster& next) {
   if (!changed.empty()) round_.undisturbed = false;
   for (Side& side : sides_) update(side, changed);
   if (crowded_) take_whole();
+}
+
+std::size_t ExternalChains::approach(const ExternalCluster& next, std::size_t most) {
+  if (!of_ || of_->settings == next.settings) {
+    coming_.reset();
+    update(next);
+    return 0;
+  }
+  if (!coming_ || coming_->of_->settings != next.settings) {
+    coming_ = std::make_shared<ExternalChains>(family_);
+    coming_->update({{}, next.settings});
+  }
+  ExternalCluster part = *coming_->of_;
+  if (part != next) {
+    const std::size_t left = part.addresses.approach(next.addresses, most);
+    coming_->update(part);
+    if (most < next.addresses.size()) return left + 1;  // taken over in another turn
+  }
+  const std::uint64_t before = digests_.sum;
+  const auto old = std::move(coming_);
+  std::swap(*this, *old);
+  digests_.before = before;
+  digests_.changed.reset();
+  coming_ = old;  // its memory is given back in another turn
+  return 0;
 }
 
 void ExternalChains::start_over(const ExternalClusterSettings& settings) {
@@ -282,18 +306,6 @@ bool ExternalChains::add_from_below(const Side& side, const Prefix& range, Part&
   part.names.insert(chain.name.name);
   part.count += chain.rules;
   return part.count < part.rules;
-}
-
-UdpRules ExternalChains::udp_rules() const {
-  UdpRules result;
-  if (!of_) return result;
-  const MatchBy match = of_->settings.match;
-  for (const Address& address : udp_addresses(of_->addresses, match)) {
-    for (const Side& side : sides_) {
-      add_udp_rules(rules_of(of_->addresses.at(address), side.half, match), result);
-    }
-  }
-  return result;
 }
 
 TreeView ExternalChains::view_of(const Side& side) const {

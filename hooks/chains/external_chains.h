@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -15,7 +16,6 @@
 #include "hooks/chains/digests.h"
 #include "hooks/chains/external_rules.h"
 #include "hooks/chains/tree_walk.h"
-#include "hooks/intent/udp_change.h"
 
 namespace nmanager::chains {
 
@@ -24,12 +24,17 @@ class ExternalChains {
   explicit ExternalChains(Family family) : family_(family) {}
 
   void update(const ExternalCluster& next);
+  /// The same, but other settings, on which every rule depends, are prepared for `most` addresses
+  /// at a time; until that is done all stays as it is. Returns for how many it is left to do.
+  [[nodiscard]] std::size_t approach(const ExternalCluster& next, std::size_t most);
 
   enum class Check : std::uint8_t { kMore, kEnded, kMended };
   /// Makes the chains on the ways to the next `count` addresses again, from the first one to the
   /// last: kEnded. When one is not as it is kept, all of it is made from nothing: kMended.
   [[nodiscard]] Check check(std::size_t count);
 
+  /// What they are made from; null: nothing yet.
+  [[nodiscard]] const ExternalCluster* of() const { return of_ ? &*of_ : nullptr; }
   [[nodiscard]] const ChainDigests& digests() const { return digests_; }
   [[nodiscard]] std::size_t rules() const { return rules_; }
 
@@ -42,8 +47,6 @@ class ExternalChains {
   [[nodiscard]] std::set<ChainName> deepest(const std::set<ChainName>& missing,
                                             const std::set<ChainName>& differing,
                                             std::size_t rules) const;
-  /// What they all do to UDP.
-  [[nodiscard]] UdpRules udp_rules() const;
 
  private:
   struct Side {
@@ -96,6 +99,7 @@ class ExternalChains {
     std::size_t chains = 0;       // that were found
   };
   Round round_;
+  std::shared_ptr<ExternalChains> coming_;  // see approach(); of this object alone
 };
 
 }  // namespace nmanager::chains

@@ -15,21 +15,6 @@ const ChainName& mark_chain() {
   return name;
 }
 
-/// The -s of the rules, one rule each; empty: nobody may come this way.
-std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry, const Half& half) {
-  if (entry.allowed_sources.empty()) return {half.source};
-  std::vector<Prefix> sources;
-  for (const Prefix& allowed : entry.allowed_sources) {
-    const auto source = half.source ? intersect(allowed, *half.source) : allowed;
-    if (source) sources.push_back(*source);
-  }
-  std::vector<std::optional<Prefix>> result;
-  for (const Prefix& source : outermost(sources, entry.external.family())) {
-    result.push_back(source.length() == 0 ? std::nullopt : std::optional(source));
-  }
-  return result;
-}
-
 /// Mark for masquerade, then translate: the same match twice.
 void add_pair(std::vector<Rule>& rules, Rule match, const Address& cluster) {
   match.target = Jump{mark_chain()};
@@ -40,7 +25,7 @@ void add_pair(std::vector<Rule>& rules, Rule match, const Address& cluster) {
 
 void add_rules(std::vector<Rule>& rules, const ExternalAddress& entry, const Half& half,
                MatchBy match) {
-  for (const auto& source : sources_of(entry, half)) {
+  for (const auto& source : sources_of(entry, half.source)) {
     Rule rule;
     rule.source = source;
     rule.destination = Prefix::host(entry.external);
@@ -63,9 +48,8 @@ void add_rules(std::vector<Rule>& rules, const ExternalAddress& entry, const Hal
 std::vector<Half> halves_of(const ExternalClusterSettings& settings) {
   std::vector<Half> halves;
   if (settings.pod_cidr) {
-    const auto& cidr = *settings.pod_cidr;
     halves.push_back({Hook::kPrerouting, "NMANAGER_EX_CLUS_PREROUTING", "NMANAGER_PRE_",
-                      cidr.length() == 0 ? std::nullopt : std::optional(cidr), false});
+                      settings.pod_cidr, false});
   }
   halves.push_back({Hook::kOutput, "NMANAGER_EX_CLUS_OUTPUT", "NMANAGER_OUT_", std::nullopt, true});
   return halves;
@@ -82,7 +66,7 @@ std::size_t count_rules(std::span<const ExternalAddress> entries, const Half& ha
   std::size_t count = 0;
   for (const ExternalAddress& entry : entries) {
     const std::size_t pairs = match == MatchBy::kAddress ? 1 : group_ports(entry.ports).size();
-    count += 2 * pairs * sources_of(entry, half).size();
+    count += 2 * pairs * sources_of(entry, half.source).size();
   }
   return count;
 }

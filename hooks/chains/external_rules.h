@@ -17,7 +17,7 @@ struct Half {
   Hook hook = Hook::kPrerouting;
   std::string_view chain;         // the root of the half's tree of chains
   std::string_view child_prefix;  // of the names of the chains below it
-  std::optional<Prefix> source;   // pods come from here; a /0 is left out
+  std::optional<Prefix> source;   // pods come from here
   bool source_is_local = false;
 };
 [[nodiscard]] std::vector<Half> halves_of(const ExternalClusterSettings& settings);

@@ -54,6 +54,20 @@ template <class Decode>
   return is_kube_chain(jump_to) ? Kind::kKubeJump : Kind::kForeign;
 }
 
+/// Which of our chains are not as expected.
+struct Differences {
+  std::set<ChainName> differing;  // exist but are not as expected, or are not expected
+  std::set<ChainName> missing;
+};
+
+/// Those that one commit shall write, while the others are left for later ones.
+struct Part {
+  std::set<ChainName> chains;  // empty: all of them, nothing is left
+  std::size_t left = 0;
+  /// All that is expected is in the part: what is left has to be emptied.
+  bool only_removals_left = false;
+};
+
 struct ObservedTable {
   std::map<ChainName, ObservedChain> chains;    // every chain with kOwnChainPrefix
   std::map<Hook, std::vector<HookRule>> hooks;  // hooks_of() this table;
@@ -67,9 +81,10 @@ struct ObservedTable {
   /// with exactly the expected rules.
   bool only_differences = false;
   std::set<ChainName> missing;
-  /// Only a part of them is in the two, which leads to nothing but what is in it or as expected; so
-  /// many more are left for later commits.
+  /// Only a Part of them is in the two; so many more are left for later commits.
   std::size_t left = 0;
+  bool only_removals_left = false;
+  bool unread = false;      // or so many chains were not read yet, and only `hooks` is complete
   bool hooks_wait = false;  // then: a chain that a hook shall jump to does not exist yet
 };
 

@@ -149,6 +149,15 @@ void plan_differences(TablePlan& plan, const DesiredTable& desired, const Observ
   std::ranges::sort(plan.edits, {}, &ChainEdit::chain);
 }
 
+/// Chains that are to be removed by a later plan: then none refers to another.
+void plan_emptying(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed) {
+  for (const auto& [name, seen] : observed.chains) {
+    if (desired.chains.contains(name) || seen.empty()) continue;
+    plan.findings.push_back({Cause::kChainLeftOver, name.str()});
+    plan.edits.push_back({name, false, diff_chain<Rule, ObservedRule>({}, seen)});
+  }
+}
+
 /// An empty chain to which foreign rules refer does not justify a separate commit.
 void plan_removals(TablePlan& plan, const DesiredTable& desired, const ObservedTable& observed,
                    const std::set<ChainName>& leave) {
@@ -192,6 +201,7 @@ TablePlan plan_part(TableId id, const DesiredTable& desired, const ObservedTable
   TablePlan plan;
   plan.id = id;
   if (!observed.hooks_wait) plan_hooks(plan, desired, observed);
+  plan_emptying(plan, desired, observed);
   plan_differences(plan, desired, observed);
   sort_findings(plan);
   return plan;

@@ -61,14 +61,14 @@ Attempt in_place(const std::optional<Error>& useless, SyncReport& report) {
 class TableSync {
  public:
   TableSync(ChainBackend& backend, TableId id, const Wish& wish, const std::set<ChainName>& leave,
-            const SyncOptions& options, const ChainDigests* expected, bool after_part)
+            const SyncOptions& options, const ChainDigests* expected, bool& untold)
       : backend_(backend),
         id_(id),
         wish_(wish),
         leave_(leave),
         options_(options),
         expected_(expected),
-        after_part_(after_part) {}
+        untold_(untold) {}
 
   SyncReport run() {
     attempt(options_, report_, [this] { return once(); });
@@ -81,6 +81,7 @@ class TableSync {
  private:
   Attempt once();
   Attempt write_part(Transaction& transaction, const DesiredTable& desired);
+  Attempt part_done(const ObservedTable& observed);
   /// Commits `plan`; the report takes it along with the earlier plans of this sync.
   Result<Commit> commit(Transaction& transaction, const TablePlan& plan);
 
@@ -90,13 +91,13 @@ class TableSync {
   const std::set<ChainName>& leave_;
   const SyncOptions& options_;
   const ChainDigests* const expected_;
-  const bool after_part_;
+  bool& untold_;
   SyncReport report_;
 };
 
 Attempt TableSync::once() {
-  const auto part = [this](const auto& missing, const auto& differing) {
-    return wish_.part(missing, differing, backend_.rules_at_once());
+  const auto part = [this](const Differences& differences, const Wish::IsEmpty& is_empty) {
+    return wish_.part(differences, is_empty, backend_.rules_at_once());
   };
   auto begun =
       expected_ == nullptr ? backend_.begin(id_) : backend_.begin_expecting(id_, *expected_, part);
@@ -112,15 +113,22 @@ Attempt TableSync::once() {
     report_.error.reset();
     return Attempt::kDone;
   }
-  if (observed.left > 0) return write_part(transaction, desired);
+  // A flush that is to be spared may be all that there is.
+  const bool only_read = observed.unread && options_.spare_flushed.contains(id_);
+  if (observed.left > 0 && !only_read) return write_part(transaction, desired);
+  if (only_read) return part_done(observed);
   const TablePlan plan = make_plan(id_, desired, observed, leave_);
   const auto useless = why_useless(desired, observed);
-  if (plan.empty()) return in_place(useless, report_);
+  if (plan.empty()) {
+    if (std::exchange(untold_, false)) report_.udp.after = wish_.udp();
+    return in_place(useless, report_);
+  }
   auto done = commit(transaction, plan);
   // Behind the commit: the rules do not wait for it. One that failed may have come through.
-  report_.udp = udp_change(desired, observed, plan, after_part_, [&] { return wish_.udp_rules(); });
+  report_.udp = udp_change(desired, observed, plan, untold_, [&] { return wish_.udp(); });
   if (!done && useless) return unreadable(report_, *useless);  // which may be why
   if (!done) return refused(report_, done.error());
+  untold_ = false;
   report_.still_referenced = std::move(done->still_referenced);
   return in_place(useless, report_);
 }
@@ -128,9 +136,18 @@ Attempt TableSync::once() {
 Attempt TableSync::write_part(Transaction& transaction, const DesiredTable& desired) {
   const ObservedTable& observed = transaction.observed();
   const TablePlan plan = plan_part(id_, desired, observed);
+  if (plan.empty()) return part_done(observed);
   const auto done = commit(transaction, plan);
-  report_.udp = udp_change_of_part(desired, observed, plan);
+  const bool all_stands = observed.only_removals_left;
+  report_.udp = all_stands
+                    ? udp_change(desired, observed, plan, untold_, [&] { return wish_.udp(); })
+                    : udp_change_of_part(desired, observed, plan);
   if (!done) return refused(report_, done.error());
+  untold_ = !all_stands;
+  return part_done(observed);
+}
+
+Attempt TableSync::part_done(const ObservedTable& observed) {
   report_.left = observed.left;
   report_.error.reset();
   return Attempt::kDone;
@@ -147,10 +164,10 @@ Result<Commit> TableSync::commit(Transaction& transaction, const TablePlan& plan
 
 SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
                       const std::set<ChainName>& leave, const SyncOptions& options,
-                      const ChainDigests* expected, bool after_part) {
+                      const ChainDigests* expected, bool& untold) {
   const auto start = backend.now();
   const auto waited_before = backend.lock_waited();
-  SyncReport report = TableSync(backend, id, wish, leave, options, expected, after_part).run();
+  SyncReport report = TableSync(backend, id, wish, leave, options, expected, untold).run();
   report.duration = backend.now() - start;
   if (waited_before) report.lock_wait = *backend.lock_waited() - *waited_before;
   return report;
@@ -159,7 +176,8 @@ SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
 SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
                       const std::set<ChainName>& leave, const SyncOptions& options,
                       const ChainDigests* expected) {
-  return sync_table(backend, id, WholeWish(desired), leave, options, expected);
+  bool untold = false;
+  return sync_table(backend, id, WholeWish(desired), leave, options, expected, untold);
 }
 
 }  // namespace nmanager::chains

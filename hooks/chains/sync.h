@@ -10,12 +10,11 @@
 namespace nmanager::chains {
 
 /// Owner thread. `leave`: see make_plan. `expected`: the digests of all that is wished, kept by the
-/// caller for large tables; nullptr: every own chain is read, with its counters. `after_part`: the
-/// last commit wrote a part.
+/// caller for large tables; nullptr: every own chain is read, with its counters. `untold`, kept by
+/// the caller: UDP flows were not told yet of rules that parts have brought.
 [[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const Wish& wish,
                                     const std::set<ChainName>& leave, const SyncOptions& options,
-                                    const ChainDigests* expected = nullptr,
-                                    bool after_part = false);
+                                    const ChainDigests* expected, bool& untold);
 [[nodiscard]] SyncReport sync_table(ChainBackend& backend, TableId id, const DesiredTable& desired,
                                     const std::set<ChainName>& leave, const SyncOptions& options,
                                     const ChainDigests* expected = nullptr);

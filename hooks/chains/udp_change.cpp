@@ -45,8 +45,8 @@ bool is_way(const DesiredTable& desired, const ChainName& chain) {
 void add_edits(const DesiredTable& desired, const ObservedTable& observed, const TablePlan& plan,
                UdpChange& change) {
   for (const ChainEdit& edit : plan.edits) {
-    add_chain(observed, edit.chain, change.before);
-    add_chain(desired, edit.chain, change.after);
+    add_chain(observed, edit.chain, change.before.rules);
+    add_chain(desired, edit.chain, change.after.rules);
   }
 }
 
@@ -67,19 +67,24 @@ void add_udp_rules(std::span<const Rule> rules, UdpRules& result) {
 }
 
 UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
-                     const TablePlan& plan, bool ends_parts, const std::function<UdpRules()>& all) {
+                     const TablePlan& plan, bool ends_parts, const std::function<UdpSide()>& all) {
   UdpChange change;
   add_edits(desired, observed, plan, change);
-  for (const ChainName& chain : plan.remove_chains) add_chain(observed, chain, change.before);
+  for (const ChainName& chain : plan.remove_chains) add_chain(observed, chain, change.before.rules);
   const bool way_was_broken =
       ends_parts || !plan.hooks.empty() || std::ranges::any_of(plan.edits, [&](const auto& edit) {
         return is_way(desired, edit.chain);
       });
   if (way_was_broken) {
     change.after = all();
-  } else {
-    erase_common(change.before, change.after);
+    return change;
   }
+  erase_common(change.before.rules, change.after.rules);
+  if (change.before.empty()) return change;
+  // What goes here may stand in another chain.
+  const UdpSide stands = all();
+  for (const UdpRule& rule : change.before.rules)
+    change.after.rules.merge(stands.at(rule.external));
   return change;
 }
 
@@ -87,8 +92,8 @@ UdpChange udp_change_of_part(const DesiredTable& desired, const ObservedTable& o
                              const TablePlan& plan) {
   UdpChange change;
   add_edits(desired, observed, plan, change);
-  erase_common(change.before, change.after);
-  change.after.clear();
+  erase_common(change.before.rules, change.after.rules);
+  change.after = {};
   return change;
 }
 

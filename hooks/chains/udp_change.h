@@ -20,7 +20,7 @@ void add_udp_rules(std::span<const Rule> rules, UdpRules& result);
 /// the plan is the last of several, see udp_change_of_part().
 [[nodiscard]] UdpChange udp_change(const DesiredTable& desired, const ObservedTable& observed,
                                    const TablePlan& plan, bool ends_parts,
-                                   const std::function<UdpRules()>& all);
+                                   const std::function<UdpSide()>& all);
 
 /// What a part takes away; what it brings is told with the last one.
 [[nodiscard]] UdpChange udp_change_of_part(const DesiredTable& desired,

@@ -70,25 +70,20 @@ std::set<Address> local_addresses(Family family) {
   return result;
 }
 
-std::set<Address> external_addresses(const UdpChange& change) {
-  std::set<Address> result;
-  for (const UdpRules* rules : {&change.before, &change.after}) {
-    for (const UdpRule& rule : *rules) result.insert(rule.external);
-  }
-  return result;
-}
-
 /// Collects the stale entries from one dump.
 struct Search {
   Family family;
   const UdpChange& change;
-  std::set<Address> external;
   std::set<Address> local;
   struct Found {
     Entry entry;
     Address external;
   };
   std::vector<Found> found{};
+
+  [[nodiscard]] bool is_external(const Address& address) const {
+    return change.before.may_have(address) || change.after.may_have(address);
+  }
 
   [[nodiscard]] Address address_of(const nf_conntrack* entry, nf_conntrack_attr v4,
                                    nf_conntrack_attr v6) const {
@@ -123,7 +118,7 @@ struct Search {
     if ((nfct_get_attr_u32(entry, ATTR_STATUS) & IPS_NAT_MASK) != 0) return false;
     const Address sender = address_of(entry, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
     const Address expected = address_of(entry, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST);
-    return sender != expected && external.contains(expected);
+    return sender != expected && is_external(expected);
   }
 };
 
@@ -134,7 +129,7 @@ bool is_aimed(const nlattr* tuple, const Search& search) {
   if (ip == nullptr) return false;
   const bool v4 = search.family == Family::kIpv4;
   const auto to = netlink::Attributes(*ip).bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
-  return to.size() == (v4 ? 4U : 16U) && search.external.contains({search.family, to});
+  return to.size() == (v4 ? 4U : 16U) && search.is_external({search.family, to});
 }
 
 /// Most entries have nothing to do with an external address, and parsing a whole entry takes ten
@@ -200,11 +195,10 @@ Status dump(netlink::Netlink& netlink, Search& search, const std::optional<Narro
 /// A single IPv4 address is asked for by both tuples. The filter for an IPv6 address is inverted in
 /// Linux: it omits the equal entries (ctnetlink_filter_match_tuple, 6.18).
 Status dump(netlink::Netlink& netlink, Search& search) {
-  const bool one = search.external.size() == 1 && search.family == Family::kIpv4;
-  if (!one) return dump(netlink, search, std::nullopt);
-  const Address external = *search.external.begin();
-  if (Status read = dump(netlink, search, Narrowed{CTA_TUPLE_ORIG, external}); !read) return read;
-  return dump(netlink, search, Narrowed{CTA_TUPLE_REPLY, external});
+  const auto one = search.change.only_external();
+  if (!one || search.family == Family::kIpv6) return dump(netlink, search, std::nullopt);
+  if (Status read = dump(netlink, search, Narrowed{CTA_TUPLE_ORIG, *one}); !read) return read;
+  return dump(netlink, search, Narrowed{CTA_TUPLE_REPLY, *one});
 }
 
 /// False: it was not deleted, because the flow has already ended.
@@ -220,7 +214,7 @@ bool forget(netlink::Netlink& netlink, Family family, const nf_conntrack* entry)
 Result<std::vector<Address>> forget_udp_flows(Family family, const UdpChange& change) {
   std::vector<Address> forgotten;
   if (change.empty()) return forgotten;
-  Search search{family, change, external_addresses(change), local_addresses(family)};
+  Search search{family, change, local_addresses(family)};
   netlink::Netlink netlink;
   if (const Status read = dump(netlink, search); !read) return conntrack_error(read.error());
   for (const Search::Found& one : search.found) {

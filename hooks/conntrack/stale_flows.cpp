@@ -1,33 +1,34 @@
 #include "hooks/conntrack/stale_flows.h"
 
+#include <algorithm>
+#include <optional>
+
 namespace nmanager::conntrack {
 
 namespace {
 
 bool applies(const UdpRule& rule, const UdpFlow& flow) {
-  return rule.external == flow.destination && rule.ports.first <= flow.port &&
-         flow.port <= rule.ports.last && rule.source_is_local == flow.source_is_local &&
+  return rule.ports.first <= flow.port && flow.port <= rule.ports.last &&
+         rule.source_is_local == flow.source_is_local &&
          (!rule.source || rule.source->contains(flow.source));
 }
 
-const UdpRule* rule_for(const UdpRules& rules, const UdpFlow& flow) {
-  UdpRule least;
-  least.external = flow.destination;
-  for (auto rule = rules.lower_bound(least);
-       rule != rules.end() && rule->external == flow.destination; ++rule) {
-    if (applies(*rule, flow)) return &*rule;
-  }
-  return nullptr;
+/// Where the side's rules send the flow; nullopt: none applies.
+std::optional<Address> target(const UdpSide& side, const UdpFlow& flow) {
+  const UdpRules rules = side.at(flow.destination);
+  const auto rule =
+      std::ranges::find_if(rules, [&](const UdpRule& one) { return applies(one, flow); });
+  return rule == rules.end() ? std::nullopt : std::optional(rule->to);
 }
 
 }  // namespace
 
 bool is_stale(const UdpChange& change, const UdpFlow& flow) {
-  const UdpRule* const before = rule_for(change.before, flow);
-  const UdpRule* const after = rule_for(change.after, flow);
-  if (after == nullptr) return before != nullptr && flow.translated;
+  const auto before = target(change.before, flow);
+  const auto after = target(change.after, flow);
+  if (!after) return before && flow.translated;
   if (!flow.translated) return true;
-  return before != nullptr && before->to != after->to && flow.reply_source != after->to;
+  return before && *before != *after && flow.reply_source != *after;
 }
 
 }  // namespace nmanager::conntrack

@@ -28,6 +28,13 @@ std::uint64_t digest_of(const std::vector<ExternalAddress>& entries) {
   return digest.value();
 }
 
+bool has_udp(const std::vector<ExternalAddress>& entries) {
+  return std::ranges::any_of(entries, [](const ExternalAddress& entry) {
+    return std::ranges::find(entry.ports, Protocol::kUdp, &ServicePort::protocol) !=
+           entry.ports.end();
+  });
+}
+
 bool same(const ExternalAddresses::Owners* a, const ExternalAddresses::Owners* b) {
   return a != nullptr && b != nullptr && **a == **b;
 }
@@ -67,12 +74,16 @@ void ExternalAddresses::set(const Address& external, std::vector<ExternalAddress
 }
 
 void ExternalAddresses::set(const Address& external, Owners entries) {
-  if (const Owners* stood = map_.find(external)) digest_ -= digest_of(**stood);
+  if (const Owners* stood = map_.find(external)) {
+    digest_ -= digest_of(**stood);
+    for_udp_ -= has_udp(**stood) ? 1 : 0;
+  }
   if (entries == nullptr) {
     map_.erase(external);
     return;
   }
   digest_ += digest_of(*entries);
+  for_udp_ += has_udp(*entries) ? 1 : 0;
   map_.set(external, std::move(entries));
 }
 
@@ -92,20 +103,6 @@ std::size_t ExternalAddresses::approach(const ExternalAddresses& to, std::size_t
 
 bool ExternalAddresses::operator==(const ExternalAddresses& other) const {
   return digest_ == other.digest_ && size() == other.size() && differences(*this, other).empty();
-}
-
-std::vector<Address> udp_addresses(const ExternalAddresses& all, MatchBy match) {
-  const auto for_udp = [](const ExternalAddress& entry) {
-    return std::ranges::find(entry.ports, Protocol::kUdp, &ServicePort::protocol) !=
-           entry.ports.end();
-  };
-  std::vector<Address> addresses;
-  for (const auto& [address, entries] : all.map()) {
-    if (match == MatchBy::kAddress || std::ranges::any_of(*entries, for_udp)) {
-      addresses.push_back(address);
-    }
-  }
-  return addresses;
 }
 
 std::vector<Address> differences(const ExternalAddresses& a, const ExternalAddresses& b) {

@@ -50,6 +50,8 @@ class ExternalAddresses {
   using Map = AddressMap<Owners>;
 
   [[nodiscard]] std::size_t size() const { return map_.size(); }  // addresses
+  /// Those that somebody has for UDP.
+  [[nodiscard]] std::size_t size_for_udp() const { return for_udp_; }
   [[nodiscard]] bool empty() const { return map_.empty(); }
   [[nodiscard]] const Map& map() const { return map_; }
   /// Empty: there is none.
@@ -69,10 +71,8 @@ class ExternalAddresses {
 
   Map map_;
   std::uint64_t digest_ = 0;  // the sum over addresses: what one adds, it can take away
+  std::size_t for_udp_ = 0;
 };
-
-/// The addresses that somebody has for UDP, sorted.
-[[nodiscard]] std::vector<Address> udp_addresses(const ExternalAddresses& all, MatchBy match);
 
 /// The addresses for which the two differ, sorted. Costs what was changed since they were one.
 [[nodiscard]] std::vector<Address> differences(const ExternalAddresses& a,

@@ -17,4 +17,22 @@ std::vector<Prefix> outermost(std::span<const Prefix> prefixes, Family family) {
   return result;
 }
 
+std::vector<std::optional<Prefix>> sources_of(const ExternalAddress& entry,
+                                              const std::optional<Prefix>& within) {
+  const auto unless_all = [](const Prefix& source) {
+    return source.length() == 0 ? std::nullopt : std::optional(source);
+  };
+  if (entry.allowed_sources.empty()) return {within ? unless_all(*within) : std::nullopt};
+  std::vector<Prefix> sources;
+  for (const Prefix& allowed : entry.allowed_sources) {
+    const auto source = within ? intersect(allowed, *within) : allowed;
+    if (source) sources.push_back(*source);
+  }
+  std::vector<std::optional<Prefix>> result;
+  for (const Prefix& source : outermost(sources, entry.external.family())) {
+    result.push_back(unless_all(source));
+  }
+  return result;
+}
+
 }  // namespace nmanager

@@ -29,6 +29,7 @@ struct ExternalClusterSettings {
 struct ExternalCluster {
   ExternalAddresses addresses;  // of one family; by MatchBy::kAddress one owner each
   ExternalClusterSettings settings;
+  bool operator==(const ExternalCluster&) const = default;
 };
 
 /// One cure in one table. A new one is a new alternative: docs/extending.md.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "hooks/intent/table_spec.h"
 #include "hooks/values/address.h"
 #include "hooks/values/rule.h"
 
@@ -25,11 +26,29 @@ struct UdpRule {
 };
 using UdpRules = std::set<UdpRule>;
 
+/// Those of one external address. The effect is that of the rules of any backend.
+[[nodiscard]] UdpRules udp_rules_of(const ExternalCluster& cluster, const Address& external);
+
+/// Rules on one side of a commit: some, and those of a whole cluster, which are too many to list.
+struct UdpSide {
+  UdpRules rules = {};
+  std::optional<ExternalCluster> all = {};
+
+  [[nodiscard]] bool empty() const { return rules.empty() && !all; }
+  [[nodiscard]] UdpRules at(const Address& external) const;
+  /// May be true of an address that has only TCP.
+  [[nodiscard]] bool may_have(const Address& external) const;
+  /// Sets `all`, unless no rule of it is about UDP.
+  void set_all(const ExternalCluster& cluster);
+};
+
 /// The change of a commit: rules before and after it.
 struct UdpChange {
-  UdpRules before;
-  UdpRules after;
+  UdpSide before = {};
+  UdpSide after = {};
   [[nodiscard]] bool empty() const { return before.empty() && after.empty(); }
+  /// The one external address that it speaks of; nullopt: none, or several.
+  [[nodiscard]] std::optional<Address> only_external() const;
 };
 
 }  // namespace nmanager

@@ -1,8 +1,8 @@
 #include "hooks/iptables_nft/nft_backend.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "hooks/iptables_nft/chain_cache.h"
 #include "hooks/iptables_nft/observe.h"
@@ -119,23 +119,36 @@ Status Nft::observe_all(TableId id, chains::ObservedTable& observed) {
 Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected,
                                 const ChoosePart& choose, chains::ObservedTable& observed) {
   OwnChains& chains = cache_->chains(id);
-  if (auto fresh = chains.refresh(cache_->netlink()); !fresh) return fresh;
+  std::vector<ChainName> of_hooks;
+  for (const Hook hook : hooks_of(id.table)) of_hooks.push_back(*hook_chain(id.table, hook));
+  auto fresh = chains.refresh(cache_->netlink(), of_hooks, rules_at_once());
+  if (!fresh) return fresh;
   observed.only_differences = true;
-  const OwnChains::Differences& all = chains.compare(expected);
-  const std::set<ChainName> part =
-      choose ? choose(all.missing, all.differing) : std::set<ChainName>{};
-  if (part.empty()) {
-    observed.missing = all.missing;
-  } else {
-    observed.left = all.missing.size() + all.differing.size() - part.size();
-    observed.hooks_wait = std::ranges::any_of(hooks_of(id.table), [&](Hook hook) {
-      return all.missing.contains(*hook_chain(id.table, hook));
-    });
-    std::ranges::set_intersection(part, all.missing,
-                                  std::inserter(observed.missing, observed.missing.end()));
+  if (chains.unread() > 0) {
+    observed.left = chains.unread();
+    observed.unread = true;
+    observed.hooks_wait = !std::ranges::all_of(
+        of_hooks, [&](const ChainName& name) { return chains.knows(name.str()); });
+    return {};
   }
-  for (const ChainName& name : part.empty() ? all.differing : part) {
+  const chains::Differences& all = chains.compare(expected);
+  const auto is_empty = [&](const ChainName& name) { return chains.is_empty(name); };
+  const chains::Part part = choose ? choose(all, is_empty) : chains::Part();
+  const bool whole = part.chains.empty();
+  observed.left = part.left;
+  observed.only_removals_left = part.only_removals_left;
+  observed.hooks_wait = !whole && std::ranges::any_of(of_hooks, [&](const ChainName& name) {
+    return all.missing.contains(name) && !part.chains.contains(name);
+  });
+  for (const ChainName& name : all.missing) {
+    if (whole || part.chains.contains(name)) observed.missing.insert(name);
+  }
+  for (const ChainName& name : whole ? all.differing : part.chains) {
     if (observed.missing.contains(name)) continue;
+    if (is_empty(name)) {
+      observed.chains[name];
+      continue;
+    }
     if (auto shown = show(id, name, observed); !shown) return shown;
   }
   return {};

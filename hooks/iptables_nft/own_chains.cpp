@@ -69,11 +69,15 @@ void OwnChains::forget() {
 }
 
 void OwnChains::doubt_all() {
+  if (std::exchange(all_doubtful_, true)) return;
   for (const auto& entry : digests_) doubtful_.insert(doubtful_.end(), entry.first);
 }
 
 void OwnChains::doubt(std::string_view name) {
-  if (name.size() <= ChainName::kMaxLength) doubtful_.emplace(name);
+  if (name == last_doubtful_) return;  // there is an event for each of its rules
+  if (name.size() > ChainName::kMaxLength) return;
+  doubtful_.emplace(name);
+  last_doubtful_ = name;
 }
 
 Status OwnChains::list(netlink::Netlink& netlink) {
@@ -101,11 +105,18 @@ bool OwnChains::list_again_in_time(std::chrono::steady_clock::time_point now) {
   return !listed_;
 }
 
-Status OwnChains::refresh(netlink::Netlink& netlink) {
+Status OwnChains::refresh(netlink::Netlink& netlink, std::span<const ChainName> first,
+                          std::size_t most) {
   if (auto status = list(netlink); !status) return status;
-  while (!doubtful_.empty()) {
+  for (const ChainName& name : first) {
+    if (!doubtful_.contains(name)) continue;
+    if (const auto rules = read(netlink, name); !rules) return rules.error();
+  }
+  for (std::size_t done = 0; done < most && !doubtful_.empty(); ++done) {
     const ChainName name = *doubtful_.begin();
-    if (auto status = read(netlink, name); !status) return status;
+    const auto rules = read(netlink, name);
+    if (!rules) return rules.error();
+    done += *rules;
   }
   return {};
 }
@@ -126,11 +137,11 @@ bool OwnChains::sweep(netlink::Netlink& netlink, std::size_t count) {
   return found;
 }
 
-Status OwnChains::read(netlink::Netlink& netlink, const ChainName& name) {
+Result<std::size_t> OwnChains::read(netlink::Netlink& netlink, const ChainName& name) {
   const auto content = read_if_exists(netlink, id_, name);
   if (!content) return content.error();
   learn(name, *content);
-  return {};
+  return *content ? (*content)->size() : std::size_t{0};
 }
 
 std::vector<ChainName> OwnChains::names() const {
@@ -144,6 +155,7 @@ std::vector<ChainName> OwnChains::names() const {
 
 void OwnChains::learn(const ChainName& name, const std::optional<chains::ObservedChain>& content) {
   doubtful_.erase(name);
+  last_doubtful_.clear();
   if (content) {
     set(name, digest_of(*content));
   } else {
@@ -152,6 +164,7 @@ void OwnChains::learn(const ChainName& name, const std::optional<chains::Observe
 }
 
 void OwnChains::set(const ChainName& name, std::uint64_t digest) {
+  all_doubtful_ = false;
   const auto [entry, added] = digests_.try_emplace(name, digest);
   if (!added && entry->second == digest) return;
   entry->second = digest;
@@ -190,7 +203,7 @@ void OwnChains::compare_all_next() {
   differences_ = {};
 }
 
-const OwnChains::Differences& OwnChains::compare(const chains::ChainDigests& expected) {
+const chains::Differences& OwnChains::compare(const chains::ChainDigests& expected) {
   const bool told = expected.changed && compared_to_ == expected.before;
   if (told || compared_to_ == expected.sum) {
     for (const ChainName& name : changed_) judge(name, expected);
@@ -203,6 +216,11 @@ const OwnChains::Differences& OwnChains::compare(const chains::ChainDigests& exp
   compared_to_ = expected.sum;
   changed_.clear();
   return differences_;
+}
+
+bool OwnChains::is_empty(const ChainName& name) const {
+  const auto known = digests_.find(name);
+  return known != digests_.end() && known->second == chains::ChainDigest().value();
 }
 
 void OwnChains::judge_all(const chains::ChainDigests& expected) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,9 +35,12 @@ class OwnChains {
   /// Without events, new chains are found only by listing. Requests a new list when the last one is
   /// old enough, so that listing takes at most 0.1 % of a core. True: a list is due.
   bool list_again_in_time(std::chrono::steady_clock::time_point now);
-  /// Lists the chains and reads the doubtful ones. After an error (kRetry: interrupted) the chains
-  /// read so far stay known.
-  Status refresh(netlink::Netlink& netlink);
+  /// Lists the chains and reads the doubtful ones, those in `first` before the others, until about
+  /// `most` chains and rules were read. After an error (kRetry: interrupted) the chains read so far
+  /// stay known.
+  Status refresh(netlink::Netlink& netlink, std::span<const ChainName> first, std::size_t most);
+  /// Those that are still doubtful.
+  [[nodiscard]] std::size_t unread() const { return doubtful_.size(); }
   [[nodiscard]] bool knows(std::string_view name) const {
     return digests_.contains(ChainName(name));
   }
@@ -49,13 +54,11 @@ class OwnChains {
   void committed(const chains::TablePlan& plan, const chains::ObservedTable& observed,
                  const std::set<ChainName>& still_referenced);
 
-  struct Differences {
-    std::set<ChainName> differing;  // exist but are not as expected, or are not expected
-    std::set<ChainName> missing;
-  };
-  /// Call it after refresh(). The cost depends on the changes since the last call with equal
-  /// `expected`. The reference is valid until the next call.
-  const Differences& compare(const chains::ChainDigests& expected);
+  /// Call it when nothing is unread(). The cost depends on the changes since the last call with
+  /// equal `expected`. The reference is valid until the next call.
+  const chains::Differences& compare(const chains::ChainDigests& expected);
+  /// It exists and has no rules; call it when nothing is unread().
+  [[nodiscard]] bool is_empty(const ChainName& name) const;
 
   /// Another process committed: sweep every chain once from now on; with `list_too` (no events)
   /// also list the chains.
@@ -75,7 +78,8 @@ class OwnChains {
   void compare_all_next();
   void judge(const ChainName& name, const chains::ChainDigests& expected);
   void judge_all(const chains::ChainDigests& expected);
-  Status read(netlink::Netlink& netlink, const ChainName& name);
+  /// Returns the number of rules.
+  Result<std::size_t> read(netlink::Netlink& netlink, const ChainName& name);
 
   TableId id_;
   bool listed_ = false;
@@ -83,10 +87,12 @@ class OwnChains {
   std::chrono::steady_clock::duration list_cost_{};
   std::map<ChainName, std::uint64_t> digests_;
   std::set<ChainName> doubtful_;  // may name chains that do not exist
+  bool all_doubtful_ = false;     // each that is known
+  std::string last_doubtful_;     // the last one that was added, while it is
 
   std::optional<std::uint64_t> compared_to_;  // the sum of the last `expected`
   std::set<ChainName> changed_;               // since then
-  Differences differences_;
+  chains::Differences differences_;
 
   std::size_t left_to_sweep_ = 0;
   bool list_due_ = false;

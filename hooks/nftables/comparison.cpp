@@ -17,17 +17,6 @@ ExternalAddresses addresses_of(const TableSpec& spec) {
   return external != nullptr ? external->addresses : ExternalAddresses();
 }
 
-/// The addresses whose elements are compared: those of which `stands` and `wanted` speak.
-std::vector<Address> some_of(const SetId& id, const TableSpec& stands, const TableSpec& wanted,
-                             Extent extent) {
-  if (extent == Extent::kDifferences)
-    return differences(addresses_of(stands), addresses_of(wanted));
-  std::vector<Address> all;
-  std::ranges::set_union(udp_addresses(addresses_of(stands), id.by),
-                         udp_addresses(addresses_of(wanted), id.by), std::back_inserter(all));
-  return all;
-}
-
 /// What all sets of `frame` hold; nullopt: not known, or not the same, or other sets of that part
 /// are to be replaced.
 std::optional<ExternalAddresses> standing_addresses(TableId part, const Ruleset& frame,
@@ -56,10 +45,10 @@ SharedElements shared(Elements elements) {
 }  // namespace
 
 Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Observed& observed,
-                   const Standing& standing, Extent extent) {
+                   const Standing& standing, bool whole) {
   // A table that is made again shows nothing of what stands.
-  const bool whole = extent == Extent::kWhole || !observed.exists || observed.old_layout;
-  Comparison result{frames, observed, whole || standing.empty()};
+  whole = whole || !observed.exists || observed.old_layout;
+  Comparison result{frames, observed};
   for (const Goal& goal : goals) {
     auto ruleset = std::make_shared<Ruleset>(*frames.at(goal.id));
     for (auto& [id, elements] : ruleset->sets) {
@@ -68,18 +57,15 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
         elements = shared(elements_of(id, *goal.spec));
         continue;
       }
-      const std::vector<Address> some = some_of(id, *stands->second, *goal.spec, extent);
+      const std::vector<Address> some =
+          differences(addresses_of(*stands->second), addresses_of(*goal.spec));
       elements = shared(elements_of(id, *goal.spec, some));
       result.observed.sets[name_of(id)].elements = shared(elements_of(id, *stands->second, some));
     }
     result.wanted[goal.id] = std::move(ruleset);
   }
   for (const auto& [id, spec] : standing) {
-    const auto part = result.wanted.find(part_of(id));
-    const bool stays = part != result.wanted.end() && part->second->sets.contains(id);
-    if (whole || (extent == Extent::kUdp && !stays)) {
-      result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
-    }
+    if (whole) result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
   }
   return result;
 }
@@ -90,8 +76,9 @@ Parts first_parts(std::span<const Goal> goals, const Wanted& frames, const Obser
   for (const Goal& goal : goals) {
     parts.goals.push_back(goal);
     const ExternalCluster* wanted = only_external_of(*goal.spec);
+    if (wanted == nullptr) continue;
     auto addresses = standing_addresses(goal.id, *frames.at(goal.id), observed, standing);
-    if (wanted == nullptr || !addresses) continue;
+    if (!addresses) continue;
     const std::size_t left = addresses->approach(wanted->addresses, most);
     if (left == 0) continue;
     ExternalCluster part{std::move(*addresses), wanted->settings};
@@ -105,12 +92,6 @@ bool same_frame(const TableSpec& a, const TableSpec& b) {
   const ExternalCluster* left = only_external_of(a);
   const ExternalCluster* right = only_external_of(b);
   return left != nullptr && right != nullptr && left->settings == right->settings;
-}
-
-bool only_elements(const Plan& plan) {
-  return plan.evictions.empty() && std::ranges::all_of(plan.steps, [](const Step& step) {
-           return std::holds_alternative<ElementsObject>(step.object);
-         });
 }
 
 std::size_t elements_after(std::size_t count, const TableSpec* before, const TableSpec& after) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
@@ -16,19 +15,16 @@ namespace nmanager::nftables {
 /// Sets that are known to hold just what a spec, which has such a set, wants of them.
 using Standing = std::map<SetId, std::shared_ptr<const TableSpec>>;
 
-enum class Extent : std::uint8_t { kDifferences, kUdp, kWhole };
-
 struct Comparison {
   Wanted wanted;
   Observed observed;
-  bool whole = false;  // has every element
 };
 
 /// `frames` are the goals' rulesets without elements, and `observed` lacks those of `standing`. Of
-/// these the result has the elements of all addresses, or only of those for which the two specs
-/// differ, on both sides: the plan is the same. kUdp: of those that have UDP, for udp_change().
+/// these the result has the elements of those addresses for which the two specs differ, on both
+/// sides; `whole`: of all addresses. The plan is the same.
 [[nodiscard]] Comparison compare(std::span<const Goal> goals, const Wanted& frames,
-                                 const Observed& observed, const Standing& standing, Extent extent);
+                                 const Observed& observed, const Standing& standing, bool whole);
 
 /// What one transaction is for: of a goal with many addresses that do not stand yet a part, with so
 /// many addresses left for later ones. All of it while it is not known what stands of it.
@@ -42,9 +38,6 @@ struct Parts {
 
 /// Equal specs but for external addresses: the same rules. False for those of several families.
 [[nodiscard]] bool same_frame(const TableSpec& a, const TableSpec& b);
-
-/// Nothing but elements of sets that stand.
-[[nodiscard]] bool only_elements(const Plan& plan);
 
 /// The number of elements of `after`; those of `before` (may be null) are `count`.
 [[nodiscard]] std::size_t elements_after(std::size_t count, const TableSpec* before,

@@ -101,8 +101,4 @@ using Wanted = std::map<TableId, std::shared_ptr<const Ruleset>>;  // never null
 /// table that would become empty is deleted.
 [[nodiscard]] Plan make_plan(const Wanted& wanted, const Observed& observed);
 
-/// The changes of `plan`, made from the other two, for UDP flows to external addresses of `part`.
-[[nodiscard]] UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observed,
-                                   const Plan& plan);
-
 }  // namespace nmanager::nftables

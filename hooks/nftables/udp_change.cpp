@@ -1,7 +1,7 @@
+#include "hooks/nftables/udp_change.h"
+
 #include <algorithm>
 #include <iterator>
-
-#include "hooks/nftables/plan.h"
 
 namespace nmanager::nftables {
 
@@ -53,33 +53,40 @@ bool way_changes(const Plan& plan) {
 
 }  // namespace
 
-UdpChange udp_change(TableId part, const Wanted& wanted, const Observed& observed,
+UdpChange udp_change(const Goal& goal, const Comparison& compared, const Standing& standing,
                      const Plan& plan) {
   UdpChange change;
-  const auto ruleset = wanted.find(part);
-  if (part.table != Table::kNat || ruleset == wanted.end()) return change;
+  const TableId part = goal.id;
+  if (part.table != Table::kNat) return change;
+  const Ruleset& wanted = *compared.wanted.at(part);
   // All rules are removed: their sources are not known any more, so any source is assumed.
-  const Halves halves =
-      ruleset->second->chains.empty() ? Halves{true, std::nullopt} : halves_of(*ruleset->second);
-  const auto add_all = [&](const Elements& elements, UdpRules& rules) {
-    for (const Element& element : elements) add_element(element, halves, rules);
+  const Halves halves = wanted.chains.empty() ? Halves{true, std::nullopt} : halves_of(wanted);
+  const auto add_all = [&](const Elements& elements, UdpSide& side) {
+    for (const Element& element : elements) add_element(element, halves, side.rules);
   };
-  for (const auto& [name, set] : observed.sets) {
+  for (const auto& [name, set] : compared.observed.sets) {
     const auto id = set_of(name);
     if (!id || part_of(*id) != part || id->kind != SetKind::kCluster) continue;
-    const bool stays = ruleset->second->sets.contains(*id);
-    if (!stays || plan.table == TableFate::kDeleted) add_all(*set.elements, change.before);
+    if (wanted.sets.contains(*id) && plan.table != TableFate::kDeleted) continue;
+    const auto stood = standing.find(*id);
+    if (stood != standing.end()) {
+      change.before.set_all(*external_of(*stood->second));
+    } else {
+      add_all(*set.elements, change.before);
+    }
   }
+  const ExternalCluster* const cluster = external_of(*goal.spec);
+  const bool all_new = cluster != nullptr && way_changes(plan);
+  if (all_new) change.after.set_all(*cluster);
   for (const Step& step : plan.steps) {
     const auto* some = std::get_if<ElementsObject>(&step.object);
     if (some == nullptr || part_of(some->set) != part || some->set.kind != SetKind::kCluster) {
       continue;
     }
-    add_all(*some->elements, step.verb == Verb::kAdd ? change.after : change.before);
-  }
-  if (way_changes(plan)) {
-    for (const auto& [id, elements] : ruleset->second->sets) {
-      if (id.kind == SetKind::kCluster) add_all(*elements, change.after);
+    if (step.verb != Verb::kAdd) {
+      add_all(*some->elements, change.before);
+    } else if (!all_new) {
+      add_all(*some->elements, change.after);
     }
   }
   return change;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace nmanager::reconciler {
 
@@ -11,20 +12,20 @@ FlowsToForget& of(State& state, Family family) {
   return *std::ranges::find(state.flows, family, &FlowsToForget::family);
 }
 
-auto rules_of(const UdpRules& rules, const Address& external) {
-  UdpRule least;
-  least.external = external;
-  const auto first = rules.lower_bound(least);
-  auto last = first;
-  while (last != rules.end() && last->external == external) ++last;
-  return std::ranges::subrange(first, last);
-}
-
-void drop_rules(UdpRules& rules, const UdpRules& changed) {
-  for (const UdpRule& rule : changed) {
-    const auto dropped = rules_of(rules, rule.external);
-    rules.erase(dropped.begin(), dropped.end());
+/// The latest change of an address is what counts.
+void follow(UdpRules& rules, const UdpChange& change) {
+  UdpRules followed;
+  for (const UdpRule& rule : rules) {
+    const bool listed = !UdpSide{change.before.rules}.at(rule.external).empty() ||
+                        !UdpSide{change.after.rules}.at(rule.external).empty();
+    if (listed) continue;  // it is looked for when its flows are deleted
+    if (!change.after.all && !change.before.all) {
+      followed.insert(rule);
+    } else {
+      followed.merge(change.after.at(rule.external));
+    }
   }
+  rules = std::move(followed);
 }
 
 }  // namespace
@@ -32,9 +33,7 @@ void drop_rules(UdpRules& rules, const UdpRules& changed) {
 void forget_flows(State& state, Family family, const UdpChange& change,
                   std::vector<Action>& actions) {
   if (change.empty()) return;
-  UdpRules& rules = of(state, family).rules;  // the latest change of an address is what counts
-  drop_rules(rules, change.before);
-  drop_rules(rules, change.after);
+  follow(of(state, family).rules, change);
   actions.emplace_back(ForgetUdpFlows{family, change});
 }
 
@@ -57,8 +56,7 @@ void take_forgotten(State& state, const FlowsForgotten& forgotten, Now now,
   if (forgotten.again) return;
   FlowsToForget& flows = of(state, forgotten.family);
   for (const Address& external : *forgotten.deleted) {
-    const auto rules = rules_of(forgotten.change.after, external);
-    flows.rules.insert(rules.begin(), rules.end());
+    flows.rules.merge(forgotten.change.after.at(external));
   }
   flows.pause = kFlowsAgain;
   flows.at = now.mono + flows.pause;
@@ -68,7 +66,7 @@ void forget_flows_again(State& state, TimePoint now, std::vector<Action>& action
   for (FlowsToForget& flows : state.flows) {
     if (!flows.at || now < *flows.at) continue;
     if (!flows.rules.empty()) {
-      actions.emplace_back(ForgetUdpFlows{flows.family, {{}, flows.rules}, true});
+      actions.emplace_back(ForgetUdpFlows{flows.family, {{}, {flows.rules}}, true});
     }
     flows.pause *= 2;
     flows.at = now + flows.pause;

@@ -272,7 +272,8 @@ void trim(State& state, TimePoint now, Actions& actions) {
 
 /// The next part of it, when its time has come. True: of the tables as well.
 bool check(State& state, TimePoint now, Actions& actions) {
-  if (!checks(state) || now < state.self_check.next || !state.backlog.empty()) return false;
+  if (!checks(state) || now < state.self_check.next) return false;
+  if (!state.backlog.empty() || in_parts(state)) return false;
   state.self_check.next = now + kCheckPause;
   for (TableState& table : state.tables) table.due = table.due || table.check_due;
   auto& part = state.self_check.next_part;
@@ -381,7 +382,7 @@ TimePoint wake_at(const State& state, TimePoint now) {
       no_later(table.looked_at + kFilterLookInterval);
     }
   }
-  if (checks(state)) no_later(state.self_check.next);
+  if (checks(state) && !in_parts(state)) no_later(state.self_check.next);
   for (const FlowsToForget& flows : state.flows) {
     if (flows.at) no_later(*flows.at);
   }

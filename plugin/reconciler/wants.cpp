@@ -96,9 +96,7 @@ void update_wants(State& state) {
 
 void update_services(State& state, std::size_t most) {
   // What is written in parts has to stand first.
-  const bool in_parts = std::ranges::any_of(
-      state.tables, [](const TableState& table) { return table.parts.left.has_value(); });
-  const std::size_t taken = in_parts ? 0 : state.backlog.move_to(state.store, most);
+  const std::size_t taken = in_parts(state) ? 0 : state.backlog.move_to(state.store, most);
   state.store.configure(qualify_settings(state));
   state.store.settle();
   for (TableState& table : state.tables) {
@@ -109,6 +107,11 @@ void update_services(State& state, std::size_t most) {
     }
     if (table.services_due) table.changes += taken;
   }
+}
+
+bool in_parts(const State& state) {
+  return std::ranges::any_of(state.tables,
+                             [](const TableState& table) { return table.parts.left.has_value(); });
 }
 
 bool all_stand(const State& state) {

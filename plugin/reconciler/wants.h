@@ -24,6 +24,9 @@ void update_services(State& state, std::size_t most);
 /// The Services with rules.
 [[nodiscard]] services::QualifySettings qualify_settings(const State& state);
 
+/// A large change is being written.
+[[nodiscard]] bool in_parts(const State& state);
+
 /// Every table in use is decided and as wanted.
 [[nodiscard]] bool all_stand(const State& state);
 

@@ -87,6 +87,7 @@ std::string Backends::move_to(const reconciler::BackendDecision& decision, TimeP
   const bool all_families = std::ranges::none_of(
       kFamilies, [&](Family family) { return leaves_out(settings_.ip_family.value, family); });
   if (all_families) clear_due_.erase(choice);
+  clearing_.clear();
   current_ = std::move(*next);
   in_use_ = choice;
   makes_tables_ = make_tables;
@@ -103,16 +104,26 @@ void Backends::clear_next(TimePoint now, const Clear& clear) {
   const auto due =
       std::ranges::find_if(clear_due_, [&](const auto& one) { return one.second <= now; });
   if (due == clear_due_.end()) return;
+  const BackendChoice choice = due->first;
   due->second = now + kClearInterval;
-  const auto other = kernel_.make_backend(
-      due->first, {.create_tables = false, .lock_wait = Millis(0), .poll_only = true});
-  if (!other) {
-    if (other.error().kind != ErrorKind::kUnsupported) due->second = now + kClearAgain;
+  if (!clearing_.contains(choice)) {
+    auto made = kernel_.make_backend(
+        choice, {.create_tables = false, .lock_wait = Millis(0), .poll_only = true});
+    if (!made) {
+      if (made.error().kind != ErrorKind::kUnsupported) due->second = now + kClearAgain;
+      return;
+    }
+    clearing_[choice] = std::move(*made);
+  }
+  unfinished_.erase(choice);
+  const Cleared cleared = clear(*clearing_[choice].backend, choice == in_use_);
+  if (cleared == Cleared::kPart) {
+    due->second = now;
     return;
   }
-  unfinished_.erase(due->first);
-  if (clear(*other->backend, due->first == in_use_)) return;
-  unfinished_.insert(due->first);
+  clearing_.erase(choice);
+  if (cleared == Cleared::kDone) return;
+  unfinished_.insert(choice);
   due->second = now + kClearAgain;
 }
 

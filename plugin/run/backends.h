@@ -42,13 +42,18 @@ class Backends {
   [[nodiscard]] ChangeWatch* watch() const { return current_.watch.get(); }
 
   /// An earlier process, or this one before it moved, may have written in another backend, or in a
-  /// family that is left out now. Calls `clear` with the next due backend, at most one per call;
-  /// `clear` returns false to be called again soon. Call this only while the rules of the backend
-  /// in use are in place. The backend passed to `clear` creates no tables and does not wait for the
-  /// lock; for the kind of backend in use it is a second one, and only if a family is left out.
-  using Clear = std::function<bool(Backend& backend, bool in_use)>;
+  /// family that is left out now. Calls `clear` with the next due backend, at most one per call.
+  /// Call this only while the rules of the backend in use are in place. The backend passed to
+  /// `clear` creates no tables and does not wait for the lock; for the kind of backend in use it is
+  /// a second one, and only if a family is left out.
+  enum class Cleared {
+    kDone,
+    kPart,   // of many rules: the next part at once, with the same backend
+    kRetry,  // later
+  };
+  using Clear = std::function<Cleared(Backend& backend, bool in_use)>;
   void clear_next(TimePoint now, const Clear& clear);
-  /// Makes the backends due at once for which `clear` returned false: it can do more now.
+  /// Makes the backends due at once for which `clear` returned kRetry: it can do more now.
   void clear_unfinished(TimePoint now);
   /// The time at which clear_next() has work.
   [[nodiscard]] TimePoint next_clear() const;
@@ -63,8 +68,9 @@ class Backends {
   BackendChoice in_use_ = BackendChoice::kAuto;
   bool makes_tables_ = false;
   BackendPair current_;
-  std::map<BackendChoice, TimePoint> clear_due_;  // every backend to check
-  std::set<BackendChoice> unfinished_;            // of these, those with leftovers
+  std::map<BackendChoice, TimePoint> clear_due_;   // every backend to check
+  std::set<BackendChoice> unfinished_;             // of these, those with leftovers
+  std::map<BackendChoice, BackendPair> clearing_;  // of these, those cleared in part
   detect::VariantDecision variant_;
   reconciler::BackendHistory history_;
   std::string trouble_;  // of the backend in use, as last seen

@@ -217,22 +217,25 @@ void Loop::clear_others() {
   if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
   settled_when_cleared_ = settled.size();
   backends_.clear_next(mono(), [&](Backend& backend, bool in_use) {
-    return clear(backend, tables_to_clear(state_, in_use, settled)) && (all || in_use);
+    const auto cleared = clear(backend, tables_to_clear(state_, in_use, settled));
+    const bool done = cleared == Backends::Cleared::kDone;
+    return done && !all && !in_use ? Backends::Cleared::kRetry : cleared;
   });
 }
 
-/// False: must be retried.
-bool Loop::clear(Backend& backend, std::span<const TableId> tables) {
-  bool cleared = true;
+Backends::Cleared Loop::clear(Backend& backend, std::span<const TableId> tables) {
+  auto cleared = Backends::Cleared::kDone;
   const std::vector<Goal> goals = no_rules_in(tables);
   const std::vector<SyncReport> reports = backend.sync(goals, {});
   for (std::size_t i = 0; i < goals.size(); ++i) {
     const std::string where = to_string(goals[i].id);
     const SyncReport& report = reports[i];
-    const bool gone = report.verified || report.error->kind == ErrorKind::kAbsent ||
+    const bool gone = !report.error || report.error->kind == ErrorKind::kAbsent ||
                       report.error->kind == ErrorKind::kUnsupported;
-    if (!gone) {
-      cleared = false;
+    if (report.left) {
+      cleared = Backends::Cleared::kPart;
+    } else if (!gone) {
+      if (cleared == Backends::Cleared::kDone) cleared = Backends::Cleared::kRetry;
       log(Level::kWarning, where + ": our chains could not be removed from " +
                                std::string(backend.name()) + ": " + report.error->message);
     } else if (report.committed) {

@@ -54,7 +54,7 @@ class Loop {
   static void follow(ServiceFeed& feed, bool wanted, const Settings& settings);
   void choose_backend();
   void clear_others();
-  [[nodiscard]] bool clear(Backend& backend, std::span<const TableId> tables);
+  [[nodiscard]] Backends::Cleared clear(Backend& backend, std::span<const TableId> tables);
   void answer_questions();
   void publish();
   void log(reconciler::LogLine::Level level, const std::string& text) const {

@@ -8,16 +8,6 @@
 
 namespace nmanager::services {
 
-namespace {
-
-std::optional<Address> first_address(const Service& service) {
-  if (!service.ingress.empty()) return service.ingress.front().ip;
-  if (!service.external_ips.empty()) return service.external_ips.front();
-  return std::nullopt;
-}
-
-}  // namespace
-
 const std::string& Backlog::key_of(const Change& change) {
   const auto* service = std::get_if<Service>(&change);
   return service != nullptr ? service->key : std::get<std::string>(change);

@@ -16,16 +16,22 @@ bool ServiceStore::replace(std::vector<Service> services, const std::vector<std:
   return first || !changes.changed.empty() || !changes.removed.empty();
 }
 
+std::optional<Address> first_address(const Service& service) {
+  if (!service.ingress.empty()) return service.ingress.front().ip;
+  if (!service.external_ips.empty()) return service.external_ips.front();
+  return std::nullopt;
+}
+
 ListChanges ServiceStore::changes_to(std::vector<Service> services,
                                      const std::vector<std::string>& keep) const {
   if (!std::ranges::is_sorted(services, {}, &Service::key)) {
     std::ranges::stable_sort(services, {}, &Service::key);
   }
   const std::set<std::string> kept(keep.begin(), keep.end());
-  std::vector<std::string> removed;
+  std::vector<std::pair<std::optional<Address>, const std::string*>> removed;
   auto place = services_.begin();
   const auto pass = [&] {
-    if (!kept.contains(place->key)) removed.push_back(place->key);
+    if (!kept.contains(place->key)) removed.emplace_back(first_address(*place), &place->key);
     ++place;
   };
   auto changed = services.begin();
@@ -42,7 +48,10 @@ ListChanges ServiceStore::changes_to(std::vector<Service> services,
   }
   while (place != services_.end()) pass();
   services.erase(changed, services.end());
-  return {std::move(services), std::move(removed)};
+  std::ranges::sort(removed, {}, [](const auto& one) { return one.first; });
+  ListChanges changes{std::move(services), {}};
+  for (const auto& one : removed) changes.removed.push_back(*one.second);
+  return changes;
 }
 
 bool ServiceStore::upsert(Service service, const OnChange& on_change) {

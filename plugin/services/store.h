@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,8 +26,12 @@ using Services = std::set<Service, ByKey>;
 /// What a list changes.
 struct ListChanges {
   std::vector<Service> changed;      // or new, by key
-  std::vector<std::string> removed;  // their keys
+  std::vector<std::string> removed;  // their keys, by address
 };
+
+/// nullopt: it has none from outside. By it, changes of neighbours, whose rules share chains, come
+/// together.
+[[nodiscard]] std::optional<Address> first_address(const Service& service);
 
 /// Called for each Service that came (`before` is null), changed, or went (`after` is null).
 using OnChange = std::function<void(const Service* before, const Service* after)>;

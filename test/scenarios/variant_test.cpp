@@ -1,6 +1,8 @@
 // `--backend auto`: the variant that kubelet and kube-proxy use is found, followed and reported.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -228,6 +230,41 @@ TEST_CASE("cleanup removes our chains from every variant") {
   CHECK_MESSAGE(cleaned.exit_code == 0, cleaned.output);
   CHECK(ours_in(node, "nft") == "");
   CHECK(ours_in(node, "legacy") == "");
+}
+
+TEST_CASE("thousands of rules are removed in parts, by cleanup and after a move") {
+  Node node;
+  if (!node.usable()) return;
+  for (int i = 0; i < 1200; ++i) {
+    const std::string tail = std::to_string(i / 250) + "." + std::to_string(i % 250 + 1);
+    node.api().services().put(
+        to_json({"many-" + std::to_string(i), {"10.98." + tail}, {"198.18." + tail}, {"TCP:80"}}));
+  }
+  {
+    const Sidecar sidecar(node, {"--backend", "iptables-nft"});
+    REQUIRE_MESSAGE(eventually([&] { return sidecar.settled(); }, std::chrono::seconds(60)),
+                    sidecar.log());
+  }
+  const std::string rules = ours_in(node, "nft");
+  CHECK(std::ranges::count(rules, '\n') > 4 * 1200);
+  SUBCASE("by cleanup") {
+    const auto cleaned = nmanager(node, "cleanup");
+    CHECK_MESSAGE(cleaned.exit_code == 0, cleaned.output);
+    CHECK(cleaned.output.find("iptables-nft, IPv4 nat: our chains were removed") !=
+          std::string::npos);
+  }
+  SUBCASE("after a move") {
+    const Sidecar sidecar(node, {"--backend", "nftables"});
+    CHECK_MESSAGE(eventually(
+                      [&] {
+                        return sidecar.log().find(
+                                   "IPv4 nat: our chains were removed from "
+                                   "iptables-nft") != std::string::npos;
+                      },
+                      std::chrono::seconds(60)),
+                  sidecar.log());
+  }
+  CHECK(ours_in(node, "nft") == "");
 }
 
 }  // namespace nmanager::test

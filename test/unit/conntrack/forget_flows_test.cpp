@@ -132,16 +132,16 @@ TEST_CASE("exactly the entries that a change makes stale are deleted") {
       std::string left;
     };
     for (const Case& c : {Case{"a new rule: untranslated flows",
-                               {{}, here},
+                               {{}, {here}},
                                "13 14 15 16 20 21 22 23 24 25 26 27 28 29 "},
                           Case{"an unchanged rule: untranslated flows",
-                               {here, here},
+                               {{here}, {here}},
                                "13 14 15 16 20 21 22 23 24 25 26 27 28 29 "},
                           Case{"a removed rule: translated flows",
-                               {here, {}},
+                               {{here}, {}},
                                "10 11 12 17 18 20 21 22 23 24 25 26 27 28 29 "},
                           Case{"another target: flows that do not go there",
-                               {here, there},
+                               {{here}, {there}},
                                "16 20 21 22 23 24 25 26 27 28 29 "},
                           Case{"nothing", {}, kAll}}) {
       CAPTURE(std::string(c.what));
@@ -163,8 +163,8 @@ TEST_CASE("several addresses at once, among other entries") {
   if (!node.usable()) return;
   Table table(world);
   fill(table, world);
-  UdpChange change{{}, rules_of(world, world.external, world.cluster)};
-  change.after.merge(rules_of(world, world.other, world.moved));
+  UdpChange change{{}, {rules_of(world, world.external, world.cluster)}};
+  change.after.rules.merge(rules_of(world, world.other, world.moved));
   CHECK(forget_udp_flows(world.family, change).value().size() == 6);
   CHECK(table.sports() == "13 14 15 16 20 21 22 23 25 26 27 28 29 ");
   CHECK(forget_udp_flows(Family::kIpv6, change).value().size() == 0);
@@ -190,11 +190,11 @@ TEST_CASE("one flow among 100,000 others is found") {
     REQUIRE(nfct_query(handle.get(), NFCT_Q_CREATE, entry.get()) == 0);
   }
   table.add(10, world.pod, world.external, world.external, false);
-  UdpChange change{{}, rules_of(world, world.external, world.cluster)};
+  UdpChange change{{}, {rules_of(world, world.external, world.cluster)}};
   auto start = std::chrono::steady_clock::now();
   CHECK(forget_udp_flows(world.family, change).value().size() == 1);
   const auto one = std::chrono::steady_clock::now() - start;
-  change.after.merge(rules_of(world, world.other, world.cluster));
+  change.after.rules.merge(rules_of(world, world.other, world.cluster));
   start = std::chrono::steady_clock::now();
   CHECK(forget_udp_flows(world.family, change).value().size() == 0);
   const auto several = std::chrono::steady_clock::now() - start;

@@ -211,8 +211,7 @@ CostOfChange change_one_of(std::size_t count) {
     observed.sets[nftables::name_of(set.first)] = {};
   }
   cost.elements = event + steps_of([&] {
-                    const auto compared =
-                        compare(goals, frames, observed, standing, nftables::Extent::kDifferences);
+                    const auto compared = compare(goals, frames, observed, standing, false);
                     CHECK_FALSE(make_plan(compared.wanted, compared.observed).empty());
                     CHECK(nftables::elements_after(9, before.get(), *after) == 9);
                   });

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <sstream>
@@ -94,12 +96,17 @@ ExternalCluster services(Family family, std::size_t count, bool elsewhere = fals
   return external_cluster(family, std::move(all), settings);
 }
 
-/// Until no part is left, as the reconciler does it; the findings are those of all parts.
-SyncReport sync_parts(ChainBackend& backend, TableId id, const ExternalChains& chains) {
+/// Until no part is left, as the reconciler does it; the findings are those of all parts. `told`
+/// sees the report of each.
+using Told = std::function<void(const SyncReport&)>;
+SyncReport sync_parts(
+    ChainBackend& backend, TableId id, const Wish& wish, const ChainDigests& digests,
+    const Told& told = [](const SyncReport&) {}) {
   std::vector<Finding> findings;
-  for (std::size_t before = chains.rules(); true;) {
-    SyncReport report =
-        sync_table(backend, id, ExternalWish(chains), {}, {}, &chains.digests(), !findings.empty());
+  bool untold = false;
+  for (std::size_t before = std::numeric_limits<std::size_t>::max(); true;) {
+    SyncReport report = sync_table(backend, id, wish, {}, {}, &digests, untold);
+    told(report);
     std::ranges::move(report.findings, std::back_inserter(findings));
     if (report.left) {
       REQUIRE(*report.left < before);
@@ -109,6 +116,10 @@ SyncReport sync_parts(ChainBackend& backend, TableId id, const ExternalChains& c
     report.findings = std::move(findings);
     return report;
   }
+}
+
+SyncReport sync_parts(ChainBackend& backend, TableId id, const ExternalChains& chains) {
+  return sync_parts(backend, id, ExternalWish(chains), chains.digests());
 }
 
 ExternalChains chains_of(const ExternalCluster& external, Family family) {
@@ -254,8 +265,9 @@ TEST_CASE("a flushed table is filled in parts, the first of which has the jumps"
   spare.spare_flushed.insert(id);
   std::vector<std::size_t> jumps;
   InParts parts(*real.backend, [&](const TablePlan& plan) { jumps.push_back(plan.hooks.size()); });
+  bool untold = false;
   const SyncReport spared =
-      sync_table(parts, id, ExternalWish(chains), {}, spare, &chains.digests());
+      sync_table(parts, id, ExternalWish(chains), {}, spare, &chains.digests(), untold);
   CHECK(spared.flushed);
   CHECK(jumps.empty());
   const SyncReport report = sync_parts(parts, id, chains);
@@ -263,7 +275,7 @@ TEST_CASE("a flushed table is filled in parts, the first of which has the jumps"
   REQUIRE(jumps.size() > 2);
   CHECK(jumps.front() == 2);
   CHECK(std::ranges::count(jumps, 0u) == static_cast<std::ptrdiff_t>(jumps.size() - 1));
-  CHECK(report.udp.after == chains.udp_rules());  // nothing of it was obeyed
+  CHECK(report.udp.after.all == all);  // nothing of it was obeyed
   CHECK(all_stands(id, all));
 }
 
@@ -276,18 +288,103 @@ TEST_CASE("flows of UDP are told what parts take away, and at the end what all o
   REQUIRE(sync_parts(*real.backend, id, before).verified);
   const ExternalChains after = chains_of(services(id.family, 600, true), id.family);
   InParts parts(*real.backend, [](const TablePlan&) {});
-  UdpRules gone;
-  for (bool first = true; true; first = false) {
-    const SyncReport report =
-        sync_table(parts, id, ExternalWish(after), {}, {}, &after.digests(), !first);
-    gone.insert(report.udp.before.begin(), report.udp.before.end());
-    if (!report.left) {
-      CHECK(report.udp.after == after.udp_rules());
-      break;
-    }
-    CHECK(report.udp.after.empty());
+  UdpSide gone;
+  (void)sync_parts(parts, id, ExternalWish(after), after.digests(), [&](const SyncReport& report) {
+    gone.rules.insert(report.udp.before.rules.begin(), report.udp.before.rules.end());
+    if (report.left) CHECK(report.udp.after.empty());
+    if (!report.left) CHECK(report.udp.after.all == *after.of());
+  });
+  for (const auto& entry : before.of()->addresses.map()) {
+    CHECK(gone.at(entry.first) == udp_rules_of(*before.of(), entry.first));
   }
-  CHECK(gone == before.udp_rules());
+}
+
+TEST_CASE("when nothing is wished any more the jumps go first, then the chains in parts") {
+  for (const TableId id : kNat) {
+    CAPTURE(to_string(id));
+    const Sandbox sandbox;
+    if (!sandbox.usable()) return;
+    const auto real = backend();
+    const ExternalChains before = chains_of(services(id.family, 600), id.family);
+    REQUIRE(sync_parts(*real.backend, id, before).verified);
+    UdpSide gone;
+    std::size_t commits = 0;
+    std::size_t most = 0;
+    InParts parts(*real.backend, [&](const TablePlan& plan) {
+      ++commits;
+      CHECK(reached_rules(id).empty());
+      for (const ChainEdit& edit : plan.edits) CHECK_FALSE(edit.create);
+      most = std::max(most, plan.edits.size());
+    });
+    const DesiredTable nothing;
+    const SyncReport report =
+        sync_parts(parts, id, WholeWish(nothing), digests_of(nothing), [&](const SyncReport& part) {
+          gone.rules.insert(part.udp.before.rules.begin(), part.udp.before.rules.end());
+          CHECK(part.udp.after.empty());
+        });
+    CHECK(report.verified);
+    CHECK(commits > before.rules() / kRulesAtOnce);
+    CHECK(most <= kRulesAtOnce / kLeafRules);
+    CHECK(save(id, false).find("NMANAGER") == std::string::npos);
+    for (const auto& entry : before.of()->addresses.map()) {
+      CHECK(gone.at(entry.first) == udp_rules_of(*before.of(), entry.first));
+    }
+  }
+}
+
+TEST_CASE("flows to an address that only moves to another chain keep their rules") {
+  const TableId id = kNat[0];
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto real = backend();
+  REQUIRE(sync_parts(*real.backend, id, chains_of(services(id.family, 600), id.family)).verified);
+  const ExternalChains after = chains_of(services(id.family, 7), id.family);
+  InParts parts(*real.backend, [](const TablePlan&) {});
+  std::size_t told = 0;
+  (void)sync_parts(parts, id, ExternalWish(after), after.digests(), [&](const SyncReport& part) {
+    for (const UdpRule& rule : part.udp.before.rules) {
+      const UdpRules now = udp_rules_of(*after.of(), rule.external);
+      CHECK(part.udp.after.at(rule.external) == now);
+      told += now.empty() ? 0 : 1;
+    }
+  });
+  CHECK(told > 0);
+}
+
+TEST_CASE("what an earlier process left is read in parts; a jump does not wait for that") {
+  const TableId id = kNat[0];
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const ExternalCluster all = services(id.family, 600);
+  const ExternalChains chains = chains_of(all, id.family);
+  REQUIRE(sync_parts(*backend().backend, id, chains).verified);
+  const auto next = backend();
+  std::size_t jumps = 0;
+  std::size_t edits = 0;
+  InParts parts(*next.backend, [&](const TablePlan& plan) {
+    jumps += plan.hooks.size();
+    edits += plan.edits.size();
+  });
+  std::vector<std::optional<std::size_t>> left;
+  SUBCASE("a missing jump") {
+    must("iptables-nft -t nat -D PREROUTING -j NMANAGER_PREROUTING");
+    const SyncReport last = sync_parts(parts, id, ExternalWish(chains), chains.digests(),
+                                       [&](const SyncReport& report) {
+                                         left.push_back(report.left);
+                                         CHECK(jumps == 1);
+                                         if (report.left) CHECK(report.udp.after.empty());
+                                       });
+    CHECK(last.verified);
+    CHECK(last.udp.after.all == all);  // flows that began without the jump
+    CHECK(edits == 0);
+  }
+  SUBCASE("nothing is wrong") {
+    CHECK(sync_parts(parts, id, ExternalWish(chains), chains.digests(),
+                     [&](const SyncReport& report) { left.push_back(report.left); })
+              .udp.empty());
+    CHECK(jumps + edits == 0);
+  }
+  CHECK(left.size() > 2);
 }
 
 TEST_CASE("a fill that was interrupted goes on with what is there") {

@@ -77,8 +77,8 @@ class Flows {
 
 TEST_CASE("after flows were deleted it is looked again while IPVS knows them") {
   Flows flows;
-  UdpChange change{rules("192.0.2.10", "10.96.0.9"), rules("192.0.2.10")};
-  change.after.merge(rules("192.0.2.11"));
+  UdpChange change{{rules("192.0.2.10", "10.96.0.9")}, {rules("192.0.2.10")}};
+  change.after.rules.merge(rules("192.0.2.11"));
   flows.commit(change, {"192.0.2.10", "192.0.2.10"});
   CHECK(flows.lines ==
         std::vector<std::string>{
@@ -87,7 +87,7 @@ TEST_CASE("after flows were deleted it is looked again while IPVS knows them") {
   for (const auto pause : {1s, 2s, 4s, 8s, 16s, 32s, 64s, 128s, 256s}) {
     CHECK(flows.look({"192.0.2.10"}) == pause);
     CHECK(flows.last.change.before.empty());
-    CHECK(flows.last.change.after == rules("192.0.2.10"));
+    CHECK(flows.last.change.after.rules == rules("192.0.2.10"));
     together += pause;
   }
   CHECK(together > 300s);
@@ -97,27 +97,27 @@ TEST_CASE("after flows were deleted it is looked again while IPVS knows them") {
 
 TEST_CASE("it is not looked again if nothing was deleted, or rules were only removed") {
   Flows flows;
-  flows.commit({{}, rules("192.0.2.10")}, {});
+  flows.commit({{}, {rules("192.0.2.10")}}, {});
   CHECK_FALSE(flows.look({}).has_value());
-  flows.commit({rules("192.0.2.10"), {}}, {"192.0.2.10"});
+  flows.commit({{rules("192.0.2.10")}, {}}, {"192.0.2.10"});
   CHECK_FALSE(flows.look({}).has_value());
 }
 
 TEST_CASE("a later change of an address replaces what is looked for") {
   Flows flows;
-  flows.commit({{}, rules("192.0.2.10")}, {"192.0.2.10"});
+  flows.commit({{}, {rules("192.0.2.10")}}, {"192.0.2.10"});
   CHECK(flows.look({}) == 1s);
-  flows.commit({{}, rules("192.0.2.11")}, {"192.0.2.11"});
-  flows.commit({rules("192.0.2.10"), {}}, {"192.0.2.10"});
+  flows.commit({{}, {rules("192.0.2.11")}}, {"192.0.2.11"});
+  flows.commit({{rules("192.0.2.10")}, {}}, {"192.0.2.10"});
   CHECK(flows.look({}) == 1s);
-  CHECK(flows.last.change.after == rules("192.0.2.11"));
+  CHECK(flows.last.change.after.rules == rules("192.0.2.11"));
 }
 
 TEST_CASE("a kernel that does not tell its entries is named") {
   std::vector<Action> actions;
   State state = initial_state(Settings{}, {});
   const Error error{ErrorKind::kUnsupported, "no"};
-  take_forgotten(state, {Family::kIpv6, {{}, rules("192.0.2.10")}, false, error}, {}, actions);
+  take_forgotten(state, {Family::kIpv6, {{}, {rules("192.0.2.10")}}, false, error}, {}, actions);
   REQUIRE(actions.size() == 1);
   CHECK(std::get<LogLine>(actions.front()).level == LogLine::Level::kWarning);
   CHECK(std::get<LogLine>(actions.front()).text.ends_with("keep their old translation: no"));

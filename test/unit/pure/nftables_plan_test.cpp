@@ -1,6 +1,7 @@
 // The native table's plan: from any observed state, one plan leads to the wanted state and does not
 // change anything else.
 #include "hooks/nftables/plan.h"
+#include "hooks/nftables/udp_change.h"
 
 #include <doctest/doctest.h>
 
@@ -264,9 +265,10 @@ TEST_CASE("native plan: the same elements are not compared, and a kept rule stay
   Model model;
   const Plan first = make_plan(wanted, model.table);
   CHECK(first.table == TableFate::kMade);
-  const UdpChange change = udp_change(part, wanted, model.table, first);
+  const Goal goal{part, std::make_shared<const TableSpec>(spec)};
+  const UdpChange change = udp_change(goal, {wanted, model.table}, {}, first);
   CHECK(change.before.empty());
-  CHECK(change.after.size() == 1);  // the part for the node: there is no pod CIDR
+  CHECK(change.after.all == *external_of(spec));
   model.apply(first);
   for (auto& [name, set] : model.table.sets) {
     set.elements = wanted.at(part)->sets.at(*set_of(name));
@@ -275,7 +277,11 @@ TEST_CASE("native plan: the same elements are not compared, and a kept rule stay
   const Wanted nothing{{part, std::make_shared<const Ruleset>()}};
   const Plan last = make_plan(nothing, model.table);
   CHECK(last.table == TableFate::kDeleted);
-  CHECK(udp_change(part, nothing, model.table, last).before.size() == 2);  // any source
+  const Goal none{part, std::make_shared<const TableSpec>()};
+  const Comparison compared{nothing, model.table};
+  CHECK(udp_change(none, compared, {}, last).before.rules.size() == 2);  // any source
+  const Standing standing{{{Family::kIpv4, SetKind::kCluster, MatchBy::kPort}, goal.spec}};
+  CHECK(udp_change(none, compared, standing, last).before.all == *external_of(spec));
 }
 
 TEST_CASE("native plan: an undecided part stays as it is, other parts do not") {

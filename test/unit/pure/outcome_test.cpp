@@ -130,7 +130,7 @@ TEST_CASE("a large change is written part by part, and told as one") {
 
 TEST_CASE("UDP flows are deleted only if a commit changed their rules") {
   UdpChange change;
-  change.after.emplace();
+  change.after.rules.emplace();
   for (const bool committed : {false, true}) {
     for (const bool changed : {false, true}) {
       SyncReport report;

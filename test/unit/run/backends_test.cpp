@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+#include <set>
+#include <string>
+
 #include "test/fake_world/fake_world.h"
 
 namespace nmanager::test {
@@ -59,15 +63,16 @@ TEST_CASE("a failed clear is retried soon, a cleared backend is checked after mi
   run::Backends backends(with(BackendChoice::kNft), world.world().kernel);
   TimePoint now = world.now().mono;
   (void)backends.look(now, ProxyMode::kIptables, {});
+  using Cleared = run::Backends::Cleared;
   bool clean = false;
   int asked = 0;
   const auto pass = [&](std::chrono::seconds time) {
     for (const TimePoint end = now + time; now <= end; now += 1s) {
       backends.clear_next(now, [&](Backend& other, bool /*in_use*/) {
-        if (other.name() != "iptables-legacy") return true;
+        if (other.name() != "iptables-legacy") return Cleared::kDone;
         CHECK_FALSE(world.tables.at(BackendChoice::kLegacy).options.create_tables);
         ++asked;
-        return clean;
+        return clean ? Cleared::kDone : Cleared::kRetry;
       });
     }
   };
@@ -80,6 +85,25 @@ TEST_CASE("a failed clear is retried soon, a cleared backend is checked after mi
   CHECK(asked == 5);
   pass(120s);
   CHECK(asked == 6);
+}
+
+TEST_CASE("a backend that is cleared in parts is the same one for each, without a pause") {
+  FakeWorld world;
+  run::Backends backends(with(BackendChoice::kNft), world.world().kernel);
+  const TimePoint now = world.now().mono;
+  (void)backends.look(now, ProxyMode::kIptables, {});
+  using Cleared = run::Backends::Cleared;
+  std::map<std::string, std::set<Backend*>> seen;
+  std::map<std::string, int> parts;
+  for (int turn = 0; turn < 20 && backends.next_clear() <= now; ++turn) {
+    backends.clear_next(now, [&](Backend& other, bool /*in_use*/) {
+      const std::string name(other.name());
+      seen[name].insert(&other);
+      return ++parts[name] < 4 ? Cleared::kPart : Cleared::kDone;
+    });
+  }
+  CHECK(parts == std::map<std::string, int>{{"iptables-legacy", 4}, {"nftables", 4}});
+  for (const auto& one : seen) CHECK(one.second.size() == 1);
 }
 
 }  // namespace nmanager::test
