@@ -21,8 +21,8 @@ std::uint64_t digest_of(std::span<const Rule> chain) {
 void ChainDigests::set(const ChainName& chain, std::uint64_t digest) {
   const auto [place, added] = chains.try_emplace(chain, digest);
   if (!added && place->second == digest) return;
-  if (!added) sum -= hash_bytes(chain.str(), place->second);
-  sum += hash_bytes(chain.str(), digest);
+  if (!added) sum -= hash_bytes(chain.view(), place->second);
+  sum += hash_bytes(chain.view(), digest);
   place->second = digest;
   if (changed) changed->push_back(chain);
 }
@@ -30,7 +30,7 @@ void ChainDigests::set(const ChainName& chain, std::uint64_t digest) {
 void ChainDigests::erase(const ChainName& chain) {
   const auto place = chains.find(chain);
   if (place == chains.end()) return;
-  sum -= hash_bytes(chain.str(), place->second);
+  sum -= hash_bytes(chain.view(), place->second);
   chains.erase(place);
   if (changed) changed->push_back(chain);
 }

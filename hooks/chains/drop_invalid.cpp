@@ -37,7 +37,7 @@ DesiredTable drop_invalid_chains(Family family, const DropInvalid& drop) {
 
 std::optional<InvalidCounter> counter_of(const ChainName& chain, const Rule& rule) {
   if (!rule.state_invalid || std::holds_alternative<Jump>(rule.target)) return std::nullopt;
-  return nmanager::counter_of(chain.str(), std::holds_alternative<Drop>(rule.target),
+  return nmanager::counter_of(chain.view(), std::holds_alternative<Drop>(rule.target),
                               rule.tcp_flags);
 }
 

@@ -238,10 +238,10 @@ std::vector<Rule> ExternalChains::rules_of_chain(const Side& side, const TreeVie
 
 std::optional<Prefix> ExternalChains::range_of(const Side& side, const ChainName& name) const {
   if (name == side.root) return Prefix(Address(family_, std::array<std::uint8_t, 16>{}), 0);
-  if (!name.str().starts_with(side.half.child_prefix)) return std::nullopt;
+  if (!name.view().starts_with(side.half.child_prefix)) return std::nullopt;
   const auto hashed = hashed_.find(name);
   if (hashed != hashed_.end()) return hashed->second;
-  return prefix_in(name.str(), side.half.child_prefix, family_);
+  return prefix_in(name.view(), side.half.child_prefix, family_);
 }
 
 /// Nothing: no chain of a tree.

@@ -45,7 +45,7 @@ template <class Decode>
 [[nodiscard]] HookRule::Kind kind_of_hook_rule(const ChainName& own, std::string_view jump_to,
                                                Decode&& decode) {
   using Kind = HookRule::Kind;
-  if (jump_to == own.str()) {
+  if (jump_to == own.view()) {
     const std::optional<Rule> rule = decode();
     const bool plain = rule && is_plain(*rule) && !std::get<Jump>(rule->target).go_to;
     return plain ? Kind::kOwnJump : Kind::kOwnJumpAltered;

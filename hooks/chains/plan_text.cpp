@@ -17,7 +17,7 @@ void print_hook(std::string& text, const HookEdit& edit) {
 }
 
 void print_edit(std::string& text, const ChainEdit& edit) {
-  const std::string& chain = edit.chain.str();
+  const std::string chain = edit.chain.str();
   std::size_t place = 1;
   for (const EditStep& step : edit.steps) {
     if (const auto* insert = std::get_if<Insert>(&step)) {

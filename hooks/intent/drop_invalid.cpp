@@ -70,7 +70,7 @@ std::vector<InvalidRule> rules_of(Family family, const DropInvalid& drop) {
 std::optional<InvalidCounter> counter_of(std::string_view chain, bool drops,
                                          const TcpFlags& flags) {
   for (const Hook hook : kDropHooks) {
-    if (drop_chain(hook).str() != chain) continue;
+    if (drop_chain(hook).view() != chain) continue;
     if (flags != kNoReset && flags != TcpFlags{}) return std::nullopt;
     return InvalidCounter{hook, drops, flags == kNoReset || !tells_kinds(hook)};
   }

@@ -106,7 +106,7 @@ class Editor {
   }
 
   [[nodiscard]] Status edit_chain(const chains::ChainEdit& edit) {
-    const std::string& chain = edit.chain.str();
+    const std::string chain = edit.chain.str();
     std::size_t old_rules =
         edit.steps.size() - static_cast<std::size_t>(
                                 std::ranges::count_if(edit.steps, [](const chains::EditStep& step) {

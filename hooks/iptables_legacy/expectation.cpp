@@ -9,7 +9,7 @@
 namespace nmanager::iptables_legacy {
 
 Expectation::Expected Expectation::find(std::string_view chain) {
-  if (next_ == expected_.chains.end() || next_->first.str() != chain) {
+  if (next_ == expected_.chains.end() || next_->first.view() != chain) {
     next_ = expected_.chains.find(ChainName(chain));
   }
   return next_ == expected_.chains.end() ? next_ : next_++;

@@ -128,7 +128,7 @@ Status Nft::observe_differences(TableId id, const chains::ChainDigests& expected
     observed.left = chains.unread();
     observed.unread = true;
     observed.hooks_wait = !std::ranges::all_of(
-        of_hooks, [&](const ChainName& name) { return chains.knows(name.str()); });
+        of_hooks, [&](const ChainName& name) { return chains.knows(name.view()); });
     return {};
   }
   const chains::Differences& all = chains.compare(expected);

@@ -184,7 +184,7 @@ class Planner {
                                                         const std::string& chain) const {
     static const std::vector<NativeRule> kNone;
     for (const auto& [name, rules] : part.chains) {
-      if (name.str() == chain) return rules;
+      if (name.view() == chain) return rules;
     }
     return kNone;
   }

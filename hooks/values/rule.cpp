@@ -21,7 +21,7 @@ void add(Hasher& hasher, const std::optional<Prefix>& prefix) {
 void add(Hasher& hasher, const Target& target) {
   hasher.add(static_cast<std::uint64_t>(target.index()));
   if (const auto* jump = std::get_if<Jump>(&target)) {
-    hasher.add(jump->chain.str());
+    hasher.add(jump->chain.view());
     hasher.add(std::uint64_t{jump->go_to});
   } else if (const auto* dnat = std::get_if<Dnat>(&target)) {
     add(hasher, dnat->to);

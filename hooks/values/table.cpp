@@ -27,8 +27,9 @@ std::string to_string(TableId id) {
   return std::string(to_string(id.family)) + ' ' + std::string(to_string(id.table));
 }
 
-ChainName::ChainName(std::string_view name) : name_(name) {
+ChainName::ChainName(std::string_view name) {
   assert(!name.empty() && name.size() <= kMaxLength);
+  size_ = static_cast<std::uint8_t>(name.copy(name_.data(), kMaxLength));
 }
 
 bool is_own_chain(std::string_view name) {

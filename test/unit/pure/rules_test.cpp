@@ -230,16 +230,16 @@ TEST_CASE("source ranges restrict the rules, and without allowed sources there a
     }
     return result;
   };
-  using Texts = std::vector<std::string>;
+  using Sources = std::vector<std::string>;
   const ChainName output("NMANAGER_EX_CLUS_OUTPUT");
-  CHECK(sources({"10.0.0.0/8"}, kRoot) == Texts{"10.244.0.0/16"});
+  CHECK(sources({"10.0.0.0/8"}, kRoot) == Sources{"10.244.0.0/16"});
   CHECK(sources({"10.244.1.0/24", "10.244.2.0/24"}, kRoot) ==
-        Texts{"10.244.1.0/24", "10.244.2.0/24"});
-  CHECK(sources({"10.244.1.0/24", "10.0.0.0/8"}, kRoot) == Texts{"10.244.0.0/16"});
-  CHECK(sources({"203.0.113.0/24"}, kRoot) == Texts{});
-  CHECK(sources({"203.0.113.0/24"}, output) == Texts{"203.0.113.0/24"});
-  CHECK(sources({"0.0.0.0/0"}, output) == Texts{"any"});
-  CHECK(sources({"fd00::/8"}, output) == Texts{});
+        Sources{"10.244.1.0/24", "10.244.2.0/24"});
+  CHECK(sources({"10.244.1.0/24", "10.0.0.0/8"}, kRoot) == Sources{"10.244.0.0/16"});
+  CHECK(sources({"203.0.113.0/24"}, kRoot) == Sources{});
+  CHECK(sources({"203.0.113.0/24"}, output) == Sources{"203.0.113.0/24"});
+  CHECK(sources({"0.0.0.0/0"}, output) == Sources{"any"});
+  CHECK(sources({"fd00::/8"}, output) == Sources{});
 }
 
 TEST_CASE("the first owner gets the port, the order of input does not matter") {
