@@ -114,9 +114,8 @@ Attempt TableSync::once() {
     return Attempt::kDone;
   }
   // A flush that is to be spared may be all that there is.
-  const bool only_read = observed.unread && options_.spare_flushed.contains(id_);
-  if (observed.left > 0 && !only_read) return write_part(transaction, desired);
-  if (only_read) return part_done(observed);
+  if (observed.unread && options_.spare_flushed.contains(id_)) return part_done(observed);
+  if (observed.left > 0) return write_part(transaction, desired);
   const TablePlan plan = make_plan(id_, desired, observed, leave_);
   const auto useless = why_useless(desired, observed);
   if (plan.empty()) {

@@ -52,10 +52,13 @@ UdpRules UdpSide::at(const Address& external) const {
   return some;
 }
 
-bool UdpSide::may_have(const Address& external) const {
+bool UdpSide::lists(const Address& external) const {
   const auto one = first_of(rules, external);
-  return (one != rules.end() && one->external == external) ||
-         (all && !all->addresses.at(external).empty());
+  return one != rules.end() && one->external == external;
+}
+
+bool UdpSide::may_have(const Address& external) const {
+  return lists(external) || (all && !all->addresses.at(external).empty());
 }
 
 void UdpSide::set_all(const ExternalCluster& cluster) {

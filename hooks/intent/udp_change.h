@@ -36,6 +36,8 @@ struct UdpSide {
 
   [[nodiscard]] bool empty() const { return rules.empty() && !all; }
   [[nodiscard]] UdpRules at(const Address& external) const;
+  /// One of `rules` is about it.
+  [[nodiscard]] bool lists(const Address& external) const;
   /// May be true of an address that has only TCP.
   [[nodiscard]] bool may_have(const Address& external) const;
   /// Sets `all`, unless no rule of it is about UDP.

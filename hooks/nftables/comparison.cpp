@@ -64,8 +64,9 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
     }
     result.wanted[goal.id] = std::move(ruleset);
   }
+  if (!whole) return result;
   for (const auto& [id, spec] : standing) {
-    if (whole) result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
+    result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
   }
   return result;
 }

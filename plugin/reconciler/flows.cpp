@@ -16,9 +16,8 @@ FlowsToForget& of(State& state, Family family) {
 void follow(UdpRules& rules, const UdpChange& change) {
   UdpRules followed;
   for (const UdpRule& rule : rules) {
-    const bool listed = !UdpSide{change.before.rules}.at(rule.external).empty() ||
-                        !UdpSide{change.after.rules}.at(rule.external).empty();
-    if (listed) continue;  // it is looked for when its flows are deleted
+    // What is listed is looked for once its flows are deleted.
+    if (change.before.lists(rule.external) || change.after.lists(rule.external)) continue;
     if (!change.after.all && !change.before.all) {
       followed.insert(rule);
     } else {
