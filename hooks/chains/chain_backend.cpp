@@ -14,6 +14,8 @@ namespace nmanager::chains {
 
 namespace {
 
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
 /// The content of a table that does not exist: nothing.
 Result<ObservedTable> observe(ChainBackend& backend, TableId id) {
   auto begun = backend.begin(id);
@@ -31,18 +33,14 @@ std::string restore_command(std::string_view backend, Family family) {
 
 }  // namespace
 
-ChainBackend::Rendered& ChainBackend::render(const Goal& goal) {
+ChainBackend::Rendered& ChainBackend::render(const Goal& goal, std::size_t most) {
   Rendered& kept = rendered_.try_emplace(goal.id, goal.id.family).first->second;
   if (kept.of == goal.spec && kept.left == 0) return kept;
   kept.of = goal.spec;
   const ExternalCluster* external = only_external_of(*goal.spec);
   kept.is_external = external != nullptr;
   if (external != nullptr) {
-    // Where one commit holds everything, that commit takes longer anyway.
-    constexpr std::size_t kAddressesAtOnce = 4'096;
-    const bool in_parts = rules_at_once() < std::numeric_limits<std::size_t>::max();
-    kept.left = kept.external.approach(
-        *external, in_parts ? kAddressesAtOnce : std::numeric_limits<std::size_t>::max());
+    kept.left = kept.external.approach(*external, most);
     kept.table = {};
     kept.digests = {};
   } else {
@@ -67,37 +65,51 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
   const auto held = hold(goals);
   const auto took = now() - start;
   const auto waited_for_all = lock_waited();
-  for (const Goal& goal : goals) {
-    const auto render_start = now();
-    Rendered& rendered = render(goal);
-    constexpr std::size_t kCheckedAtOnce = 512;
-    auto checked = ExternalChains::Check::kEnded;
-    if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);
-    const auto rendering = now() - render_start;
-    // nat can hold thousands of chains; filter is small, and its counters are wanted.
-    const ChainDigests* expected = nullptr;
-    if (goal.id.table == Table::kNat) {
-      expected = rendered.is_external ? &rendered.external.digests() : &rendered.digests;
-    }
-    SyncReport report = sync_table(*this, goal.id, *wish_of(rendered), leave_[goal.id], options,
-                                   expected, rendered.untold);
-    if (report.committed && report.verified) leave_[goal.id] = report.still_referenced;
-    report.rules = rendered.is_external ? rendered.external.rules() : rule_count(rendered.table);
-    report.duration += rendering;
-    if (rendered.left > 0 && !report.error && !report.flushed) {
-      report.left = rendered.left + report.left.value_or(0);
-      report.verified = false;
-    }
-    report.mismatch = checked == ExternalChains::Check::kMended;
-    report.check_ended = options.check && checked != ExternalChains::Check::kMore;
-    reports.push_back(std::move(report));
-  }
+  for (const Goal& goal : goals) reports.push_back(sync_one(goal, options));
   // The common wait is in the first report only, so that sums over reports are correct.
   if (!reports.empty()) {
     reports.front().duration += took;
     if (reports.front().lock_wait) *reports.front().lock_wait += *waited_for_all - *waited_before;
   }
   return reports;
+}
+
+SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) {
+  // Where one commit holds everything, that commit takes longer anyway.
+  constexpr std::size_t kAddressesAtOnce = 4'096;
+  const auto start = now();
+  const bool in_parts = rules_at_once() < kAll;
+  Rendered& rendered = render(goal, in_parts ? kAddressesAtOnce : kAll);
+  constexpr std::size_t kCheckedAtOnce = 512;
+  auto checked = ExternalChains::Check::kEnded;
+  if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);
+  const auto rendering = now() - start;
+  SyncReport report;
+  // Before there is anything to hold the table against, it stays as it is.
+  if (rendered.left == 0 || rendered.external.of() != nullptr)
+    report = sync(goal, rendered, options);
+  report.duration += rendering;
+  if (rendered.left > 0 && !report.error && !report.flushed) {
+    report.left = rendered.left + report.left.value_or(0);
+    report.verified = false;
+  }
+  report.mismatch = checked == ExternalChains::Check::kMended;
+  report.check_ended = options.check && checked != ExternalChains::Check::kMore;
+  return report;
+}
+
+SyncReport ChainBackend::sync(const Goal& goal, Rendered& rendered, const SyncOptions& options) {
+  // nat can hold thousands of chains; filter is small, and its counters are wanted.
+  const ChainDigests* expected = nullptr;
+  if (goal.id.table == Table::kNat) {
+    expected = rendered.is_external ? &rendered.external.digests() : &rendered.digests;
+  }
+  std::set<ChainName>& leave = leave_[goal.id];
+  SyncReport report =
+      sync_table(*this, goal.id, *wish_of(rendered), leave, options, expected, rendered.untold);
+  if (report.committed && report.verified) leave = report.still_referenced;
+  report.rules = rendered.is_external ? rendered.external.rules() : rule_count(rendered.table);
+  return report;
 }
 
 PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
@@ -111,7 +123,7 @@ PlanText ChainBackend::plan_text(std::span<const Goal> goals) {
       result.problems.push_back(to_string(goal.id) + ": " + observed.error().message);
       continue;
     }
-    const DesiredTable desired = wish_of(render(goal))->for_plan(*observed);
+    const DesiredTable desired = wish_of(render(goal, kAll))->for_plan(*observed);
     const TablePlan plan = make_plan(goal.id, desired, *observed);
     if (plan.empty()) continue;
     result.text += "# " + to_string(goal.id) + ", for " + restore_command(name(), goal.id.family) +

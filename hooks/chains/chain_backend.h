@@ -80,7 +80,10 @@ class ChainBackend : public Backend {
     std::size_t left = 0;  // addresses of `of` for which `external` is not prepared yet
     bool untold = false;   // see sync_table()
   };
-  Rendered& render(const Goal& goal);
+  /// For `most` addresses at a time.
+  Rendered& render(const Goal& goal, std::size_t most);
+  SyncReport sync_one(const Goal& goal, const SyncOptions& options);
+  SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
   std::map<TableId, Rendered> rendered_;

@@ -53,10 +53,12 @@ void ExternalChains::update(const ExternalCluster& next) {
 }
 
 std::size_t ExternalChains::approach(const ExternalCluster& next, std::size_t most) {
-  if (!of_ || of_->settings == next.settings) {
+  if (of_ && of_->settings == next.settings) {
     coming_.reset();
-    update(next);
-    return 0;
+    ExternalCluster part = *of_;
+    const std::size_t left = part.addresses.approach(next.addresses, most);
+    update(part);
+    return left;
   }
   if (!coming_ || coming_->of_->settings != next.settings) {
     coming_ = std::make_shared<ExternalChains>(family_);

@@ -24,8 +24,9 @@ class ExternalChains {
   explicit ExternalChains(Family family) : family_(family) {}
 
   void update(const ExternalCluster& next);
-  /// The same, but other settings, on which every rule depends, are prepared for `most` addresses
-  /// at a time; until that is done all stays as it is. Returns for how many it is left to do.
+  /// The same for `most` addresses at a time; returns for how many it is left to do. Until nothing
+  /// is left, other settings, on which every rule depends, leave all as it is, and so does the
+  /// first value.
   [[nodiscard]] std::size_t approach(const ExternalCluster& next, std::size_t most);
 
   enum class Check : std::uint8_t { kMore, kEnded, kMended };

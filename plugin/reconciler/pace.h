@@ -13,6 +13,8 @@ namespace nmanager::reconciler {
 /// So many changes of Services are taken in one turn, and written without waiting for others: with
 /// 40,000 Services their own time is 30 to 45 ms (test/bench, turns).
 inline constexpr std::size_t kChangesAtOnce = 256;
+/// Of the first list: nothing is written before all of it is taken.
+inline constexpr std::size_t kListedAtOnce = 4'096;
 
 /// Commits take less than a tenth of the time while changes keep coming: about a thirteenth, unless
 /// a change would wait for more than a second, and a tenth in any case. Never more often than

@@ -141,20 +141,14 @@ class Intake {
 
  private:
   void take(ServicesListed listed) {
-    const bool first = !state_.store.listed();
-    const std::size_t count = listed.services.size();
-    if (first) {
-      // At once: with a part of them, rules of an earlier process would be removed.
-      state_.backlog.clear();
-      state_.store.replace(std::move(listed.services), state_.undecodable_keys);
+    if (!state_.store.listed()) {
       log(actions_, LogLine::Level::kInfo,
-          "listed " + std::to_string(count) + " Services" +
+          "listed " + std::to_string(listed.services.size()) + " Services" +
               (state_.api.server.empty() ? "" : " of " + state_.api.server));
-    } else {
-      const std::vector<std::string>& keep = state_.undecodable_keys;
-      state_.backlog.replace(state_.store.changes_to(std::move(listed.services), keep), keep);
-      begin_check(state_);
     }
+    const std::vector<std::string>& keep = state_.undecodable_keys;
+    state_.backlog.replace(state_.store.changes_to(std::move(listed.services), keep), keep);
+    begin_check(state_);
   }
 
   void take(ServiceChanged changed) {
@@ -319,7 +313,8 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
 
 /// Drops Services that are not wanted any more.
 void drop_services(State& state, Actions& actions) {
-  if (services_wanted(state) || (!state.store.listed() && state.store.size() == 0)) return;
+  const bool none = !state.store.listed() && state.store.size() == 0 && state.backlog.empty();
+  if (services_wanted(state) || none) return;
   state.store = {};
   state.backlog.clear();
   state.self_check = {};
@@ -355,9 +350,10 @@ std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool 
   for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
   drop_services(state, actions);
-  update_wants(state);
   const bool checking = check(state, now.mono, actions);
-  update_services(state, may_sync ? kChangesAtOnce : 0);
+  const std::size_t taken = may_sync ? take_services(state) : 0;
+  update_wants(state);
+  note_services(state, taken);
   log_warnings(state, actions);
   note_lasting(state, now.mono);
   tell_health(state, now.mono, actions);

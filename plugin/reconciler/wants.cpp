@@ -94,9 +94,17 @@ void update_wants(State& state) {
   }
 }
 
-void update_services(State& state, std::size_t most) {
-  // What is written in parts has to stand first.
-  const std::size_t taken = in_parts(state) ? 0 : state.backlog.move_to(state.store, most);
+std::size_t take_services(State& state) {
+  if (in_parts(state)) return 0;  // which has to stand first
+  const bool first = !state.store.listed();
+  const std::size_t taken =
+      state.backlog.move_to(state.store, first ? kListedAtOnce : kChangesAtOnce);
+  // Not before: rules of an earlier process that shall stand would be removed.
+  if (state.backlog.list_taken()) state.store.set_listed();
+  return taken;
+}
+
+void note_services(State& state, std::size_t taken) {
   state.store.configure(qualify_settings(state));
   state.store.settle();
   for (TableState& table : state.tables) {

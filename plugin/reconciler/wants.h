@@ -10,13 +10,16 @@
 
 namespace nmanager::reconciler {
 
+/// Takes some of the changes of Services that wait; returns how many.
+std::size_t take_services(State& state);
+
 /// Sets `want` of every table from the settings, the mode and whether Services are listed.
 /// A table whose want changes is due and its spec is stale.
 void update_wants(State& state);
 
-/// Takes in what has become of Services, at `most` so many changes; a nat table whose addresses
-/// change by it is due.
-void update_services(State& state, std::size_t most);
+/// A nat table is due if it has other addresses than follow from the Services, `taken` changes of
+/// which were just taken.
+void note_services(State& state, std::size_t taken);
 
 /// What `table` shall do.
 [[nodiscard]] std::shared_ptr<const TableSpec> spec_of(State& state, TableState& table);

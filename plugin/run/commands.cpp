@@ -60,8 +60,14 @@ Result<reconciler::State> look_once(Surroundings& around, const World& world) {
     events.emplace_back(ApiServersKnown{api::server_endpoints(*access)});
   }
   events.emplace_back(ApiEvent(std::move(*services)));
-  (void)step(state, std::move(events), now);
+  take_all(state, std::move(events), now);
   return state;
+}
+
+void take_all(reconciler::State& state, std::vector<Event> events, Now now) {
+  do {
+    (void)step(state, std::exchange(events, {}), now);
+  } while (!state.backlog.empty());
 }
 
 namespace {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "plugin/model/event.h"
 #include "plugin/model/settings.h"
 #include "plugin/reconciler/state.h"
 #include "plugin/run/surroundings.h"
@@ -19,6 +21,8 @@ inline constexpr int kExitNoAnswer = 3;
 
 /// The state after one reading of the node and the cluster, as `run` has it after its first list.
 [[nodiscard]] Result<reconciler::State> look_once(Surroundings& around, const World& world);
+/// Applies the events, with every change of Services that they bring.
+void take_all(reconciler::State& state, std::vector<Event> events, Now now);
 /// Services from --services FILE, else from the API.
 [[nodiscard]] Result<ServicesListed> services_of(const Settings& settings, const World& world);
 

@@ -52,7 +52,7 @@ void look_at_services(reconciler::State& state, const World& world, Evidence& ev
   evidence.services = services->services.size();
   std::vector<Event> events;
   events.emplace_back(ApiEvent(std::move(*services)));
-  (void)step(state, std::move(events), world.process.now());
+  take_all(state, std::move(events), world.process.now());
   const services::QualifySettings settings = qualify_settings(state);
   for (const Service& service : state.store.services()) {
     for (const ExternalAddress& entry : qualify(service, settings).addresses) {

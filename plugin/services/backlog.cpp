@@ -24,6 +24,7 @@ void Backlog::replace(ListChanges changes, const std::vector<std::string>& keep)
   std::ranges::sort(order);
   for (const auto& one : order) change(std::move(changes.changed[one.second]));
   for (std::string& key : changes.removed) remove(std::move(key));
+  of_list_ = waiting_.size();
 }
 
 std::size_t Backlog::move_to(Catalog& catalog, std::size_t count) {
@@ -37,6 +38,7 @@ std::size_t Backlog::move_to(Catalog& catalog, std::size_t count) {
     }
     waiting_.pop_front();
   }
+  if (of_list_) of_list_ = *of_list_ - std::min(count, *of_list_);
   return count;
 }
 

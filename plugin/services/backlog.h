@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,11 +21,13 @@ class Backlog {
   /// Neighbouring addresses come together, since their rules share chains; what is removed comes
   /// last, so that an address that moves to another Service is not without rules.
   void replace(ListChanges changes, const std::vector<std::string>& keep);
-  void clear() { waiting_.clear(); }
+  void clear() { *this = {}; }
 
   /// The oldest `count` changes; returns how many there were. None in the first call after a large
   /// list: to find what it changes was enough for one turn.
   std::size_t move_to(Catalog& catalog, std::size_t count);
+  /// There was a list, and nothing of the last one waits.
+  [[nodiscard]] bool list_taken() const { return of_list_ == 0; }
   [[nodiscard]] std::size_t size() const { return waiting_.size(); }
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
 
@@ -33,6 +36,7 @@ class Backlog {
   static const std::string& key_of(const Change& change);
 
   std::deque<Change> waiting_;
+  std::optional<std::size_t> of_list_;  // so many of them, the oldest, are no newer than the list
   bool just_listed_ = false;
 };
 

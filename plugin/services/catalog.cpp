@@ -14,12 +14,6 @@ namespace {
 constexpr std::size_t kMostUnsettled = 64;
 }  // namespace
 
-bool Catalog::replace(std::vector<Service> services, const std::vector<std::string>& keep) {
-  return store_.replace(
-      std::move(services), keep,
-      [this](const Service* before, const Service* after) { changed(before, after); });
-}
-
 bool Catalog::upsert(Service service) {
   return store_.upsert(std::move(service), [this](const Service* before, const Service* after) {
     changed(before, after);

@@ -21,13 +21,13 @@ namespace nmanager::services {
 class Catalog {
  public:
   /// As those of ServiceStore.
-  bool replace(std::vector<Service> services, const std::vector<std::string>& keep);
   [[nodiscard]] ListChanges changes_to(std::vector<Service> services,
                                        const std::vector<std::string>& keep) const {
     return store_.changes_to(std::move(services), keep);
   }
   bool upsert(Service service);
   bool remove(const std::string& key);
+  void set_listed() { store_.set_listed(); }
   [[nodiscard]] bool listed() const { return store_.listed(); }
   [[nodiscard]] std::size_t size() const { return store_.size(); }
   /// By key.

@@ -6,16 +6,6 @@
 
 namespace nmanager::services {
 
-bool ServiceStore::replace(std::vector<Service> services, const std::vector<std::string>& keep,
-                           const OnChange& on_change) {
-  const bool first = !listed_;
-  ListChanges changes = changes_to(std::move(services), keep);
-  listed_ = true;
-  for (Service& service : changes.changed) upsert(std::move(service), on_change);
-  for (const std::string& key : changes.removed) remove(key, on_change);
-  return first || !changes.changed.empty() || !changes.removed.empty();
-}
-
 std::optional<Address> first_address(const Service& service) {
   if (!service.ingress.empty()) return service.ingress.front().ip;
   if (!service.external_ips.empty()) return service.external_ips.front();

@@ -38,16 +38,15 @@ using OnChange = std::function<void(const Service* before, const Service* after)
 
 class ServiceStore {
  public:
-  /// Replaces all Services; those in `keep`, whose objects could not be decoded, stay as they are.
-  /// False: no relevant change.
-  bool replace(std::vector<Service> services, const std::vector<std::string>& keep,
-               const OnChange& on_change = {});
-  /// What replace() would change.
+  /// What a list of all Services changes; those in `keep`, whose objects could not be decoded, stay
+  /// as they are.
   [[nodiscard]] ListChanges changes_to(std::vector<Service> services,
                                        const std::vector<std::string>& keep) const;
   bool upsert(Service service, const OnChange& on_change = {});         // false: no change
   bool remove(const std::string& key, const OnChange& on_change = {});  // false: not found
 
+  /// What a list changes has been changed: from now on it is every Service.
+  void set_listed() { listed_ = true; }
   [[nodiscard]] bool listed() const { return listed_; }
   [[nodiscard]] std::size_t size() const { return services_.size(); }
   [[nodiscard]] const Services& services() const { return services_; }

@@ -39,7 +39,7 @@ class Cluster {
   explicit Cluster(int services) : number_(services / 2) {
     std::vector<Service> all;
     for (int i = 0; i < services; ++i) all.push_back(service(i, false));
-    catalog_.replace(std::move(all), {});
+    for (Service& one : all) catalog_.upsert(std::move(one));
     catalog_.settle();
   }
 

@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const nmanager::services::Undecodable& bad : page->undecodable)
     require(one_line(bad.reason));
   nmanager::services::ServiceStore store;
-  (void)store.replace(std::move(page->services), {});
+  auto list = store.changes_to(std::move(page->services), {});
+  for (nmanager::Service& service : list.changed) require(store.upsert(std::move(service)));
   for (const nmanager::Service& service : store.services()) require(!service.key.empty());
   for (const bool any_policy : {false, true}) {
     nmanager::services::QualifySettings settings;

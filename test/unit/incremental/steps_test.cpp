@@ -10,6 +10,7 @@
 #include "hooks/chains/wish.h"
 #include "hooks/intent/sources.h"
 #include "hooks/nftables/comparison.h"
+#include "plugin/services/backlog.h"
 #include "plugin/services/catalog.h"
 #include "test/unit/incremental/steps.h"
 
@@ -52,9 +53,15 @@ ExternalCluster spec_of(const Catalog& catalog) {
   return {catalog.addresses(Family::kIpv4), settings};
 }
 
+void take(Catalog& catalog, std::vector<Service> list) {
+  Backlog backlog;
+  backlog.replace(catalog.changes_to(std::move(list), {}), {});
+  while (!backlog.empty()) backlog.move_to(catalog, 1'000);
+}
+
 ExternalCluster spec_of(std::size_t count) {
   Catalog catalog;
-  catalog.replace(many(count), {});
+  take(catalog, many(count));
   catalog.settle();
   return spec_of(catalog);
 }
@@ -120,7 +127,7 @@ TEST_CASE("twice the input takes little more than twice the steps") {
       {"a list of Services", 2000,
        [](std::size_t n) {
          Catalog catalog;
-         catalog.replace(many(n), {});
+         take(catalog, many(n));
          catalog.settle();
          CHECK(catalog.addresses(Family::kIpv4).size() == n);
        }},
@@ -132,14 +139,14 @@ TEST_CASE("twice the input takes little more than twice the steps") {
            all[i].ingress.front().ip = address(198, 18, 0);
            all[i].ports = {{Protocol::kTcp, static_cast<std::uint16_t>(i + 1)}};
          }
-         catalog.replace(std::move(all), {});
+         take(catalog, std::move(all));
          catalog.settle();
          CHECK(catalog.addresses(Family::kIpv4).size() == 1);
        }},
       {"the reference of the same", 2000,
        [](std::size_t n) {
          Catalog catalog;
-         catalog.replace(many(n), {});
+         take(catalog, many(n));
          CHECK_FALSE(catalog.check().has_value());
        }},
       {"all chains", 2000,
@@ -180,7 +187,7 @@ struct CostOfChange {
 
 CostOfChange change_one_of(std::size_t count) {
   Catalog catalog;
-  catalog.replace(many(count), {});
+  take(catalog, many(count));
   catalog.settle();
   auto before = std::make_shared<const TableSpec>(spec_of(catalog));
   ExternalChains chains(Family::kIpv4);

@@ -84,10 +84,11 @@ TEST_CASE("the checksum depends on the rules, not on order, counters or other ch
     replace(id, ":KUBE-SERVICES - [9:9]\n" + table(counted));
     CHECK(sum_of(*backend, family) == base);
 
-    // Other chains and our own change the offset of every jump's target.
+    // Other chains and our own change the offset of every jump's target, and from which hooks the
+    // kernel found a rule (comefrom).
     restore(id,
             ":AAA - [0:0]\n:ZZZ - [0:0]\n:NMANAGER_X - [0:0]\n-A PREROUTING -j NMANAGER_X\n"
-            "-A AAA -j KUBE-SERVICES\n-A NMANAGER_X -j RETURN\n");
+            "-A OUTPUT -j AAA\n-A AAA -j KUBE-SERVICES\n-A NMANAGER_X -j RETURN\n");
     CHECK(sum_of(*backend, family) == base);
   }
 }

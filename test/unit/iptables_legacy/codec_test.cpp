@@ -12,6 +12,7 @@
 
 #include "hooks/chains/rule_text.h"
 #include "hooks/iptables_legacy/blob.h"
+#include "hooks/iptables_legacy/entry_hash.h"
 #include "hooks/iptables_legacy/family.h"
 #include "hooks/iptables_legacy/kernel.h"
 #include "test/unit/iptables_legacy/sandbox.h"
@@ -306,14 +307,17 @@ TEST_CASE("an entry with one different byte is not ours") {
       CHECK(iptables_legacy::decode_rule(c.family, entry.first(entry.size() - 8), jump_name) ==
             std::nullopt);
 
+      const auto hash = iptables_legacy::hash_entry<F>(entry, jump_name, 1);
       const std::size_t ignored_from = offsetof(typename F::Entry, comefrom);
       const std::size_t ignored_to = offsetof(typename F::Entry, counters) + sizeof(xt_counters);
       for (std::size_t i = 0; i < entry.size(); ++i) {
         const auto original = bytes[i];
         bytes[i] = static_cast<std::uint8_t>(bytes[i] ^ 0x55);
         const auto decoded = iptables_legacy::decode_rule(c.family, entry, jump_name);
+        const bool ignored = i >= ignored_from && i < ignored_to;
+        if (ignored) CHECK(iptables_legacy::hash_entry<F>(entry, jump_name, 1) == hash);
         bytes[i] = original;
-        if (i >= ignored_from && i < ignored_to) {
+        if (ignored) {
           CHECK(decoded == rule);
         } else if (decoded == rule) {
           // After the NUL of an extension's name, or the offset of a jump's target.

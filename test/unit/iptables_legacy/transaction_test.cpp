@@ -398,6 +398,12 @@ TEST_CASE("a refused write is reported with its cause") {
       {"commit", {{Call::kSetsockopt, IPT_SO_SET_REPLACE, EPERM}}, ErrorKind::kDenied, "CAP_NET"},
       {"rival", {{Call::kSetsockopt, IPT_SO_SET_REPLACE, EAGAIN}}, ErrorKind::kRetry, "another"},
       {"memory", {{Call::kSetsockopt, IPT_SO_SET_REPLACE, ENOMEM}}, ErrorKind::kUnavailable, "mem"},
+      // Without memory a module cannot be asked for either: that proves nothing about it.
+      {"no memory for anything",
+       {{Call::kSetsockopt, IPT_SO_SET_REPLACE, ENOMEM},
+        {Call::kGetsockopt, IPT_SO_GET_REVISION_TARGET, ENOMEM}},
+       ErrorKind::kUnavailable,
+       "writing the rules: Cannot allocate memory"},
       {"target",
        {{Call::kSetsockopt, IPT_SO_SET_REPLACE, ENOENT},
         {Call::kGetsockopt, IPT_SO_GET_REVISION_TARGET, ENOENT}},

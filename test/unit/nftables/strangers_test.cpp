@@ -1,5 +1,7 @@
 // Foreign objects in the table: they are removed and never delay our own rules.
 #include <doctest/doctest.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +10,7 @@
 #include "hooks/netlink/socket.h"
 #include "hooks/nftables/write.h"
 #include "test/support/capabilities.h"
+#include "test/support/sends.h"
 #include "test/unit/nftables/sandbox.h"
 
 namespace nmanager::test {
@@ -112,6 +115,53 @@ TEST_CASE("an object that cannot be removed is named once and does not delay our
   }
   CHECK(sync(*native.backend, wanted).committed);
   CHECK(listed().find("theirs") == std::string::npos);
+}
+
+TEST_CASE("a change that falls between the removal of foreign objects and what follows is seen") {
+  struct Case {
+    const char* intrusion;
+    const char* change;
+    bool all;  // else the rules of IPv4 filter alone are a goal
+  };
+  const Case cases[] = {
+      {"add chain inet nmanager theirs",
+       "delete element inet nmanager external_ipv4 { 192.0.2.1 . tcp . 80 }", true},
+      {"add chain inet nmanager theirs; flush chain inet nmanager NMANAGER_INPUT",
+       "delete element inet nmanager external_ipv4 { 192.0.2.1 . tcp . 80 }", true},
+      // The map cannot be deleted, and to flush it has no effect: the generation is the rival's.
+      {"add map inet nmanager v { type ipv4_addr : verdict; }; add rule inet nmanager "
+       "NMANAGER_OUTPUT ip saddr vmap @v comment \"IPv4 nat\"",
+       "flush chain inet nmanager NMANAGER_INPUT", false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.intrusion);
+    Sandbox sandbox;
+    if (!sandbox.usable()) return;
+    const auto native = native_backend();
+    auto wanted = goals(two_addresses());
+    sync(*native.backend, wanted);
+    const auto table = content();
+    must("nft -f -", c.intrusion);
+    if (!c.all) wanted.resize(1);
+    bool written = false;
+    int changes = 0;
+    std::vector<SyncReport> reports;
+    before_sends(
+        [&](int type) {
+          written = written || type == NFNL_MSG_BATCH_BEGIN;
+          if (!written || type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN)) return;
+          if (++changes == 1) must("nft -f -", c.change);
+        },
+        [&] { reports = native.backend->sync(wanted, {}); });
+    CHECK(changes > 0);
+    for (const SyncReport& report : reports) {
+      if (!report.verified) FAIL(report.error->message);
+      CHECK(report.attempts == 2);
+    }
+    if (c.all) CHECK(content() == table);
+    CHECK(listed().find("jump NMANAGER_DROP_INVALID_INPUT comment \"IPv4 filter\"") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE(

@@ -33,8 +33,14 @@ TEST_CASE("other settings are prepared in parts, and taken over as a whole") {
   const ExternalCluster before = cluster("10.244.0.0/16", "10.96.0.1");
   const ExternalCluster after = cluster("10.0.0.0/8", "10.96.0.2");
   ExternalChains chains(Family::kIpv4);
-  CHECK(chains.approach(before, 10) == 0);  // nothing stood: at once
+  for (std::size_t done = 10; done <= kCount; done += 10) {
+    CHECK(chains.approach(before, 10) == kCount - done + 1);
+    CHECK(chains.of() == nullptr);
+    CHECK(chains.digests().chains.empty());
+  }
+  CHECK(chains.approach(before, 10) == 0);
   CHECK(chains.whole() == external_cluster_chains(before));
+  CHECK_FALSE(chains.digests().changed.has_value());
   SUBCASE("all of it") {
     for (std::size_t done = 10; done <= kCount; done += 10) {
       CHECK(chains.approach(after, 10) == kCount - done + 1);
@@ -67,6 +73,23 @@ TEST_CASE("other settings are prepared in parts, and taken over as a whole") {
   CHECK(chains.digests().before == digests_of(external_cluster_chains(before)).sum);
   CHECK(chains.rules() == rule_count(external_cluster_chains(after)));
   CHECK(chains.check(kCount + 1) == ExternalChains::Check::kEnded);
+}
+
+TEST_CASE("other addresses are taken over in parts") {
+  const ExternalCluster before = cluster("10.244.0.0/16", "10.96.0.1", 60);
+  const ExternalCluster after = cluster("10.244.0.0/16", "10.96.0.2");
+  ExternalChains chains(Family::kIpv4);
+  chains.update(before);
+  for (std::size_t left = kCount - 30; left > 0; left -= left > 30 ? 30 : left) {
+    CHECK(chains.approach(after, 30) == left);
+    CHECK(chains.whole() == external_cluster_chains(*chains.of()));
+    CHECK(chains.digests().chains == digests_of(external_cluster_chains(*chains.of())).chains);
+  }
+  CHECK(chains.approach(after, 30) == 0);
+  CHECK(*chains.of() == after);
+  CHECK(chains.whole() == external_cluster_chains(after));
+  CHECK(chains.approach(before, kCount) == 0);
+  CHECK(*chains.of() == before);
 }
 
 }  // namespace nmanager::chains

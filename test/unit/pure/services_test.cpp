@@ -245,8 +245,10 @@ TEST_CASE("all Services: counts, examples, conflicts") {
   Service third = good();
   third.key = "ns/third";
   third.ingress.clear();
-  CHECK(store.replace({second, first, third}, {}));
-  CHECK_FALSE(store.replace({first, second, third}, {}));
+  const ListChanges list = store.changes_to({second, first, third}, {});
+  CHECK(list.changed == std::vector<Service>{first, third, second});
+  for (const Service& service : list.changed) CHECK(store.upsert(service));
+  CHECK(store.changes_to({first, second, third}, {}).changed.empty());
   const Qualified all = qualify_all(store, {});
   CHECK(all.services_with_rules == 2);
   CHECK(all.skipped == std::map<std::string, std::size_t>{{"conflict", 1}, {"pending", 1}});
@@ -258,8 +260,7 @@ TEST_CASE("all Services: counts, examples, conflicts") {
   CHECK(qualify_all(store, {}).skipped.count("conflict") == 0);
   CHECK(store.remove("ns/third"));
   CHECK_FALSE(store.remove("ns/third"));
-  CHECK(store.replace({}, {"ns/svc"}));
-  CHECK(store.size() == 1);
+  CHECK(store.changes_to({}, {"ns/svc"}).removed == std::vector<std::string>{"ns/zweiter"});
 }
 
 TEST_CASE("every reason has a unique name and text") {

@@ -309,18 +309,58 @@ TEST_CASE("many changes at once are taken in parts, one in a turn") {
   }
 }
 
-TEST_CASE("the first list is taken at once: a part of it would remove rules that shall stand") {
+TEST_CASE("the first list is taken in parts, and before the last one no rule is touched") {
+  constexpr std::size_t kMany = 2 * reconciler::kListedAtOnce + 10;
+  const std::string told = "the first list of Services is not complete: in progress";
+  const auto list = [](const char* cluster) {
+    std::vector<Service> services;
+    for (std::size_t i = 0; i < kMany; ++i) {
+      const std::string ip = "20.1." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+      services.push_back(service(("m" + std::to_string(i)).c_str(), ip.c_str(), cluster));
+    }
+    return ApiEvent(ServicesListed{std::move(services), "1"});
+  };
+  Rig rig;
+  rig.backend_comes();
+  rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
+  rig.kernel.add_chain(kNat4, "NMANAGER_EARLIER");
+  rig.kernel.append(kNat4, "NMANAGER_EARLIER", "-j RETURN");
+  const auto stands = [&] { return rig.kernel.table(kNat4).contains("NMANAGER_EARLIER"); };
+  rig.post(list("10.96.1.1"));
+  for (int turn = 0; turn < 2; ++turn) {
+    rig.post(Tick{});
+    CHECK(rig.check("services-listed").detail == told);
+    CHECK(stands());
+    CHECK(rig.kernel.text(kNat4).find("10.96.1.1") == std::string::npos);
+  }
+  SUBCASE("to its end") {
+    rig.post(Tick{});
+  }
+  SUBCASE("which a newer one has overtaken") {
+    rig.post(list("10.96.1.1"));
+  }
+  SUBCASE("and a change comes meanwhile") {
+    rig.post(ApiEvent(ServiceChanged{service("m0", "20.1.0.0", "10.96.1.1")}));
+  }
+  CHECK(rig.check("services-listed").detail == std::to_string(kMany) + " Services");
+  CHECK(rig.kernel.text(kNat4).find("10.96.1.1") != std::string::npos);
+  CHECK_FALSE(stands());
+}
+
+TEST_CASE("a first list that is not wanted any more is dropped, whatever was taken of it") {
   Rig rig;
   rig.backend_comes();
   rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
   std::vector<Service> services;
-  for (int i = 0; i < 1000; ++i) {
-    const std::string number = std::to_string(i);
-    services.push_back(
-        service(("m" + number).c_str(), ("20.1.0." + std::to_string(i % 250)).c_str()));
+  for (std::size_t i = 0; i <= reconciler::kListedAtOnce; ++i) {
+    services.push_back(service(("m" + std::to_string(i)).c_str(), "20.1.0.1"));
   }
   rig.post(ApiEvent(ServicesListed{std::move(services), "1"}));
-  CHECK(rig.check("services-listed").detail == "1000 Services");
+  rig.post(ModeKnown{ProxyMode::kIptables, "test", ""});
+  rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
+  rig.post(Tick{});
+  CHECK_FALSE(rig.check("services-listed").ok);
+  CHECK(rig.kernel.text(kNat4).find("20.1.0.1") == std::string::npos);
 }
 
 TEST_CASE("a list drops what is not in it, but not what could not be decoded") {
