@@ -60,6 +60,9 @@ std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
                                            const SyncOptions& options) {
   std::vector<SyncReport> reports;
+  const auto nat = [](const Goal& goal) { return goal.id.table == Table::kNat; };
+  nat_goals_ =
+      std::max<std::size_t>(1, static_cast<std::size_t>(std::ranges::count_if(goals, nat)));
   const auto start = now();
   const auto waited_before = lock_waited();
   const auto held = hold(goals);
@@ -75,11 +78,10 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
 }
 
 SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) {
-  // Where one commit holds everything, that commit takes longer anyway.
   constexpr std::size_t kAddressesAtOnce = 4'096;
   const auto start = now();
-  const bool in_parts = rules_at_once() < kAll;
-  Rendered& rendered = render(goal, in_parts ? kAddressesAtOnce : kAll);
+  const bool one_commit = most_rules() == kAll;  // which takes longer than to prepare it
+  Rendered& rendered = render(goal, one_commit ? kAll : kAddressesAtOnce / nat_goals_);
   constexpr std::size_t kCheckedAtOnce = 512;
   auto checked = ExternalChains::Check::kEnded;
   if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);

@@ -64,12 +64,15 @@ class ChainBackend : public Backend {
   [[nodiscard]] virtual std::chrono::nanoseconds now() const { return {}; }
 
   /// A commit should not have many more rules than this: a larger change is several commits, one in
-  /// each sync(). By default one commit, whatever its size.
-  [[nodiscard]] virtual std::size_t rules_at_once() const {
+  /// each sync().
+  [[nodiscard]] std::size_t rules_at_once() const { return most_rules() / nat_goals_; }
+
+ private:
+  /// Of all commits of one sync(). By default one commit for each table, whatever its size.
+  [[nodiscard]] virtual std::size_t most_rules() const {
     return std::numeric_limits<std::size_t>::max();
   }
 
- private:
   struct Rendered {
     explicit Rendered(Family family) : external(family) {}
     std::shared_ptr<const TableSpec> of;
@@ -86,6 +89,7 @@ class ChainBackend : public Backend {
   SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
+  std::size_t nat_goals_ = 1;  // of this sync(), which share what is done at once
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
 };

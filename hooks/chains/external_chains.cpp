@@ -68,14 +68,15 @@ std::size_t ExternalChains::approach(const ExternalCluster& next, std::size_t mo
   if (part != next) {
     const std::size_t left = part.addresses.approach(next.addresses, most);
     coming_->update(part);
-    if (most < next.addresses.size()) return left + 1;  // taken over in another turn
+    // Taken over in another turn.
+    if (left > 0 || most < next.addresses.size()) return left + 1;
   }
   const std::uint64_t before = digests_.sum;
   const auto old = std::move(coming_);
   std::swap(*this, *old);
   digests_.before = before;
   digests_.changed.reset();
-  coming_ = old;  // its memory is given back in another turn
+  if (old->of_) coming_ = old;  // its memory is given back in another turn
   return 0;
 }
 

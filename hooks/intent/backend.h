@@ -34,8 +34,8 @@ struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
   bool flushed = false;    // as a whole, and left so as requested; not verified, no error
-  /// A part of a large change is in place; not verified, no error: sync again. So many chains or
-  /// elements are left. Never for a goal without rules.
+  /// A part of a large change is in place, or prepared; not verified, no error: sync again. So many
+  /// chains or addresses are left.
   std::optional<std::size_t> left;
   int attempts = 0;
   std::vector<Finding> findings;         // the differences before the commit

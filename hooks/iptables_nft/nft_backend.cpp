@@ -41,7 +41,7 @@ class Nft final : public chains::ChainBackend {
   }
 
   /// 2 MiB of messages, and about 20 ms of our time; all rules of 40,000 Services would be 160 MiB.
-  [[nodiscard]] std::size_t rules_at_once() const override { return 2'048; }
+  [[nodiscard]] std::size_t most_rules() const override { return 2'048; }
 
  private:
   Result<std::unique_ptr<chains::Transaction>> read(TableId id,

@@ -27,7 +27,8 @@ struct Comparison {
                                  const Observed& observed, const Standing& standing, bool whole);
 
 /// What one transaction is for: of a goal with many addresses that do not stand yet a part, with so
-/// many addresses left for later ones. All of it while it is not known what stands of it.
+/// many addresses left for later ones. All of it while it is not known what stands of it. `most`
+/// addresses are shared by the goals that have some.
 struct Parts {
   std::vector<Goal> goals;
   std::map<TableId, std::size_t> left;  // only of goals that are not whole

@@ -28,7 +28,7 @@ namespace {
 
 const std::string kWhere = "table inet nmanager";
 
-/// Of one goal in one transaction; about 15 to 30 ms of our time.
+/// Of one transaction; about 15 to 30 ms of our time.
 constexpr std::size_t kAddressesAtOnce = 4'096;
 
 /// A part as wanted, without elements, and how its rules look when the kernel dumps them.
@@ -48,6 +48,13 @@ InvalidCounts invalid_counts(const Observed& observed, TableId part) {
     }
   }
   return counts;
+}
+
+/// Nothing but elements is not as it was read.
+bool only_elements(const Plan& plan) {
+  return plan.evictions.empty() && std::ranges::all_of(plan.steps, [](const Step& step) {
+           return std::holds_alternative<ElementsObject>(step.object);
+         });
 }
 
 class Nftables final : public Backend {
@@ -372,7 +379,7 @@ Status Nftables::commit(const Plan& plan, std::span<const Goal> goals,
 
 /// After a commit, or after nothing had to be done.
 void Nftables::learn(const Plan& plan, std::span<const Goal> goals) {
-  if (!plan.empty()) cache_->doubt_structure();
+  if (!only_elements(plan)) cache_->doubt_structure();
   if (plan.table == TableFate::kDeleted || plan.table == TableFate::kReplaced) cache_->forget();
   for (const Goal& goal : goals) {
     for (const auto& set : rendered_.at(goal.id).frame->sets) cache_->know(set.first, goal.spec);

@@ -200,9 +200,11 @@ void take_part(State& state, TableState& table, const SyncReport& report, Now no
   parts.undone = goes_on ? parts.undone + (*report.left >= *parts.left ? 1 : 0) : 0;
   parts.left = report.left;
   parts.spec_digest = table.spec_digest;
+  parts.committed = parts.committed || report.committed;
   parts.findings.insert(report.findings.begin(), report.findings.end());
   parts.duration += report.duration;
-  if (table.verified_digest != table.spec_digest) table.verified_digest.reset();  // it is mixed now
+  // It may be mixed now.
+  if (table.verified_digest != table.spec_digest) table.verified_digest.reset();
   forget_flows(state, table.id.family, report.udp, actions);
   if (parts.undone > kMostUndone) {
     parts = {};
@@ -219,7 +221,7 @@ void take_part(State& state, TableState& table, const SyncReport& report, Now no
 /// What the last part ends is told as one.
 SyncReport with_parts(const Parts& parts, SyncReport report) {
   if (!parts.left) return report;
-  report.committed = true;
+  report.committed = report.committed || parts.committed;
   report.findings.insert(report.findings.end(), parts.findings.begin(), parts.findings.end());
   report.duration += parts.duration;
   return report;
@@ -249,7 +251,7 @@ void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<
       kube.content_due = true;
       kube.content_not_before = now.mono;
     }
-    kube.jumps = report.kube_jumps;
+    if (report.kube_jumps || !report.left) kube.jumps = report.kube_jumps;  // it was read
   } else {
     kube.drops_invalid = report.kube_drops_invalid;
   }

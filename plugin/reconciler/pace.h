@@ -10,10 +10,11 @@
 
 namespace nmanager::reconciler {
 
-/// So many changes of Services are taken in one turn, and written without waiting for others: with
-/// 40,000 Services their own time is 30 to 45 ms (test/bench, turns).
+/// External addresses whose Services have changed: so many are taken in one turn, and written
+/// without waiting for others: with 40,000 Services that takes 30 to 45 ms of our time (test/bench,
+/// turns).
 inline constexpr std::size_t kChangesAtOnce = 256;
-/// Of the first list: nothing is written before all of it is taken.
+/// The same of the first list: nothing is written before all of it is taken.
 inline constexpr std::size_t kListedAtOnce = 4'096;
 
 /// Commits take less than a tenth of the time while changes keep coming: about a thirteenth, unless

@@ -221,10 +221,12 @@ Snapshot make_snapshot(const State& state, Now now) {
   snapshot.services_wanted = services_wanted(state);
   if (!snapshot.services_wanted) snapshot.why_no_services = why_no_services(state);
   snapshot.services_listed = state.store.listed();
-  snapshot.services = state.store.size();
-  snapshot.services_with_rules = state.store.services_with_rules();
-  snapshot.skipped = state.store.skipped();
-  snapshot.skipped_examples = state.store.examples();
+  if (snapshot.services_listed) {
+    snapshot.services = state.store.size();
+    snapshot.services_with_rules = state.store.services_with_rules();
+    snapshot.skipped = state.store.skipped();
+    snapshot.skipped_examples = state.store.examples();
+  }
   snapshot.undecodable = state.undecodable;
   snapshot.mismatches = state.mismatches;
   snapshot.checks = checks_of(state, now);

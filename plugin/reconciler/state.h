@@ -32,6 +32,7 @@ struct Parts {
   std::optional<std::size_t> left;  // SyncReport::left of the last one; nothing: none is under way
   std::uint64_t spec_digest = 0;    // what it was a part of
   int undone = 0;                   // parts after which not less of it was left than before
+  bool committed = false;           // by one of them something was written
   std::set<Finding> findings;       // of all parts until now
   std::chrono::nanoseconds duration{};
 };
@@ -52,7 +53,7 @@ struct TableState {
 
   bool due = false;           // has to be looked at, at once
   bool services_due = false;  // Services have changed what it shall hold; see `pace`
-  std::size_t changes = 0;    // of Services, since it was last looked at, while services_due
+  std::size_t changes = 0;    // see kChangesAtOnce; since it was last looked at, while services_due
   Pace pace;
   Parts parts;
   std::optional<TimePoint> changed_at;  // first unverified change by others

@@ -313,7 +313,7 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
 
 /// Drops Services that are not wanted any more.
 void drop_services(State& state, Actions& actions) {
-  const bool none = !state.store.listed() && state.store.size() == 0 && state.backlog.empty();
+  const bool none = !state.store.listed() && state.store.size() == 0 && state.backlog.untouched();
   if (services_wanted(state) || none) return;
   state.store = {};
   state.backlog.clear();

@@ -10,15 +10,15 @@
 
 namespace nmanager::reconciler {
 
-/// Takes some of the changes of Services that wait; returns how many.
+/// Takes some of the changes of Services that wait; returns of how many external addresses.
 std::size_t take_services(State& state);
 
 /// Sets `want` of every table from the settings, the mode and whether Services are listed.
 /// A table whose want changes is due and its spec is stale.
 void update_wants(State& state);
 
-/// A nat table is due if it has other addresses than follow from the Services, `taken` changes of
-/// which were just taken.
+/// Settles what was taken of Services, by the present settings. A nat table is due if it has other
+/// addresses than follow from them; `taken`: see take_services().
 void note_services(State& state, std::size_t taken);
 
 /// What `table` shall do.

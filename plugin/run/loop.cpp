@@ -120,6 +120,7 @@ void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
     const auto actions = step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
+    held_up_ = held_up_ || !state_.backlog.empty();
     for (const reconciler::Action& action : actions) run_action(action, events);
   }
 }
@@ -153,7 +154,6 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   auto reports = backend->sync(action.goals, options);
   // At most one wait for a lock or another agent, or one part of a large change, per turn, so that
   // other events are handled.
-  held_up_ = held_up_ || !state_.backlog.empty();
   for (std::size_t i = 0; i < reports.size(); ++i) {
     held_up_ = held_up_ || reports[i].left ||
                (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);

@@ -8,6 +8,15 @@
 
 namespace nmanager::services {
 
+namespace {
+
+/// Its external addresses.
+std::size_t cost_of(const Service& service) {
+  return std::max<std::size_t>(1, service.ingress.size() + service.external_ips.size());
+}
+
+}  // namespace
+
 const std::string& Backlog::key_of(const Change& change) {
   const auto* service = std::get_if<Service>(&change);
   return service != nullptr ? service->key : std::get<std::string>(change);
@@ -29,17 +38,20 @@ void Backlog::replace(ListChanges changes, const std::vector<std::string>& keep)
 
 std::size_t Backlog::move_to(Catalog& catalog, std::size_t count) {
   if (std::exchange(just_listed_, false) && waiting_.size() > count) return 0;
-  count = std::min(count, waiting_.size());
-  for (std::size_t i = 0; i < count; ++i) {
+  std::size_t passed = 0;
+  for (; !waiting_.empty() && passed < count; waiting_.pop_front()) {
+    if (of_list_.value_or(0) > 0) --*of_list_;
     if (auto* service = std::get_if<Service>(&waiting_.front())) {
+      passed += cost_of(*service);
       catalog.upsert(std::move(*service));
     } else {
-      catalog.remove(std::get<std::string>(waiting_.front()));
+      const auto& key = std::get<std::string>(waiting_.front());
+      const auto stands = catalog.services().find(key);
+      passed += stands == catalog.services().end() ? 1 : cost_of(*stands);
+      catalog.remove(key);
     }
-    waiting_.pop_front();
   }
-  if (of_list_) of_list_ = *of_list_ - std::min(count, *of_list_);
-  return count;
+  return passed;
 }
 
 }  // namespace nmanager::services

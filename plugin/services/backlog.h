@@ -23,11 +23,14 @@ class Backlog {
   void replace(ListChanges changes, const std::vector<std::string>& keep);
   void clear() { *this = {}; }
 
-  /// The oldest `count` changes; returns how many there were. None in the first call after a large
-  /// list: to find what it changes was enough for one turn.
+  /// The oldest changes, of about `count` external addresses (a Service without one counts as one);
+  /// returns of how many. None in the first call after a large list: to find what it changes was
+  /// enough for one turn.
   std::size_t move_to(Catalog& catalog, std::size_t count);
   /// There was a list, and nothing of the last one waits.
   [[nodiscard]] bool list_taken() const { return of_list_ == 0; }
+  /// Nothing was given to it.
+  [[nodiscard]] bool untouched() const { return waiting_.empty() && !of_list_; }
   [[nodiscard]] std::size_t size() const { return waiting_.size(); }
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
 

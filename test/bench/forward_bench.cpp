@@ -106,9 +106,7 @@ class Path {
 };
 
 void keep(Backend& backend, const TableSpec& spec) {
-  const Goal goal{kFilter4, std::make_shared<const TableSpec>(spec)};
-  const auto report = backend.sync({&goal, 1}, {}).front();
-  if (!report.verified) throw std::runtime_error(report.error->message);
+  sync(backend, {kFilter4, std::make_shared<const TableSpec>(spec)});
 }
 
 /// The least that can drop the same packets.

@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
     if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
     if (wanted("turns")) measure([&] { bench_turns(backend, 40'000, Kind::kTcp4); });
     if (wanted("turns6")) measure([&] { bench_turns(backend, 40'000, Kind::kUdp6); });
+    if (wanted("turns46")) measure([&] { bench_turns(backend, 40'000, Kind::kTcpBoth); });
   }
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });

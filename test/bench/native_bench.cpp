@@ -8,6 +8,7 @@
 #include "hooks/nftables/write.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
+#include "test/bench/tables.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
 
@@ -28,11 +29,6 @@ NftablesBackend open_native() {
   auto made = make_nftables_backend({});
   if (!made) throw std::runtime_error(made.error().message);
   return std::move(*made);
-}
-
-void sync(Backend& backend, const Goal& goal) {
-  const SyncReport report = backend.sync(std::span(&goal, 1), {}).front();
-  if (!report.verified) throw std::runtime_error(report.error->message);
 }
 
 constexpr nftables::SetId kCluster{Family::kIpv4, nftables::SetKind::kCluster, MatchBy::kPort};

@@ -197,9 +197,7 @@ void connect_figures(const std::string& name, Backend& backend, int services) {
     std::vector<double> times[2];
     for (int round = 0; round < 6; ++round) {
       for (const bool big : {false, true}) {
-        const Goal goal = goal_of(big ? services : 0, to.port);
-        const SyncReport report = backend.sync(std::span(&goal, 1), {}).front();
-        if (!report.verified) throw std::runtime_error(report.error->message);
+        sync(backend, goal_of(big ? services : 0, to.port));
         connects(route.client, 300, to.address);  // fills the caches
         const auto some = connects(route.client, 2000, to.address);
         times[big].insert(times[big].end(), some.begin(), some.end());

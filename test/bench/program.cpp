@@ -14,26 +14,36 @@
 
 namespace nmanager::bench {
 
-std::string service_json(const std::string& name, const std::string& cluster,
-                         const std::string& external, const std::string& ports) {
+std::string service_json(const std::string& name, const std::vector<ServiceAddress>& addresses,
+                         const std::string& ports) {
+  std::string clusters;
+  std::string ingress;
+  for (const auto& [cluster, external] : addresses) {
+    const std::string comma = clusters.empty() ? "" : ",";
+    clusters += comma + '"' + cluster + '"';
+    ingress += comma + R"({"ip":")" + external + R"("})";
+  }
   return R"({"metadata":{"namespace":"default","name":")" + name +
          R"("},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","clusterIP":")" +
-         cluster + R"(","clusterIPs":[")" + cluster + R"("],"ports":[)" + ports +
-         R"(]},"status":{"loadBalancer":{"ingress":[{"ip":")" + external + R"("}]}}})";
+         addresses.front().cluster + R"(","clusterIPs":[)" + clusters + R"(],"ports":[)" + ports +
+         R"(]},"status":{"loadBalancer":{"ingress":[)" + ingress + R"(]}}})";
 }
 
 std::string service(int number, int version, Kind kind) {
   const std::string name = "service-" + std::to_string(number);
   const std::string high = std::to_string(number / 250);
   const std::string low = std::to_string(number % 250 + 1);
+  const ServiceAddress ipv4{"10." + std::to_string(96 + version) + "." + high + "." + low,
+                            "198.18." + high + "." + low};
+  const ServiceAddress ipv6{"fd00:" + std::to_string(96 + version) + "::" + high + ":" + low,
+                            "2001:db8::" + high + ":" + low};
   if (kind == Kind::kUdp6) {
-    return service_json(name, "fd00:" + std::to_string(96 + version) + "::" + high + ":" + low,
-                        "2001:db8::" + high + ":" + low,
+    return service_json(name, {ipv6},
                         R"({"protocol":"UDP","port":53},{"protocol":"UDP","port":443})");
   }
-  return service_json(name, "10." + std::to_string(96 + version) + "." + high + "." + low,
-                      "198.18." + high + "." + low,
-                      R"({"protocol":"TCP","port":80},{"protocol":"TCP","port":443})");
+  const char* const tcp = R"({"protocol":"TCP","port":80},{"protocol":"TCP","port":443})";
+  if (kind == Kind::kTcpBoth) return service_json(name, {ipv4, ipv6}, tcp);
+  return service_json(name, {ipv4}, tcp);
 }
 
 double metric(const std::string& name) {

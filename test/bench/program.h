@@ -5,16 +5,22 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "test/api_server/api_server.h"
 
 namespace nmanager::bench {
 
-/// A LoadBalancer Service with one external address, as JSON. `ports`: the list in spec.
-[[nodiscard]] std::string service_json(const std::string& name, const std::string& cluster,
-                                       const std::string& external, const std::string& ports);
+struct ServiceAddress {
+  std::string cluster;
+  std::string external;
+};
+/// A LoadBalancer Service as JSON; one address of each family. `ports`: the list in spec.
+[[nodiscard]] std::string service_json(const std::string& name,
+                                       const std::vector<ServiceAddress>& addresses,
+                                       const std::string& ports);
 /// One with two ports. `version` is in its cluster address, so each is a change of the rules.
-enum class Kind : std::uint8_t { kTcp4, kUdp6 };
+enum class Kind : std::uint8_t { kTcp4, kUdp6, kTcpBoth };
 [[nodiscard]] std::string service(int number, int version = 0, Kind kind = Kind::kTcp4);
 
 /// The sum of the metric's series, as the program reports it now.

@@ -9,6 +9,7 @@
 #include "plugin/services/catalog.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
+#include "test/bench/tables.h"
 #include "test/support/command.h"
 #include "test/support/net_namespace.h"
 
@@ -61,11 +62,6 @@ class Cluster {
   bool changed_ = false;
   services::Catalog catalog_;
 };
-
-void sync(Backend& backend, const Goal& goal) {
-  const SyncReport report = backend.sync(std::span(&goal, 1), {}).front();
-  if (!report.verified) throw std::runtime_error(report.error->message);
-}
 
 struct Times {
   std::vector<double> all;     // from the event to the end of the commit

@@ -77,7 +77,8 @@ class Prober {
     if (thread_.joinable()) thread_.join();
     thread_ = std::thread([this, number = ++number_] {
       const std::string address = address_of(number);
-      server_.services().put(service_json("probe-" + std::to_string(number), "10.200.0.1", address,
+      server_.services().put(service_json("probe-" + std::to_string(number),
+                                          {{"10.200.0.1", address}},
                                           R"({"protocol":"TCP","port":80})"));
       const auto begin = Clock::now();
       while (!Listener::reached_by(address) && Clock::now() < begin + 30s) {

@@ -101,6 +101,14 @@ std::string kube_table(int services) {
   return chains + rules + "COMMIT\n";
 }
 
+void sync(Backend& backend, const Goal& goal) {
+  SyncReport report;
+  do {
+    report = backend.sync(std::span(&goal, 1), {}).front();
+  } while (report.left);
+  if (!report.verified) throw std::runtime_error(report.error->message);
+}
+
 void reset_nat(Variant variant, const std::string& restore_text) {
   test::must("iptables-" + name_of(variant) + "-restore",
              restore_text.empty() ? "*nat\nCOMMIT\n" : restore_text);

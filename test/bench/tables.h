@@ -33,6 +33,9 @@ struct Door {
 /// iptables-restore text.
 [[nodiscard]] std::string kube_table(int services);
 
+/// Every part of it. Throws std::runtime_error.
+void sync(Backend& backend, const Goal& goal);
+
 /// Empties the nat table of the calling thread's namespace, then fills it.
 void reset_nat(Variant variant, const std::string& restore_text = {});
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
@@ -43,6 +44,16 @@ void await_more(const std::string& name, const std::function<void()>& work) {
   await([&] { return metric(name) > before; });
 }
 
+std::string name_of(Kind kind) {
+  return kind == Kind::kTcp4 ? "ip" : kind == Kind::kUdp6 ? "ip6" : "both";
+}
+
+std::vector<std::string> tables_of(const std::string& backend, Kind kind) {
+  if (backend == "nftables") return {"inet nmanager"};
+  if (kind == Kind::kTcpBoth) return {"ip nat", "ip6 nat"};
+  return {name_of(kind) + " nat"};
+}
+
 }  // namespace
 
 void bench_turns(const std::string& backend, int services, Kind kind) {
@@ -51,33 +62,46 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
   test::must("ip link set lo up");
   test::ApiServer server;
   for (int i = 0; i < services; ++i) server.services().put(service(i, 0, kind));
-  const std::string family = kind == Kind::kUdp6 ? "ip6" : "ip";
-  const std::string table = backend == "nftables" ? "inet nmanager" : family + " nat";
   const auto cut_off = [&] {
     server.fail_next({.kind = test::Fault::Kind::kClose, .on = test::Fault::On::kAny, .times = 0});
   };
   cut_off();
   const auto begin = Clock::now();
-  const Program program(server, backend, "ipvs");
-  TurnTrace trace(program.pid());
+  std::optional<Program> program(std::in_place, server, backend, "ipvs");
+  std::optional<TurnTrace> trace(std::in_place, program->pid());
   const auto longest = [&](const std::string& what, const std::function<void()>& work) {
-    (void)trace.take();
+    (void)trace->take();
     work();
     Turn worst;
-    for (const Turn& turn : trace.take()) {
+    for (const Turn& turn : trace->take()) {
       if (turn.own > worst.own) worst = turn;
     }
-    print_bound("turn " + backend + " " + family + " " + std::to_string(services) + ", " + what,
-                worst.own / 1000, kLongest, "ms");
+    print_bound(
+        "turn " + backend + " " + name_of(kind) + " " + std::to_string(services) + ", " + what,
+        worst.own / 1000, kLongest, "ms");
     std::printf("%36s and %.2f ms in system calls\n", "", worst.kernel / 1000);
+  };
+  const auto on_tables = [&](const std::string& verb) {
+    std::string commands;
+    for (const std::string& table : tables_of(backend, kind)) {
+      commands += verb + " table " + table + "; ";
+    }
+    test::must("nft -f -", commands);
   };
   const auto rules_for = [](int count) {
     await([=] { return metric("nmanager_services_with_rules") >= count; });
   };
-  longest("first list", [&] {
+  const auto list = [&] {
     server.clear_faults();
     rules_for(services);
-  });
+  };
+  longest("first list", list);
+  cut_off();
+  trace.reset();
+  program.reset();
+  program.emplace(server, backend, "ipvs");
+  trace.emplace(program->pid());
+  longest("restart", list);
   longest("one change", [&] {
     await_more("nmanager_api_events_total", [&] { server.services().put(service(0, 1, kind)); });
   });
@@ -87,22 +111,20 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
       server.end_watches();
     });
   });
-  longest("flush", [&] {
-    await_more("nmanager_table_repairs_total", [&] { test::must("nft flush table " + table); });
-  });
-  longest("table deleted", [&] {
-    await_more("nmanager_table_repairs_total", [&] { test::must("nft delete table " + table); });
-  });
+  longest("flush",
+          [&] { await_more("nmanager_table_repairs_total", [&] { on_tables("flush"); }); });
+  longest("table deleted",
+          [&] { await_more("nmanager_table_repairs_total", [&] { on_tables("delete"); }); });
   longest("other pods", [&] {
     await_more("nmanager_table_syncs_total",
-               [&] { program.configure("ipvs", "10.240.0.0/12,fd40::/12"); });
+               [&] { program->configure("ipvs", "10.240.0.0/12,fd40::/12"); });
   });
   longest("not IPVS any more", [&] {
-    program.configure("iptables");
+    program->configure("iptables");
     await([] { return metric("nmanager_services_with_rules") == 0; });
   });
   longest("IPVS again", [&] {
-    program.configure("ipvs");
+    program->configure("ipvs");
     rules_for(services);
   });
   longest("relist, half changed", [&] {

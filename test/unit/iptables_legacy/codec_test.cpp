@@ -315,7 +315,11 @@ TEST_CASE("an entry with one different byte is not ours") {
         bytes[i] = static_cast<std::uint8_t>(bytes[i] ^ 0x55);
         const auto decoded = iptables_legacy::decode_rule(c.family, entry, jump_name);
         const bool ignored = i >= ignored_from && i < ignored_to;
-        if (ignored) CHECK(iptables_legacy::hash_entry<F>(entry, jump_name, 1) == hash);
+        const auto frame = iptables_legacy::frame_of<F>(entry);
+        if (frame && frame->next_offset == entry.size()) {
+          const bool same = iptables_legacy::hash_entry<F>(entry, jump_name, 1) == hash;
+          CHECK((ignored ? same : !same || original == 0 || i >= target_at));
+        }
         bytes[i] = original;
         if (ignored) {
           CHECK(decoded == rule);

@@ -37,7 +37,7 @@ class InParts final : public ChainBackend {
       : real_(real), after_(std::move(after)) {}
 
   [[nodiscard]] std::string_view name() const override { return real_.name(); }
-  [[nodiscard]] std::size_t rules_at_once() const override { return kRulesAtOnce; }
+  [[nodiscard]] std::size_t most_rules() const override { return kRulesAtOnce; }
   [[nodiscard]] Result<std::unique_ptr<Transaction>> begin(TableId id) override {
     return watched(real_.begin(id));
   }

@@ -55,6 +55,15 @@ TEST_CASE("other settings are prepared in parts, and taken over as a whole") {
     CHECK(chains.approach(after, 30) > 0);
     while (chains.approach(after, 30) > 0) CHECK(*chains.of() == before);
   }
+  SUBCASE("and suddenly are few") {
+    const ExternalCluster few = cluster("10.0.0.0/8", "10.96.0.2", 5);
+    CHECK(chains.approach(after, 30) > 0);
+    CHECK(chains.approach(after, 30) > 0);
+    while (chains.approach(few, 30) > 0) CHECK(*chains.of() == before);
+    CHECK(*chains.of() == few);
+    while (chains.approach(before, 30) > 0) CHECK(*chains.of() == few);
+    while (chains.approach(after, 30) > 0) CHECK(*chains.of() == before);
+  }
   SUBCASE("and others again") {
     const ExternalCluster other = cluster("10.16.0.0/12", "10.96.0.3");
     CHECK(chains.approach(other, 60) > 0);

@@ -20,6 +20,7 @@ class Looks {
  public:
   Looks() : state_(initial_state(Settings{}, now_)) { table().want = Want::kRules; }
 
+  std::optional<bool> kube_jumps() const { return state_.kube.front().jumps; }
   TableState& table() { return *std::ranges::find(state_.tables, kNat4, &TableState::id); }
 
   std::vector<Action> end(SyncReport report) {
@@ -126,6 +127,45 @@ TEST_CASE("a large change is written part by part, and told as one") {
     looks.succeed();
     CHECK(looks.table().status.repairs == 1);
   }
+}
+
+TEST_CASE("parts that write nothing are neither a repair nor a commit") {
+  Looks looks;
+  const auto prepared = [&](std::size_t left) {
+    SyncReport report;
+    report.left = left;
+    return looks.end(std::move(report));
+  };
+  SUBCASE("at first") {
+    prepared(20);
+  }
+  SUBCASE("of what stood before") {
+    looks.succeed();
+    prepared(20);
+  }
+  CHECK_FALSE(looks.table().status.in_sync);
+  CHECK(count<LogLine>(prepared(10)) == 0);
+  CHECK(count<LogLine>(looks.succeed()) == 0);
+  CHECK(looks.table().status.in_sync);
+  CHECK(looks.table().status.repairs == 0);
+  CHECK(looks.table().status.syncs == 0);
+  CHECK(looks.table().status.commit_duration.sum == 0);
+}
+
+TEST_CASE("what was seen of kube-proxy's jumps stays while a change is only prepared") {
+  Looks looks;
+  const auto end = [&](std::optional<bool> jumps, std::optional<std::size_t> left) {
+    SyncReport report;
+    report.verified = !left;
+    report.left = left;
+    report.kube_jumps = jumps;
+    looks.end(std::move(report));
+    return looks.kube_jumps();
+  };
+  CHECK(end(true, std::nullopt) == std::optional(true));
+  CHECK(end(std::nullopt, 10) == std::optional(true));
+  CHECK(end(false, 5) == std::optional(false));
+  CHECK(end(std::nullopt, std::nullopt) == std::nullopt);
 }
 
 TEST_CASE("UDP flows are deleted only if a commit changed their rules") {

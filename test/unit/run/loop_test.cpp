@@ -340,7 +340,19 @@ TEST_CASE("the first list is taken in parts, and before the last one no rule is 
     rig.post(list("10.96.1.1"));
   }
   SUBCASE("and a change comes meanwhile") {
-    rig.post(ApiEvent(ServiceChanged{service("m0", "20.1.0.0", "10.96.1.1")}));
+    rig.post(ApiEvent(ServiceChanged{service("m0", "20.1.0.0", "10.96.2.2")}));
+    CHECK(rig.kernel.text(kNat4).find("10.96.2.2") != std::string::npos);
+  }
+  SUBCASE("and more changes come than are taken in a turn: the list is complete before them") {
+    std::vector<Event> changes;
+    for (std::size_t i = 0; i <= reconciler::kListedAtOnce; ++i) {
+      changes.emplace_back(ApiEvent(ServiceChanged{service("m0", "20.1.0.0", "10.96.2.2")}));
+    }
+    rig.post(std::move(changes));
+    CHECK(rig.check("services-listed").detail ==
+          std::to_string(kMany) + " Services; changes waiting: 11");
+    rig.pass(1s);
+    CHECK(rig.kernel.text(kNat4).find("10.96.2.2") != std::string::npos);
   }
   CHECK(rig.check("services-listed").detail == std::to_string(kMany) + " Services");
   CHECK(rig.kernel.text(kNat4).find("10.96.1.1") != std::string::npos);
@@ -355,7 +367,13 @@ TEST_CASE("a first list that is not wanted any more is dropped, whatever was tak
   for (std::size_t i = 0; i <= reconciler::kListedAtOnce; ++i) {
     services.push_back(service(("m" + std::to_string(i)).c_str(), "20.1.0.1"));
   }
-  rig.post(ApiEvent(ServicesListed{std::move(services), "1"}));
+  SUBCASE("nothing") {
+    rig.post(ApiEvent(ServicesListed{std::move(services), "1"}));
+  }
+  SUBCASE("some of it") {
+    rig.post(ApiEvent(ServicesListed{std::move(services), "1"}));
+    rig.post(Tick{});
+  }
   rig.post(ModeKnown{ProxyMode::kIptables, "test", ""});
   rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
   rig.post(Tick{});
