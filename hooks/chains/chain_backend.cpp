@@ -41,9 +41,13 @@ ChainBackend::Rendered& ChainBackend::render(const Goal& goal, std::size_t most)
   kept.is_external = external != nullptr;
   if (external != nullptr) {
     kept.left = kept.external.approach(*external, most);
+    kept.unused = kept.external.take_replaced();
     kept.table = {};
     kept.digests = {};
   } else {
+    if (kept.external.of() != nullptr) {
+      kept.unused = std::make_shared<const ExternalChains>(std::move(kept.external));
+    }
     kept.external = ExternalChains(goal.id.family);
     kept.left = 0;
     kept.table = chain_table(goal.id.family, *goal.spec);
@@ -91,6 +95,7 @@ SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) 
   if (rendered.left == 0 || rendered.external.of() != nullptr)
     report = sync(goal, rendered, options);
   report.duration += rendering;
+  report.unused = std::move(rendered.unused);
   if (rendered.left > 0 && !report.error && !report.flushed) {
     report.left = rendered.left + report.left.value_or(0);
     report.verified = false;

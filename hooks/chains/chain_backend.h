@@ -82,6 +82,7 @@ class ChainBackend : public Backend {
     bool is_external = false;
     std::size_t left = 0;  // addresses of `of` for which `external` is not prepared yet
     bool untold = false;   // see sync_table()
+    std::shared_ptr<const void> unused;
   };
   /// For `most` addresses at a time.
   Rendered& render(const Goal& goal, std::size_t most);

@@ -72,11 +72,11 @@ std::size_t ExternalChains::approach(const ExternalCluster& next, std::size_t mo
     if (left > 0 || most < next.addresses.size()) return left + 1;
   }
   const std::uint64_t before = digests_.sum;
-  const auto old = std::move(coming_);
+  auto old = std::move(coming_);
   std::swap(*this, *old);
   digests_.before = before;
   digests_.changed.reset();
-  if (old->of_) coming_ = old;  // its memory is given back in another turn
+  if (old->of_) replaced_ = std::move(old);
   return 0;
 }
 

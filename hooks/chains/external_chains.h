@@ -29,6 +29,9 @@ class ExternalChains {
   /// first value.
   [[nodiscard]] std::size_t approach(const ExternalCluster& next, std::size_t most);
 
+  /// What other settings have replaced, which takes long to free; null: nothing.
+  [[nodiscard]] std::shared_ptr<const void> take_replaced() { return std::move(replaced_); }
+
   enum class Check : std::uint8_t { kMore, kEnded, kMended };
   /// Makes the chains on the ways to the next `count` addresses again, from the first one to the
   /// last: kEnded. When one is not as it is kept, all of it is made from nothing: kMended.
@@ -100,7 +103,9 @@ class ExternalChains {
     std::size_t chains = 0;       // that were found
   };
   Round round_;
-  std::shared_ptr<ExternalChains> coming_;  // see approach(); of this object alone
+  // See approach(); of this object alone.
+  std::shared_ptr<ExternalChains> coming_;
+  std::shared_ptr<const ExternalChains> replaced_;
 };
 
 }  // namespace nmanager::chains

@@ -49,6 +49,8 @@ struct SyncReport {
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   InvalidCounts invalid;  // filter: what the rules have counted since they were made, as observed
   std::size_t rules = 0;  // of ours, in the backend's own terms
+  /// Large, and not needed any more: freed by the caller when it suits. May be null.
+  std::shared_ptr<const void> unused;
   bool mismatch = false;  // what was kept was not what the goal means; it was made again
   bool check_ended = false;  // SyncOptions::check: nothing is left to look at
   UdpChange udp;             // nat: what the commit changed for flows of UDP

@@ -30,8 +30,11 @@ std::optional<ExternalAddresses> standing_addresses(TableId part, const Ruleset&
   std::set<std::shared_ptr<const TableSpec>> stands;  // null: a set that does not exist
   for (const auto& set : frame.sets) {
     const auto found = standing.find(set.first);
-    const bool absent = !observed.exists || !observed.sets.contains(name_of(set.first));
-    if (!absent && found == standing.end()) return std::nullopt;
+    const auto seen = observed.sets.find(name_of(set.first));
+    const bool absent = !observed.exists || seen == observed.sets.end();
+    if (!absent && (found == standing.end() || !seen->second.elements->empty())) {
+      return std::nullopt;
+    }
     stands.insert(absent ? nullptr : found->second);
   }
   if (stands.size() != 1) return std::nullopt;
@@ -42,13 +45,21 @@ SharedElements shared(Elements elements) {
   return std::make_shared<const Elements>(std::move(elements));
 }
 
+void add(ObservedSet& set, Elements more) {
+  if (!set.elements->empty()) {
+    more.insert(more.end(), set.elements->begin(), set.elements->end());
+    std::ranges::sort(more);
+  }
+  set.elements = shared(std::move(more));
+}
+
 }  // namespace
 
 Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Observed& observed,
                    const Standing& standing, bool whole) {
   // A table that is made again shows nothing of what stands.
   whole = whole || !observed.exists || observed.old_layout;
-  Comparison result{frames, observed};
+  Comparison result{{}, observed};
   for (const Goal& goal : goals) {
     auto ruleset = std::make_shared<Ruleset>(*frames.at(goal.id));
     for (auto& [id, elements] : ruleset->sets) {
@@ -60,13 +71,13 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
       const std::vector<Address> some =
           differences(addresses_of(*stands->second), addresses_of(*goal.spec));
       elements = shared(elements_of(id, *goal.spec, some));
-      result.observed.sets[name_of(id)].elements = shared(elements_of(id, *stands->second, some));
+      add(result.observed.sets[name_of(id)], elements_of(id, *stands->second, some));
     }
     result.wanted[goal.id] = std::move(ruleset);
   }
   if (!whole) return result;
   for (const auto& [id, spec] : standing) {
-    result.observed.sets[name_of(id)].elements = shared(elements_of(id, *spec));
+    add(result.observed.sets[name_of(id)], elements_of(id, *spec));
   }
   return result;
 }
@@ -104,6 +115,12 @@ std::size_t elements_after(std::size_t count, const TableSpec* before, const Tab
   const bool goes_on = before != nullptr && same_frame(*before, after);
   const ExternalAddresses from = goes_on ? addresses_of(*before) : ExternalAddresses();
   if (!goes_on) count = 0;
+  if (from.empty()) {
+    for (const auto& entry : next->addresses.map()) {
+      count += count_elements(*entry.second, next->settings.match);
+    }
+    return count;
+  }
   for (const Address& address : differences(from, next->addresses)) {
     count -= count_elements(from.at(address), next->settings.match);
     count += count_elements(next->addresses.at(address), next->settings.match);

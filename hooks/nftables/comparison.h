@@ -12,7 +12,8 @@
 
 namespace nmanager::nftables {
 
-/// Sets that are known to hold just what a spec, which has such a set, wants of them.
+/// Sets that are known to hold what a spec, which has such a set, wants of them, and what the
+/// observed set has, which is for other addresses.
 using Standing = std::map<SetId, std::shared_ptr<const TableSpec>>;
 
 struct Comparison {
@@ -20,15 +21,15 @@ struct Comparison {
   Observed observed;
 };
 
-/// `frames` are the goals' rulesets without elements, and `observed` lacks those of `standing`. Of
-/// these the result has the elements of those addresses for which the two specs differ, on both
-/// sides; `whole`: of all addresses. The plan is the same.
+/// `frames` are rulesets without elements, those of the goals among them, and `observed` lacks the
+/// elements of `standing`. Of these the result has those of the addresses for which the two specs
+/// differ, on both sides; `whole`: of all addresses. The plan is the same.
 [[nodiscard]] Comparison compare(std::span<const Goal> goals, const Wanted& frames,
                                  const Observed& observed, const Standing& standing, bool whole);
 
 /// What one transaction is for: of a goal with many addresses that do not stand yet a part, with so
-/// many addresses left for later ones. All of it while it is not known what stands of it. `most`
-/// addresses are shared by the goals that have some.
+/// many addresses left for later ones. All of it where something else stands than a spec wants.
+/// `most` addresses are shared by the goals that have some.
 struct Parts {
   std::vector<Goal> goals;
   std::map<TableId, std::size_t> left;  // only of goals that are not whole

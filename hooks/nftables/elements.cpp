@@ -30,15 +30,15 @@ struct Field {
   std::uint32_t type = 0;
   std::uint32_t size = 0;
 };
-std::vector<Field> fields_of(const SetId& id) {
+/// Calls `take` for each in order.
+template <class Take>
+void each_field(const SetId& id, Take&& take) {
   const Field address{address_type(id.family), static_cast<std::uint32_t>(address_size(id.family))};
-  std::vector<Field> fields{address};
-  if (id.kind == SetKind::kRestricted) fields.push_back(address);
-  if (id.by == MatchBy::kPort) {
-    fields.push_back({kProtocol, 1});
-    fields.push_back({kService, 2});
-  }
-  return fields;
+  take(address);
+  if (id.kind == SetKind::kRestricted) take(address);
+  if (id.by == MatchBy::kAddress) return;
+  take(Field{kProtocol, 1});
+  take(Field{kService, 2});
 }
 
 constexpr std::uint32_t padded(std::uint32_t size) {
@@ -96,10 +96,10 @@ std::optional<Prefix> prefix_between(const Address& first, const Address& last) 
 
 SetShape shape_of(const SetId& id) {
   SetShape shape;
-  for (const Field& field : fields_of(id)) {
+  each_field(id, [&](const Field& field) {
     shape.key_type = shape.key_type << kTypeBits | field.type;
     shape.key_size += padded(field.size);
-  }
+  });
   if (id.kind == SetKind::kRestricted) shape.flags = NFT_SET_INTERVAL | NFT_SET_CONCAT;
   if (id.kind == SetKind::kCluster) {
     shape.flags = NFT_SET_MAP;
@@ -127,11 +127,11 @@ void put_shape(netlink::Message& message, const SetId& id, std::uint32_t number)
   // Ranges of concatenated keys need to know where the fields end.
   nlattr* const description = message.begin(NFTA_SET_DESC);
   nlattr* const concatenation = message.begin(NFTA_SET_DESC_CONCAT);
-  for (const Field& field : fields_of(id)) {
+  each_field(id, [&](const Field& field) {
     nlattr* const one = message.begin(NFTA_LIST_ELEM);
     message.be32(NFTA_SET_FIELD_LEN, field.size);
     message.end(one);
-  }
+  });
   message.end(concatenation);
   message.end(description);
 }

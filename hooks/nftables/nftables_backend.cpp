@@ -17,6 +17,7 @@
 #include "hooks/netlink/refusal.h"
 #include "hooks/netlink/watch.h"
 #include "hooks/nftables/comparison.h"
+#include "hooks/nftables/evictions.h"
 #include "hooks/nftables/table_cache.h"
 #include "hooks/nftables/text.h"
 #include "hooks/nftables/udp_change.h"
@@ -26,10 +27,10 @@ namespace nmanager::nftables {
 
 namespace {
 
-const std::string kWhere = "table inet nmanager";
-
 /// Of one transaction; about 15 to 30 ms of our time.
 constexpr std::size_t kAddressesAtOnce = 4'096;
+/// After so many, other sets are read in another look.
+constexpr std::size_t kElementsAtOnce = 16'384;
 
 /// A part as wanted, without elements, and how its rules look when the kernel dumps them.
 struct Rendered {
@@ -59,7 +60,8 @@ bool only_elements(const Plan& plan) {
 
 class Nftables final : public Backend {
  public:
-  explicit Nftables(std::shared_ptr<TableCache> cache) : cache_(std::move(cache)) {}
+  explicit Nftables(std::shared_ptr<TableCache> cache)
+      : cache_(std::move(cache)), evictions_(*cache_) {}
 
   [[nodiscard]] std::string_view name() const override { return "nftables"; }
 
@@ -81,7 +83,7 @@ class Nftables final : public Backend {
 
   [[nodiscard]] PlanText plan_text(std::span<const Goal> goals) override {
     const Wanted frames = render(goals);
-    const auto reading = read(frames);
+    const auto reading = read(frames, true);
     if (!reading) return {"", {reading.error().message}};
     const Comparison compared = compare(goals, frames, reading->content, standing_, true);
     const std::string text = to_text(make_plan(compared.wanted, compared.observed));
@@ -122,21 +124,19 @@ class Nftables final : public Backend {
   };
   Attempt once(std::span<const Goal> goals, const SyncOptions& options, const Wanted& frames,
                Outcome& outcome);
-  Result<Reading> read(const Wanted& frames);
-  Result<Observed> observe(const Wanted& frames);
+  /// Not `whole`: some sets may be left for the next look, see `unread_`.
+  Result<Reading> read(const Wanted& frames, bool whole);
+  Result<Observed> observe(const Wanted& frames, bool whole);
   [[nodiscard]] ObservedRule known_rule(const DumpedRule& rule, const Wanted& wanted) const;
-  [[nodiscard]] bool only_held(const Plan& plan) const;
-  Result<std::vector<Step>> evict(std::vector<Step> evictions, netlink::Generation& generation);
-  void note_held(const std::vector<Step>& held, SyncReport& outcome);
   Status commit(const Plan& plan, std::span<const Goal> goals, netlink::Generation& generation);
   void learn(const Plan& plan, std::span<const Goal> goals);
 
   std::shared_ptr<TableCache> cache_;
   std::map<TableId, Rendered> rendered_;
-  Standing standing_;  // as of the last read
-  // What was not to be evicted when the table was last read so often.
-  std::set<std::string> held_;
-  std::uint64_t held_as_of_ = 0;
+  // As of the last read.
+  Standing standing_;
+  std::map<TableId, std::size_t> unread_;  // sets
+  Evictions evictions_;
 };
 
 void Nftables::render_rules(Rendered& kept, const Goal& goal) {
@@ -206,44 +206,50 @@ std::vector<SyncReport> Nftables::sync_together(std::span<const Goal> goals,
 Attempt Nftables::once(std::span<const Goal> all_goals, const SyncOptions& options,
                        const Wanted& frames, Outcome& outcome) {
   auto& [report, plan, observed, udp, parts] = outcome;
-  auto reading = read(frames);
+  auto reading = read(frames, false);
   if (!reading) return unreadable(report, reading.error());
-  parts = first_parts(all_goals, frames, reading->content, standing_, kAddressesAtOnce);
+  std::vector<Goal> known;
+  std::ranges::copy_if(all_goals, std::back_inserter(known),
+                       [&](const Goal& goal) { return !unread_.contains(goal.id); });
+  parts = first_parts(known, frames, reading->content, standing_, kAddressesAtOnce);
+  parts.left.insert(unread_.begin(), unread_.end());
   const std::span<const Goal> goals = parts.goals;
   const Comparison compared = compare(goals, frames, reading->content, standing_, false);
   Plan next = make_plan(compared.wanted, compared.observed);
   observed = compared.observed;
   if (next.steps.empty()) learn({}, goals);
-  if (next.empty() || only_held(next)) return verified(report);
+  if (next.empty() || evictions_.only_held(next)) return verified(report);
   plan = std::move(next);
   for (const Goal& goal : goals) udp[goal.id] = udp_change(goal, compared, standing_, plan);
   if (options.keep_plan_text) report.plan_text = to_text(plan);
   report.committed = true;
   netlink::Generation generation = reading->generation;
-  auto held = evict(plan.evictions, generation);
+  auto held = evictions_.evict(plan.evictions, generation);
   if (!held) return refused(report, held.error());
   if (auto status = commit(plan, goals, generation); !status) {
     return refused(report, status.error());
   }
   // Rules that referred to them may be gone now.
-  if (!plan.steps.empty()) held = evict(std::move(*held), generation);
+  if (!plan.steps.empty()) held = evictions_.evict(std::move(*held), generation);
   if (!held) return refused(report, held.error());
-  note_held(*held, report);
+  evictions_.note_held(*held, report);
   return verified(report);
 }
 
-Result<Nftables::Reading> Nftables::read(const Wanted& frames) {
+Result<Nftables::Reading> Nftables::read(const Wanted& frames, bool whole) {
   auto reading = cache_->read_consistently(kWhere, [&](netlink::Generation now) {
     cache_->doubt_since_proven(now);
-    return observe(frames);
+    return observe(frames, whole);
   });
   if (reading) cache_->proven(reading->generation);
   return reading;
 }
 
 /// Elements that stand as some spec has them are left out; see standing_.
-Result<Observed> Nftables::observe(const Wanted& frames) {
+Result<Observed> Nftables::observe(const Wanted& frames, bool whole) {
   standing_.clear();
+  unread_.clear();
+  const std::size_t read_before = cache_->elements_read();
   const bool counters = std::ranges::any_of(
       frames, [](const auto& part) { return part.first.table == Table::kFilter; });
   if (auto fresh = cache_->refresh(counters); !fresh) return fresh.error();
@@ -275,14 +281,16 @@ Result<Observed> Nftables::observe(const Wanted& frames) {
     set.is_map = dumped.is_map;
     const auto id = set_of(name);
     if (!id || !dumped.as_made || !frames.contains(part_of(*id))) continue;
-    auto elements = cache_->elements(*id);
+    const bool enough = !whole && cache_->elements_read() - read_before > kElementsAtOnce;
+    if (enough && !cache_->knows(*id)) {
+      ++unread_[part_of(*id)];
+      continue;
+    }
+    const auto elements = cache_->elements(*id, rendered_.at(part_of(*id)).of);
     if (!elements) return elements.error();
     set.strange = elements->strange;
-    if (elements->as_in) {
-      standing_[*id] = elements->as_in;
-    } else {
-      set.elements = elements->elements;
-    }
+    set.elements = elements->besides;
+    if (elements->as_in) standing_[*id] = elements->as_in;
   }
   return observed;
 }
@@ -297,65 +305,6 @@ ObservedRule Nftables::known_rule(const DumpedRule& rule, const Wanted& wanted) 
   const auto found = printed.find(rule.expressions);
   if (found != printed.end()) result.rule = found->second;
   return result;
-}
-
-bool Nftables::only_held(const Plan& plan) const {
-  return plan.steps.empty() && held_as_of_ == cache_->structure_reads() &&
-         std::ranges::all_of(plan.evictions,
-                             [&](const Step& step) { return held_.contains(to_text(step)); });
-}
-
-/// Leaves out the steps that the kernel refuses; their number is finite.
-Result<std::vector<Step>> Nftables::evict(std::vector<Step> evictions,
-                                          netlink::Generation& generation) {
-  std::vector<Step> held;
-  while (!evictions.empty()) {
-    netlink::Batch batch(generation);
-    StepWriter writer(batch);
-    std::vector<std::uint32_t> sequences;
-    for (const Step& step : evictions) {
-      writer.write(step);
-      sequences.push_back(batch.last_sequence());
-    }
-    batch.finish();
-    const auto errors = cache_->netlink().send(batch);
-    cache_->doubt_structure();
-    if (!errors) return errors.error();
-    if (errors->empty()) {
-      const auto now = cache_->netlink().generation();
-      if (!now) return now.error();
-      if (*now == generation) break;  // no effect: an empty map was flushed
-      // Flushes alone may have had no effect: then the generation is another process's.
-      const bool deletes =
-          std::ranges::find(evictions, Verb::kDelete, &Step::verb) != evictions.end();
-      if (*now != netlink::next_generation(generation) || !deletes) {
-        return Error{ErrorKind::kRetry, kWhere + ": another process changed it"};
-      }
-      cache_->committed(*now, [] {});
-      generation = *now;
-      break;
-    }
-    std::vector<Step> left;
-    for (std::size_t i = 0; i < evictions.size(); ++i) {
-      const auto error = std::ranges::find(*errors, sequences[i], &netlink::BatchError::sequence);
-      (error == errors->end() ? left : held).push_back(std::move(evictions[i]));
-    }
-    if (left.size() == sequences.size() || errors->front().code == EPERM) {
-      return netlink::refusal(cache_->netlink(), batch, errors->front(), kWhere);  // of the whole
-    }
-    evictions = std::move(left);
-  }
-  return held;
-}
-
-void Nftables::note_held(const std::vector<Step>& held, SyncReport& outcome) {
-  std::set<std::string> names;
-  for (const Step& step : held) names.insert(to_text(step));
-  for (const std::string& name : names) {
-    if (!held_.contains(name)) outcome.held.push_back(name);
-  }
-  held_ = std::move(names);
-  held_as_of_ = cache_->structure_reads() + 1;  // as of the next read
 }
 
 Status Nftables::commit(const Plan& plan, std::span<const Goal> goals,

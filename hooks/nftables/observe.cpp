@@ -125,24 +125,23 @@ Result<std::vector<DumpedRule>> read_chain(netlink::Netlink& netlink, const std:
   return rules;
 }
 
-Result<DumpedElements> read_elements(netlink::Netlink& netlink, const SetId& id) {
+Result<bool> read_elements(netlink::Netlink& netlink, const SetId& id, const SeeElement& see) {
   netlink::Message request(NFT_MSG_GETSETELEM, NFPROTO_INET, 0);
   request.text(NFTA_SET_ELEM_LIST_TABLE, kTableName).text(NFTA_SET_ELEM_LIST_SET, name_of(id));
-  DumpedElements dumped;
+  bool strange = false;
   const Status status = netlink.dump(request, [&](const nlmsghdr& message) {
     const nlattr* const list = netlink::Attributes(message).find(NFTA_SET_ELEM_LIST_ELEMENTS);
     if (list == nullptr) return;
     netlink::Attributes(*list).for_each([&](const nlattr& one) {
       if (auto element = read_element(id, one)) {
-        dumped.elements.push_back(std::move(*element));
+        see(std::move(*element));
       } else {
-        dumped.strange = true;
+        strange = true;
       }
     });
   });
   if (!status) return status.error();
-  std::ranges::sort(dumped.elements);
-  return dumped;
+  return strange;
 }
 
 }  // namespace nmanager::nftables

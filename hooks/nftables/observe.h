@@ -1,6 +1,7 @@
 // Reads `table inet nmanager`: its structure, and the elements of its sets.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,11 +42,9 @@ struct Structure {
 [[nodiscard]] Result<std::vector<DumpedRule>> read_chain(netlink::Netlink& netlink,
                                                          const std::string& chain);
 
-struct DumpedElements {
-  Elements elements;  // sorted
-  bool strange = false;
-};
-/// All elements of one set: about a microsecond each.
-[[nodiscard]] Result<DumpedElements> read_elements(netlink::Netlink& netlink, const SetId& id);
+/// All elements of one set, in any order. True: there are some that no Element can express.
+using SeeElement = std::function<void(Element&&)>;
+[[nodiscard]] Result<bool> read_elements(netlink::Netlink& netlink, const SetId& id,
+                                         const SeeElement& see);
 
 }  // namespace nmanager::nftables

@@ -77,10 +77,15 @@ void add_elements(Elements& elements, const SetId& id, std::span<const ExternalA
   }
 }
 
+/// As each_element(), without making them where every source is allowed.
 std::size_t count_of(SetKind kind, std::span<const ExternalAddress> entries, MatchBy by) {
   std::size_t count = 0;
   for (const ExternalAddress& entry : entries) {
-    each_element(kind, entry, by, [&](const Element&) { ++count; });
+    if (!entry.allowed_sources.empty()) {
+      each_element(kind, entry, by, [&](const Element&) { ++count; });
+    } else if (kind != SetKind::kRestricted) {
+      count += by == MatchBy::kAddress ? 1 : entry.ports.size();
+    }
   }
   return count;
 }
@@ -234,6 +239,25 @@ Elements elements_of(const SetId& id, const TableSpec& spec, std::span<const Add
   }
   std::ranges::sort(elements);
   return elements;
+}
+
+std::uint64_t hash_of(const Element& element) {
+  Hasher hasher;
+  hasher.add(element.external.bytes());
+  hasher.add(std::uint64_t{element.port} << 8 | static_cast<std::uint64_t>(element.protocol));
+  hasher.add(element.source.address().bytes());
+  hasher.add(static_cast<std::uint64_t>(element.source.length()));
+  hasher.add(element.to.bytes());
+  hasher.add(element.owner);
+  return hasher.value();
+}
+
+ElementSum sum_of(const SetId& id, std::span<const ExternalAddress> entries) {
+  ElementSum sum;
+  for (const ExternalAddress& entry : entries) {
+    each_element(id.kind, entry, id.by, [&](const Element& one) { sum.add(hash_of(one)); });
+  }
+  return sum;
 }
 
 std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match) {

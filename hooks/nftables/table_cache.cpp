@@ -8,6 +8,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "hooks/nftables/match_elements.h"
 
 namespace nmanager::nftables {
 
@@ -82,17 +86,44 @@ Status TableCache::refresh(bool counters) {
   return {};
 }
 
-Result<KnownElements> TableCache::elements(const SetId& id) {
+Result<KnownElements> TableCache::elements(const SetId& id,
+                                           const std::shared_ptr<const TableSpec>& wanted) {
   const auto known = known_.find(id);
   if (known != known_.end()) return known->second;
   const auto start = Clock::now();
-  auto dumped = read_elements(netlink(), id);
-  if (!dumped) return dumped.error();
+  auto fresh = read(id, wanted);
+  if (!fresh) return fresh;
   swept_at_ = Clock::now();
   sweep_cost_ += swept_at_ - start;
-  KnownElements fresh{std::make_shared<const Elements>(std::move(dumped->elements)),
-                      dumped->strange, nullptr};
-  known_[id] = fresh;
+  known_[id] = *fresh;
+  return fresh;
+}
+
+Result<KnownElements> TableCache::read(const SetId& id,
+                                       const std::shared_ptr<const TableSpec>& wanted) {
+  KnownElements fresh;
+  std::optional<std::vector<Address>> differing;  // nothing: any may
+  if (wanted && only_external_of(*wanted) != nullptr) {
+    MatchElements match(id, *wanted);
+    const auto strange = read_elements(netlink(), id, [&](const Element& element) {
+      ++elements_read_;
+      match.see(element);
+    });
+    if (!strange) return strange.error();
+    if (!*strange) differing = match.differing();
+    if (differing) fresh.as_in = differing->empty() ? wanted : without(*wanted, *differing);
+    if (differing && differing->empty()) return fresh;
+  }
+  Elements besides;
+  const auto strange = read_elements(netlink(), id, [&](Element&& element) {
+    ++elements_read_;
+    if (differing && !std::ranges::binary_search(*differing, element.external)) return;
+    besides.push_back(std::move(element));
+  });
+  if (!strange) return strange.error();
+  std::ranges::sort(besides);
+  fresh.strange = *strange;
+  fresh.besides = std::make_shared<const Elements>(std::move(besides));
   return fresh;
 }
 

@@ -13,10 +13,12 @@
 
 namespace nmanager::nftables {
 
+/// What a set holds: all that `as_in` wants of it (null: nothing), and `besides`, for other
+/// addresses. With strange elements, which no Element can express, all others are in `besides`.
 struct KnownElements {
-  SharedElements elements;  // as read; null: those of `as_in`
-  bool strange = false;
   std::shared_ptr<const TableSpec> as_in;
+  SharedElements besides = std::make_shared<const Elements>();  // sorted
+  bool strange = false;
 };
 
 /// The table as of one generation.
@@ -31,14 +33,19 @@ class TableCache final : public netlink::Session {
   [[nodiscard]] const Structure& structure() const { return structure_; }
   /// The number of reads: while it is unchanged, no other process has changed the table.
   [[nodiscard]] std::uint64_t structure_reads() const { return structure_reads_; }
-  /// The set exists as expected.
-  [[nodiscard]] Result<KnownElements> elements(const SetId& id);
+  /// The set exists as expected. `wanted`: what it shall hold, so that what is equal has not to be
+  /// kept twice; null, or not an ExternalCluster alone: not known.
+  [[nodiscard]] Result<KnownElements> elements(const SetId& id,
+                                               const std::shared_ptr<const TableSpec>& wanted);
+  [[nodiscard]] bool knows(const SetId& id) const { return known_.contains(id); }
+  /// That were read by elements(): about a microsecond each.
+  [[nodiscard]] std::size_t elements_read() const { return elements_read_; }
 
   /// Everything was read as of that generation.
   void proven(netlink::Generation generation) { proven_ = generation; }
   void doubt_structure() { structure_doubtful_ = true; }
   void know(const SetId& id, std::shared_ptr<const TableSpec> spec) {
-    known_[id] = {nullptr, false, std::move(spec)};
+    known_[id] = {.as_in = std::move(spec)};
   }
   void doubt(const SetId& id) { known_.erase(id); }
   void forget() override;
@@ -49,6 +56,7 @@ class TableCache final : public netlink::Session {
  private:
   using Clock = std::chrono::steady_clock;
 
+  Result<KnownElements> read(const SetId& id, const std::shared_ptr<const TableSpec>& wanted);
   void touched(const nlmsghdr& message) override;
   void overtaken() override { forget(); }
 
@@ -57,6 +65,7 @@ class TableCache final : public netlink::Session {
   std::uint64_t structure_reads_ = 0;
   Structure structure_;
   std::map<SetId, KnownElements> known_;
+  std::size_t elements_read_ = 0;
 
   // Without events it is not known which elements were changed: they are read again after a change
   // by others, but at most 1 % of a core is spent on this.

@@ -69,11 +69,8 @@ UdpChange udp_change(const Goal& goal, const Comparison& compared, const Standin
     if (!id || part_of(*id) != part || id->kind != SetKind::kCluster) continue;
     if (wanted.sets.contains(*id) && plan.table != TableFate::kDeleted) continue;
     const auto stood = standing.find(*id);
-    if (stood != standing.end()) {
-      change.before.set_all(*external_of(*stood->second));
-    } else {
-      add_all(*set.elements, change.before);
-    }
+    if (stood != standing.end()) change.before.set_all(*external_of(*stood->second));
+    add_all(*set.elements, change.before);
   }
   const ExternalCluster* const cluster = external_of(*goal.spec);
   const bool all_new = cluster != nullptr && way_changes(plan);

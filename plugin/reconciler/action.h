@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,8 +37,10 @@ struct ForgetUdpFlows {
 };
 /// Ask kube-proxy for its mode and its last sync, now.
 struct AskKubeProxy {};
-/// Large values were dropped: return their memory to the system.
-struct TrimMemory {};
+/// Free a large value (null: none), and return free memory to the system.
+struct GiveBack {
+  std::shared_ptr<const void> unused;
+};
 /// One log line for the operator.
 struct LogLine {
   enum class Level : std::uint8_t { kDebug, kInfo, kWarning, kError };
@@ -46,6 +49,6 @@ struct LogLine {
 };
 
 using Action =
-    std::variant<SyncTables, LookAtKube, ForgetUdpFlows, AskKubeProxy, TrimMemory, LogLine>;
+    std::variant<SyncTables, LookAtKube, ForgetUdpFlows, AskKubeProxy, GiveBack, LogLine>;
 
 }  // namespace nmanager::reconciler

@@ -29,9 +29,10 @@ void log(Actions& actions, LogLine::Level level, std::string text) {
   actions.emplace_back(LogLine{level, std::move(text)});
 }
 
-void begin_check(State& state) {
+void begin_check(State& state, TimePoint now) {
   if (!state.store.listed()) return;
   state.self_check.next_part = 0;
+  state.self_check.next = now + kCheckPause;  // a list, or a full look, is enough for one turn
   for (TableState& table : state.tables) {
     table.check_due = table.id.table == Table::kNat && table.want == Want::kRules;
   }
@@ -148,7 +149,7 @@ class Intake {
     }
     const std::vector<std::string>& keep = state_.undecodable_keys;
     state_.backlog.replace(state_.store.changes_to(std::move(listed.services), keep), keep);
-    begin_check(state_);
+    begin_check(state_, now_.mono);
   }
 
   void take(ServiceChanged changed) {
@@ -245,7 +246,7 @@ bool spares_flush(const TableState& table, TimePoint now) {
 void look_again(State& state, TimePoint now) {
   const bool full = now >= state.next_full_look;
   if (full) state.next_full_look = now + kFullLookInterval;
-  if (full) begin_check(state);
+  if (full) begin_check(state, now);
   for (TableState& table : state.tables) {
     const bool old =
         table.id.table == Table::kFilter && now - table.looked_at >= kFilterLookInterval;
@@ -261,13 +262,19 @@ void trim(State& state, TimePoint now, Actions& actions) {
     table.untrimmed = false;
     due = true;
   }
-  if (due) actions.emplace_back(TrimMemory{});
+  if (due) actions.emplace_back(GiveBack{});
 }
 
-/// The next part of it, when its time has come. True: of the tables as well.
+/// The next part of it, when its time has come, and not in a turn with something else to do. True:
+/// of the tables as well.
 bool check(State& state, TimePoint now, Actions& actions) {
   if (!checks(state) || now < state.self_check.next) return false;
   if (!state.backlog.empty() || in_parts(state)) return false;
+  if (std::ranges::any_of(state.tables, [&](const TableState& table) {
+        return look_at(state, table, now).value_or(TimePoint::max()) <= now;
+      })) {
+    return false;
+  }
   state.self_check.next = now + kCheckPause;
   for (TableState& table : state.tables) table.due = table.due || table.check_due;
   auto& part = state.self_check.next_part;
@@ -315,14 +322,14 @@ void collect(State& state, TimePoint now, bool may_sync, bool check, Actions& ac
 void drop_services(State& state, Actions& actions) {
   const bool none = !state.store.listed() && state.store.size() == 0 && state.backlog.untouched();
   if (services_wanted(state) || none) return;
-  state.store = {};
-  state.backlog.clear();
+  using Dropped = std::pair<services::Catalog, services::Backlog>;
+  actions.emplace_back(GiveBack{std::make_shared<const Dropped>(
+      std::exchange(state.store, {}), std::exchange(state.backlog, {}))});
   state.self_check = {};
   for (TableState& table : state.tables) table.check_due = false;
   state.api = {};
   state.undecodable_keys.clear();
   state.undecodable_logged.clear();
-  actions.emplace_back(TrimMemory{});
 }
 
 }  // namespace

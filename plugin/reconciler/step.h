@@ -18,7 +18,7 @@ inline constexpr Millis kFullLookInterval{300'000};
 inline constexpr Millis kFilterLookInterval{15'000};
 
 /// The check of what is kept change by change: so many Services at once, and a pause.
-inline constexpr std::size_t kCheckedServices = 2048;
+inline constexpr std::size_t kCheckedServices = 1'024;
 inline constexpr Millis kCheckPause{50};
 
 [[nodiscard]] State initial_state(Settings settings, Now now);

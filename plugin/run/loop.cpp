@@ -138,7 +138,7 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     world_.kube_proxy.ask_soon();
   } else {
-    world_.process.trim_memory();
+    world_.process.give_back(std::get<reconciler::GiveBack>(action).unused);
   }
 }
 
@@ -155,6 +155,7 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   // At most one wait for a lock or another agent, or one part of a large change, per turn, so that
   // other events are handled.
   for (std::size_t i = 0; i < reports.size(); ++i) {
+    if (reports[i].unused) world_.process.give_back(std::move(reports[i].unused));
     held_up_ = held_up_ || reports[i].left ||
                (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});

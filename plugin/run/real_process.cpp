@@ -1,6 +1,5 @@
 #include "plugin/run/real_process.h"
 
-#include <malloc.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 
@@ -28,10 +27,6 @@ bool RealProcess::stop_requested() const {
 
 Now RealProcess::now() const {
   return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
-}
-
-void RealProcess::trim_memory() {
-  ::malloc_trim(0);
 }
 
 bool RealProcess::wait(TimePoint until, std::span<const int> fds) {

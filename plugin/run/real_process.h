@@ -1,8 +1,12 @@
 // Signals, time and memory of this process, and its claim on the node.
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include "hooks/sys/fd.h"
 #include "hooks/sys/node_claim.h"
+#include "plugin/run/disposal.h"
 #include "plugin/run/world.h"
 
 namespace nmanager::run {
@@ -18,12 +22,13 @@ class RealProcess final : public Process {
 
   [[nodiscard]] Now now() const override;
   [[nodiscard]] std::string claim_node() override { return claim_.take(); }
-  void trim_memory() override;
+  void give_back(std::shared_ptr<const void> unused) override { disposal_.take(std::move(unused)); }
   [[nodiscard]] bool wait(TimePoint until, std::span<const int> fds) override;
 
  private:
   sys::Fd stop_;  // signalfd
   sys::NodeClaim claim_;
+  Disposal disposal_;
 };
 
 }  // namespace nmanager::run

@@ -113,7 +113,7 @@ class Output {
   [[nodiscard]] virtual std::string serve(TimePoint now) = 0;
 };
 
-/// Time, the claim on this node, and the wait between two turns.
+/// Time, memory, the claim on this node, and the wait between two turns.
 class Process {
  public:
   virtual ~Process() = default;
@@ -121,7 +121,8 @@ class Process {
   /// Only one nmanager may write in a network namespace. Empty: this process, until it ends; else
   /// the other process, one line.
   [[nodiscard]] virtual std::string claim_node() = 0;
-  virtual void trim_memory() = 0;
+  /// Frees `unused` (null: nothing) soon, and returns free memory to the system.
+  virtual void give_back(std::shared_ptr<const void> unused) = 0;
   /// Returns at `until`, when a descriptor of `fds` is readable, or when a stop is requested
   /// (false).
   [[nodiscard]] virtual bool wait(TimePoint until, std::span<const int> fds) = 0;

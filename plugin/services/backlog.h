@@ -21,7 +21,6 @@ class Backlog {
   /// Neighbouring addresses come together, since their rules share chains; what is removed comes
   /// last, so that an address that moves to another Service is not without rules.
   void replace(ListChanges changes, const std::vector<std::string>& keep);
-  void clear() { *this = {}; }
 
   /// The oldest changes, of about `count` external addresses (a Service without one counts as one);
   /// returns of how many. None in the first call after a large list: to find what it changes was

@@ -1,4 +1,4 @@
-// nmanager_bench [--small] [--only NAME]: see README.md.
+// nmanager_bench [--small] [--only NAME] [--backend NAME]: see README.md.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <functional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "test/bench/benches.h"
 
@@ -17,9 +19,11 @@ int main(int argc, char** argv) {
   using namespace nmanager::bench;
   bool small = false;
   std::string only;
+  std::vector<std::string> backends{"iptables-nft", "nftables"};
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--small") == 0) small = true;
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
+    if (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc) backends = {argv[++i]};
   }
   // The tests' shared helpers use doctest checks; here a failed check becomes an exception.
   doctest::Context context;
@@ -62,9 +66,9 @@ int main(int argc, char** argv) {
     if (wanted("service")) measure([&] { bench_service_native(services); });
   }
   if (wanted("listen")) measure(bench_listen);
-  for (const char* backend : {"iptables-nft", "nftables"}) {
+  for (const std::string& backend : backends) {
     if (wanted("stream")) measure([&] { bench_stream(backend); });
-    const bool native = std::strcmp(backend, "nftables") == 0;
+    const bool native = backend == "nftables";
     if (wanted("memory")) measure([&] { bench_memory(backend, 10'000, native ? 90 : 160, 20); });
     if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
     if (wanted("turns")) measure([&] { bench_turns(backend, 40'000, Kind::kTcp4); });

@@ -68,6 +68,7 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   std::uint64_t counters_asked = 0;
   int beats = 0;
   int trims = 0;
+  int given_back = 0;  // values
 
   // The process.
   std::chrono::milliseconds elapsed{0};
@@ -117,7 +118,10 @@ class FakeWorld : run::Kernel, run::KubeProxy, run::ApiServer, run::Output, run:
   std::string serve(TimePoint /*now*/) override { return serve_problem; }
 
   std::string claim_node() override { return other_nmanager; }
-  void trim_memory() override { ++trims; }
+  void give_back(std::shared_ptr<const void> unused) override {
+    ++trims;
+    if (unused) ++given_back;
+  }
   bool wait(TimePoint until, std::span<const int> fds) override;
 };
 

@@ -33,11 +33,10 @@ TEST_CASE("another process changes the table right after our commit: the element
   const auto spec = std::make_shared<const TableSpec>();
   cache.committed(netlink::next_generation(*generation), [&] { cache.know(id, spec); });
   cache.catch_up(*cache.netlink().generation());
-  const auto known = cache.elements(id);
+  const auto known = cache.elements(id, nullptr);
   REQUIRE(known);
   CHECK(known->as_in == nullptr);
-  REQUIRE(known->elements != nullptr);
-  CHECK(known->elements->size() == 1);
+  CHECK(known->besides->size() == 1);
 }
 
 TEST_CASE("after a change of elements alone the rest of the table is not read again") {

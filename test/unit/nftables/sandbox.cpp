@@ -45,12 +45,17 @@ std::vector<Goal> goals(const Wishes& wishes) {
 
 Outcome sync(Backend& backend, const std::vector<Goal>& goals) {
   Outcome outcome;
-  for (const SyncReport& report :
-       backend.sync(goals, {.max_attempts = 10, .keep_plan_text = true})) {
-    CAPTURE(report.plan_text);
-    if (!report.verified) FAIL(report.error->message);
-    outcome.committed = outcome.committed || report.committed;
-    outcome.findings.insert(outcome.findings.end(), report.findings.begin(), report.findings.end());
+  for (bool left = true; left;) {
+    left = false;
+    for (const SyncReport& report :
+         backend.sync(goals, {.max_attempts = 10, .keep_plan_text = true})) {
+      CAPTURE(report.plan_text);
+      if (report.error) FAIL(report.error->message);
+      left = left || report.left;
+      outcome.committed = outcome.committed || report.committed;
+      outcome.findings.insert(outcome.findings.end(), report.findings.begin(),
+                              report.findings.end());
+    }
   }
   return outcome;
 }

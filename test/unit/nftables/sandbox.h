@@ -31,7 +31,7 @@ struct Wishes {
 };
 std::vector<Goal> goals(const Wishes& wishes);
 
-/// Combines the reports: all verified, any committed; the test fails if one was not verified.
+/// Every part. Combines the reports: any committed; the test fails if one has an error.
 struct Outcome {
   bool committed = false;
   std::vector<Finding> findings;

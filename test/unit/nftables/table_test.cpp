@@ -96,15 +96,59 @@ TEST_CASE("many addresses are written in parts, which a rule leads to from the f
 
   // What a former process left is not taken down for a first part.
   auto other = native_backend();
+  report = other.backend->sync(wanted, {}).front();
+  REQUIRE(report.left.has_value());  // only some of it was read
+  CHECK_FALSE(report.committed);
+  CHECK(elements_with("10.97.") == 2 * kAddresses);
   CHECK(other.backend->sync(wanted, {}).front().verified);
   CHECK(elements_with("10.96.") == 2 * kAddresses);
   wishes.settings.match = MatchBy::kAddress;
   other = native_backend();
-  CHECK(other.backend->sync(of_nat(), {}).front().verified);
+  sync(*other.backend, of_nat());
   wishes.external = false;
   report = other.backend->sync(of_nat(), {}).front();
   CHECK(report.verified);
   CHECK(report.udp.before.all->addresses.size() == kAddresses);
+}
+
+TEST_CASE("a new process reads large sets one after another, and writes what differs") {
+  Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  Wishes wishes;
+  wishes.drop = false;
+  wishes.addresses = many_addresses(9'000, 96);  // 18,000 elements in each of two sets
+  sync(*native_backend().backend, goals(wishes));
+  const auto table = content();
+  const TableId nat{Family::kIpv4, Table::kNat};
+  const auto report_of_nat = [&](Backend& backend) {
+    const auto wanted = goals(wishes);
+    auto reports = backend.sync(wanted, {});
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i].id == nat) return reports[i];
+    }
+    return SyncReport{};
+  };
+  bool committed = false;
+  SUBCASE("nothing") {}
+  SUBCASE("some addresses") {
+    committed = true;
+    must("nft -f -",
+         "delete element inet nmanager external_ipv4 { 198.18.0.7 . tcp . 80 }\n"
+         "add element inet nmanager external_ipv4 { 192.0.2.9 . tcp . 80 }\n"
+         "delete element inet nmanager cluster_ipv4 { 198.18.0.9 . udp . 53 }\n"
+         "add element inet nmanager cluster_ipv4 { 198.18.0.9 . udp . 53 : 10.9.9.9 }\n");
+  }
+  const auto native = native_backend();
+  const SyncReport first = report_of_nat(*native.backend);
+  REQUIRE(first.left.has_value());
+  CHECK_FALSE(first.committed);
+  SyncReport last = first;
+  while (last.left) last = report_of_nat(*native.backend);
+  CHECK(last.verified);
+  CHECK(last.committed == committed);
+  CHECK(content() == table);
+  CHECK_FALSE(sync(*native.backend, goals(wishes)).committed);
+  CHECK(native_backend().backend->plan_text(goals(wishes)).text.empty());
 }
 
 TEST_CASE("created from nothing, verified by the same backend, by a new one, and by nft") {

@@ -137,6 +137,7 @@ class Rig {
   std::vector<std::string>& lines = driver_.world.lines;
   int& table_reads = tables.syncs;
   int& trims = driver_.world.trims;
+  int& given_back = driver_.world.given_back;
   int& asked = driver_.world.asked_soon;
   int syncs = 0;
 };
@@ -275,7 +276,7 @@ TEST_CASE("many changes at once are taken in parts, one in a turn") {
     CHECK(rules("--to-destination 10.96.1.1") == kAtOnce * 2);
     CHECK(rules("20.1.0.1/32") > 0);
     rig.post(ApiEvent(ServicesListed{many("10.96.2.2"), "2"}));
-    rig.pass(Pace::kLeast);
+    rig.pass(2 * Pace::kLeast);
     CHECK(rules("--to-destination 10.96.1.1") == 0);
     CHECK(rules("--to-destination 10.96.2.2") == 1000 * 2);
   }
@@ -288,7 +289,7 @@ TEST_CASE("many changes at once are taken in parts, one in a turn") {
     rest.pop_back();
     events.emplace_back(ApiEvent(ServicesListed{std::move(rest), "2"}));
     rig.post(std::move(events));
-    rig.pass(Pace::kLeast);
+    rig.pass(2 * Pace::kLeast);
     CHECK(rules("--to-destination 10.96.1.1") == 1000 * 2);
   }
   SUBCASE("a repair does not wait for them") {
@@ -402,9 +403,11 @@ TEST_CASE("the mode decides about the external-cluster rules, and only about the
   Rig rig;
   rig.start();
   for (const auto mode : {ProxyMode::kIptables, ProxyMode::kNftables}) {
+    const int given_back = rig.given_back;
     rig.post(ModeKnown{mode, "test", ""});
     CHECK_FALSE(rig.ours(kNat4));
     CHECK(rig.ours(kFilter4));
+    CHECK(rig.given_back > given_back);  // the Services, and the rules of a backend with chains
     rig.post(ModeKnown{std::nullopt, "", "connection refused"});
     CHECK_FALSE(rig.ours(kNat4));
     rig.post(ModeKnown{ProxyMode::kIpvs, "test", ""});
