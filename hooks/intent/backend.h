@@ -51,7 +51,7 @@ struct SyncReport {
   std::size_t rules = 0;  // of ours, in the backend's own terms
   /// Large, and not needed any more: freed by the caller when it suits. May be null.
   std::shared_ptr<const void> unused;
-  bool mismatch = false;  // what was kept was not what the goal means; it was made again
+  bool mismatch = false;     // what was kept was not what the goal means; it was made again
   bool check_ended = false;  // SyncOptions::check: nothing is left to look at
   UdpChange udp;             // nat: what the commit changed for flows of UDP
   /// Each hook of the table that we use has a jump to KUBE-*, as observed. Nothing: it was not

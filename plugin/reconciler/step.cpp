@@ -323,8 +323,8 @@ void drop_services(State& state, Actions& actions) {
   const bool none = !state.store.listed() && state.store.size() == 0 && state.backlog.untouched();
   if (services_wanted(state) || none) return;
   using Dropped = std::pair<services::Catalog, services::Backlog>;
-  actions.emplace_back(GiveBack{std::make_shared<const Dropped>(
-      std::exchange(state.store, {}), std::exchange(state.backlog, {}))});
+  actions.emplace_back(GiveBack{std::make_shared<const Dropped>(std::exchange(state.store, {}),
+                                                                std::exchange(state.backlog, {}))});
   state.self_check = {};
   for (TableState& table : state.tables) table.check_due = false;
   state.api = {};
