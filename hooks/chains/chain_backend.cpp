@@ -64,9 +64,11 @@ std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
                                            const SyncOptions& options) {
   std::vector<SyncReport> reports;
-  const auto nat = [](const Goal& goal) { return goal.id.table == Table::kNat; };
-  nat_goals_ =
-      std::max<std::size_t>(1, static_cast<std::size_t>(std::ranges::count_if(goals, nat)));
+  const auto shares = std::ranges::count_if(goals, [](const Goal& goal) {
+    const ExternalCluster* external = only_external_of(*goal.spec);
+    return goal.id.table == Table::kNat && (external == nullptr || !external->addresses.empty());
+  });
+  nat_goals_ = static_cast<std::size_t>(std::max(shares, std::ptrdiff_t{1}));
   const auto start = now();
   const auto waited_before = lock_waited();
   const auto held = hold(goals);

@@ -90,7 +90,8 @@ class ChainBackend : public Backend {
   SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
-  std::size_t nat_goals_ = 1;  // of this sync(), which share what is done at once
+  /// Of this sync(), but those that want no address: they share what is done at once.
+  std::size_t nat_goals_ = 1;
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
 };

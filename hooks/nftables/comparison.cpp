@@ -85,16 +85,18 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
 Parts first_parts(std::span<const Goal> goals, const Wanted& frames, const Observed& observed,
                   const Standing& standing, std::size_t most) {
   Parts parts;
-  const auto sharing = std::ranges::count_if(
-      goals, [](const Goal& goal) { return only_external_of(*goal.spec) != nullptr; });
+  const auto sharing = std::ranges::count_if(goals, [](const Goal& goal) {
+    const ExternalCluster* wanted = only_external_of(*goal.spec);
+    return wanted != nullptr && !wanted->addresses.empty();
+  });
+  most /= static_cast<std::size_t>(std::max(sharing, std::ptrdiff_t{1}));
   for (const Goal& goal : goals) {
     parts.goals.push_back(goal);
     const ExternalCluster* wanted = only_external_of(*goal.spec);
     if (wanted == nullptr) continue;
     auto addresses = standing_addresses(goal.id, *frames.at(goal.id), observed, standing);
     if (!addresses) continue;
-    const std::size_t left =
-        addresses->approach(wanted->addresses, most / static_cast<std::size_t>(sharing));
+    const std::size_t left = addresses->approach(wanted->addresses, most);
     if (left == 0) continue;
     ExternalCluster part{std::move(*addresses), wanted->settings};
     parts.goals.back().spec = std::make_shared<const TableSpec>(std::move(part));

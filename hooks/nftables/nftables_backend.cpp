@@ -30,7 +30,7 @@ namespace {
 /// Of one transaction; about 15 to 30 ms of our time.
 constexpr std::size_t kAddressesAtOnce = 4'096;
 /// After so many, other sets are read in another look.
-constexpr std::size_t kElementsAtOnce = 16'384;
+constexpr std::size_t kElementsReadAtOnce = 16'384;
 
 /// A part as wanted, without elements, and how its rules look when the kernel dumps them.
 struct Rendered {
@@ -281,7 +281,7 @@ Result<Observed> Nftables::observe(const Wanted& frames, bool whole) {
     set.is_map = dumped.is_map;
     const auto id = set_of(name);
     if (!id || !dumped.as_made || !frames.contains(part_of(*id))) continue;
-    const bool enough = !whole && cache_->elements_read() - read_before > kElementsAtOnce;
+    const bool enough = !whole && cache_->elements_read() - read_before > kElementsReadAtOnce;
     if (enough && !cache_->knows(*id)) {
       ++unread_[part_of(*id)];
       continue;
