@@ -38,14 +38,14 @@ ChainBackend::Rendered& ChainBackend::render(const Goal& goal, std::size_t most)
   if (kept.of == goal.spec && kept.left == 0) return kept;
   kept.of = goal.spec;
   const ExternalCluster* external = only_external_of(*goal.spec);
-  kept.is_external = external != nullptr;
+  const bool was_external = std::exchange(kept.is_external, external != nullptr);
   if (external != nullptr) {
     kept.left = kept.external.approach(*external, most);
     kept.unused = kept.external.take_replaced();
     kept.table = {};
     kept.digests = {};
   } else {
-    if (kept.external.of() != nullptr) {
+    if (was_external) {
       kept.unused = std::make_shared<const ExternalChains>(std::move(kept.external));
     }
     kept.external = ExternalChains(goal.id.family);

@@ -135,7 +135,7 @@ class Nftables final : public Backend {
   std::map<TableId, Rendered> rendered_;
   // As of the last read.
   Standing standing_;
-  std::map<TableId, std::size_t> unread_;  // sets
+  std::size_t unread_ = 0;  // sets
   Evictions evictions_;
 };
 
@@ -208,11 +208,15 @@ Attempt Nftables::once(std::span<const Goal> all_goals, const SyncOptions& optio
   auto& [report, plan, observed, udp, parts] = outcome;
   auto reading = read(frames, false);
   if (!reading) return unreadable(report, reading.error());
-  std::vector<Goal> known;
-  std::ranges::copy_if(all_goals, std::back_inserter(known),
-                       [&](const Goal& goal) { return !unread_.contains(goal.id); });
-  parts = first_parts(known, frames, reading->content, standing_, kAddressesAtOnce);
-  parts.left.insert(unread_.begin(), unread_.end());
+  if (unread_ > 0) {  // a plan without some of what stands could remove what leads to it
+    plan = {};
+    report.committed = false;
+    parts = {};
+    for (const Goal& goal : all_goals) parts.left[goal.id] = unread_;
+    observed = std::move(reading->content);
+    return verified(report);
+  }
+  parts = first_parts(all_goals, frames, reading->content, standing_, kAddressesAtOnce);
   const std::span<const Goal> goals = parts.goals;
   const Comparison compared = compare(goals, frames, reading->content, standing_, false);
   Plan next = make_plan(compared.wanted, compared.observed);
@@ -238,7 +242,7 @@ Attempt Nftables::once(std::span<const Goal> all_goals, const SyncOptions& optio
 
 Result<Nftables::Reading> Nftables::read(const Wanted& frames, bool whole) {
   auto reading = cache_->read_consistently(kWhere, [&](netlink::Generation now) {
-    cache_->doubt_since_proven(now);
+    cache_->begin_read(now);
     return observe(frames, whole);
   });
   if (reading) cache_->proven(reading->generation);
@@ -248,7 +252,7 @@ Result<Nftables::Reading> Nftables::read(const Wanted& frames, bool whole) {
 /// Elements that stand as some spec has them are left out; see standing_.
 Result<Observed> Nftables::observe(const Wanted& frames, bool whole) {
   standing_.clear();
-  unread_.clear();
+  unread_ = 0;
   const std::size_t read_before = cache_->elements_read();
   const bool counters = std::ranges::any_of(
       frames, [](const auto& part) { return part.first.table == Table::kFilter; });
@@ -283,7 +287,7 @@ Result<Observed> Nftables::observe(const Wanted& frames, bool whole) {
     if (!id || !dumped.as_made || !frames.contains(part_of(*id))) continue;
     const bool enough = !whole && cache_->elements_read() - read_before > kElementsReadAtOnce;
     if (enough && !cache_->knows(*id)) {
-      ++unread_[part_of(*id)];
+      ++unread_;
       continue;
     }
     const auto elements = cache_->elements(*id, rendered_.at(part_of(*id)).of);

@@ -54,7 +54,8 @@ void TableCache::touched(const nlmsghdr& message) {
   }
 }
 
-void TableCache::doubt_since_proven(netlink::Generation generation) {
+void TableCache::begin_read(netlink::Generation generation) {
+  just_read_.clear();
   if (events() != nullptr) return;
   if (!proven_ || !own().all_own(*proven_, generation)) doubt_structure();
 }
@@ -96,6 +97,7 @@ Result<KnownElements> TableCache::elements(const SetId& id,
   swept_at_ = Clock::now();
   sweep_cost_ += swept_at_ - start;
   known_[id] = *fresh;
+  just_read_.push_back(id);
   return fresh;
 }
 
@@ -103,7 +105,8 @@ Result<KnownElements> TableCache::read(const SetId& id,
                                        const std::shared_ptr<const TableSpec>& wanted) {
   KnownElements fresh;
   std::optional<std::vector<Address>> differing;  // nothing: any may
-  if (wanted && only_external_of(*wanted) != nullptr) {
+  const ExternalCluster* external = wanted ? only_external_of(*wanted) : nullptr;
+  if (external != nullptr && external->settings.match == id.by) {
     MatchElements match(id, *wanted);
     const auto strange = read_elements(netlink(), id, [&](const Element& element) {
       ++elements_read_;
@@ -125,6 +128,13 @@ Result<KnownElements> TableCache::read(const SetId& id,
   fresh.strange = *strange;
   fresh.besides = std::make_shared<const Elements>(std::move(besides));
   return fresh;
+}
+
+/// What earlier reads have found is as of their generation: events tell what changed since then.
+void TableCache::overtaken() {
+  if (events() == nullptr) return forget();
+  doubt_structure();
+  for (const SetId& id : just_read_) doubt(id);
 }
 
 void TableCache::forget() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "hooks/netlink/session.h"
 #include "hooks/nftables/nftables_backend.h"
@@ -26,8 +27,9 @@ class TableCache final : public netlink::Session {
  public:
   explicit TableCache(NftablesOptions options);
 
-  /// Without events: invalidates everything that others may have changed up to `generation`.
-  void doubt_since_proven(netlink::Generation generation);
+  /// Something is read as of `generation`. Without events, this invalidates everything that others
+  /// may have changed until then.
+  void begin_read(netlink::Generation generation);
   /// Reads what is invalid; with `counters`, the drop rules' counters too.
   Status refresh(bool counters);
   [[nodiscard]] const Structure& structure() const { return structure_; }
@@ -58,7 +60,7 @@ class TableCache final : public netlink::Session {
 
   Result<KnownElements> read(const SetId& id, const std::shared_ptr<const TableSpec>& wanted);
   void touched(const nlmsghdr& message) override;
-  void overtaken() override { forget(); }
+  void overtaken() override;
 
   std::optional<netlink::Generation> proven_;
   bool structure_doubtful_ = true;
@@ -66,6 +68,7 @@ class TableCache final : public netlink::Session {
   Structure structure_;
   std::map<SetId, KnownElements> known_;
   std::size_t elements_read_ = 0;
+  std::vector<SetId> just_read_;  // since the last call of begin_read()
 
   // Without events it is not known which elements were changed: they are read again after a change
   // by others, but at most 1 % of a core is spent on this.

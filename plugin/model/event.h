@@ -92,4 +92,10 @@ using Event = std::variant<ApiEvent, TableChange, ModeKnown, BackendKnown, Setti
                            ConntrackKnown, TableSynced, FlowsForgotten, KubeLooked, ProxySync,
                            CanaryKnown, NodeClaimed, ApiServersKnown, CountersAsked, Tick>;
 
+/// Of an action that was done in this turn.
+[[nodiscard]] inline bool is_answer(const Event& event) {
+  return std::holds_alternative<TableSynced>(event) || std::holds_alternative<KubeLooked>(event) ||
+         std::holds_alternative<FlowsForgotten>(event);
+}
+
 }  // namespace nmanager

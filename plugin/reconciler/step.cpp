@@ -265,16 +265,15 @@ void trim(State& state, TimePoint now, Actions& actions) {
   if (due) actions.emplace_back(GiveBack{});
 }
 
-/// The next part of it, when its time has come, and not in a turn with something else to do. True:
-/// of the tables as well.
-bool check(State& state, TimePoint now, Actions& actions) {
+/// The next part of it, when its time has come; rather not in a turn with something else to do, or
+/// in which something was done (`busy`). True: of the tables as well.
+bool check(State& state, TimePoint now, bool busy, Actions& actions) {
   if (!checks(state) || now < state.self_check.next) return false;
   if (!state.backlog.empty() || in_parts(state)) return false;
-  if (std::ranges::any_of(state.tables, [&](const TableState& table) {
-        return look_at(state, table, now).value_or(TimePoint::max()) <= now;
-      })) {
-    return false;
-  }
+  busy = busy || std::ranges::any_of(state.tables, [&](const TableState& table) {
+           return look_at(state, table, now).value_or(TimePoint::max()) <= now;
+         });
+  if (busy && now < state.self_check.next + kCheckPatience) return false;
   state.self_check.next = now + kCheckPause;
   for (TableState& table : state.tables) table.due = table.due || table.check_due;
   auto& part = state.self_check.next_part;
@@ -354,10 +353,11 @@ State initial_state(Settings settings, Now now) {
 
 std::vector<Action> step(State& state, std::vector<Event> events, Now now, bool may_sync) {
   Actions actions;
+  const bool busy = std::ranges::any_of(events, is_answer);
   for (Event& event : events) std::visit(Intake(state, now, actions), std::move(event));
   look_again(state, now.mono);
   drop_services(state, actions);
-  const bool checking = check(state, now.mono, actions);
+  const bool checking = check(state, now.mono, busy, actions);
   const std::size_t taken = may_sync ? take_services(state) : 0;
   update_wants(state);
   note_services(state, taken);

@@ -20,6 +20,8 @@ inline constexpr Millis kFilterLookInterval{15'000};
 /// The check of what is kept change by change: so many Services at once, and a pause.
 inline constexpr std::size_t kCheckedServices = 1'024;
 inline constexpr Millis kCheckPause{50};
+/// So long it waits for a turn with nothing else to do.
+inline constexpr Millis kCheckPatience{10'000};
 
 [[nodiscard]] State initial_state(Settings settings, Now now);
 

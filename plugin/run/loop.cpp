@@ -119,13 +119,13 @@ std::optional<bool> Loop::kube_chains() const {
 void Loop::take(Events events) {
   if (events.empty()) events.emplace_back(Tick{});
   while (!events.empty()) {
-    const auto actions = step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
+    auto actions = step(state_, std::exchange(events, {}), world_.process.now(), !held_up_);
     held_up_ = held_up_ || !state_.backlog.empty();
-    for (const reconciler::Action& action : actions) run_action(action, events);
+    for (reconciler::Action& action : actions) run_action(action, events);
   }
 }
 
-void Loop::run_action(const reconciler::Action& action, Events& answers) {
+void Loop::run_action(reconciler::Action& action, Events& answers) {
   if (const auto* tables = std::get_if<reconciler::SyncTables>(&action)) {
     sync(*tables, answers);
   } else if (const auto* look = std::get_if<reconciler::LookAtKube>(&action)) {
@@ -138,7 +138,7 @@ void Loop::run_action(const reconciler::Action& action, Events& answers) {
   } else if (std::holds_alternative<reconciler::AskKubeProxy>(action)) {
     world_.kube_proxy.ask_soon();
   } else {
-    world_.process.give_back(std::get<reconciler::GiveBack>(action).unused);
+    world_.process.give_back(std::move(std::get<reconciler::GiveBack>(action).unused));
   }
 }
 

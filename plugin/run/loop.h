@@ -47,7 +47,7 @@ class Loop {
   void log_changes(const std::vector<SettingShown>& before) const;
   [[nodiscard]] std::optional<bool> kube_chains() const;
   void take(Events events);
-  void run_action(const reconciler::Action& action, Events& answers);
+  void run_action(reconciler::Action& action, Events& answers);
   void sync(const reconciler::SyncTables& action, Events& answers);
   void look_at_kube(const reconciler::LookAtKube& action, Events& answers);
   void follow_services();

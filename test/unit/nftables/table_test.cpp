@@ -138,6 +138,10 @@ TEST_CASE("a new process reads large sets one after another, and writes what dif
          "delete element inet nmanager cluster_ipv4 { 198.18.0.9 . udp . 53 }\n"
          "add element inet nmanager cluster_ipv4 { 198.18.0.9 . udp . 53 : 10.9.9.9 }\n");
   }
+  SUBCASE("a chain that a rule leads to") {
+    committed = true;
+    must("nft flush chain inet nmanager NMANAGER_EX_CLUS_OUTPUT");
+  }
   const auto native = native_backend();
   const SyncReport first = report_of_nat(*native.backend);
   REQUIRE(first.left.has_value());
