@@ -2,7 +2,6 @@
 // Services that takes tens of milliseconds.
 #pragma once
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -18,18 +17,16 @@ class Disposal {
   /// Returns when everything is freed.
   ~Disposal();
 
-  /// `unused` may be null: only to return free memory.
+  /// `unused` may be null: only to return free memory. For one thread.
   void take(std::shared_ptr<const void> unused);
 
  private:
   void run();
-  void start();
 
   std::mutex mutex_;
-  std::condition_variable changed_;
   std::vector<std::shared_ptr<const void>> waiting_;
-  bool ended_ = false;
-  std::thread thread_;  // started when it is needed
+  bool running_ = false;  // the thread will look at waiting_ again
+  std::thread thread_;    // there is one while something waits
 };
 
 }  // namespace nmanager::run
