@@ -1,16 +1,20 @@
 #include "test/bench/program.h"
 
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
-#include "test/support/command.h"
+#include "hooks/sys/fd.h"
 
 namespace nmanager::bench {
 
@@ -46,10 +50,32 @@ std::string service(int number, int version, Kind kind) {
   return service_json(name, {ipv4}, tcp);
 }
 
+std::string ask_endpoint(const std::string& path) {
+  const sys::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_port = htons(10261);
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) return "";
+  const std::string request =
+      "GET " + path + " HTTP/1.1\r\nHost: nmanager\r\nConnection: close\r\n\r\n";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
+  std::string answer;
+  std::array<char, 16384> buffer{};
+  for (ssize_t size = 0; (size = ::recv(fd.get(), buffer.data(), buffer.size(), 0)) > 0;) {
+    answer.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  return answer;
+}
+
 double metric(const std::string& name) {
-  const auto text = test::run("curl -s -m 5 http://127.0.0.1:10261/metrics | grep '^" + name +
-                              "[ {]' | awk '{s += $NF} END {print s + 0}'");
-  return std::strtod(text.output.c_str(), nullptr);
+  std::istringstream lines(ask_endpoint("/metrics"));
+  double sum = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_it = line.starts_with(name + " ") || line.starts_with(name + "{");
+    if (is_it) sum += std::strtod(line.c_str() + line.rfind(' '), nullptr);
+  }
+  return sum;
 }
 
 Program::Program(const test::ApiServer& server, const std::string& backend, const std::string& mode)
@@ -96,7 +122,7 @@ bool wait_for_services(int services) {
   while (metric("nmanager_services_with_rules") < services ||
          metric("nmanager_table_in_sync") < 4) {
     if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return true;
 }

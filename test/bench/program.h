@@ -23,6 +23,8 @@ struct ServiceAddress {
 enum class Kind : std::uint8_t { kTcp4, kUdp6, kTcpBoth };
 [[nodiscard]] std::string service(int number, int version = 0, Kind kind = Kind::kTcp4);
 
+/// The program's answer at its endpoint, with its head; empty while there is none.
+[[nodiscard]] std::string ask_endpoint(const std::string& path);
 /// The sum of the metric's series, as the program reports it now.
 [[nodiscard]] double metric(const std::string& name);
 

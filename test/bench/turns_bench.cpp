@@ -24,8 +24,7 @@ using namespace std::chrono_literals;
 constexpr double kLongest = 50;  // milliseconds
 
 bool changes_wait() {
-  const auto readyz = test::run("curl -s -m 5 'http://127.0.0.1:10261/readyz?verbose'");
-  return readyz.output.find("changes waiting") != std::string::npos;
+  return ask_endpoint("/readyz?verbose").find("changes waiting") != std::string::npos;
 }
 
 /// Until `done`, then until nothing is left to write.
