@@ -64,11 +64,9 @@ std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
                                            const SyncOptions& options) {
   std::vector<SyncReport> reports;
-  const auto shares = std::ranges::count_if(goals, [](const Goal& goal) {
-    const ExternalCluster* external = only_external_of(*goal.spec);
-    return goal.id.table == Table::kNat && (external == nullptr || !external->addresses.empty());
-  });
-  nat_goals_ = static_cast<std::size_t>(std::max(shares, std::ptrdiff_t{1}));
+  const auto sharing = std::ranges::count_if(
+      goals, [](const Goal& goal) { return wants_addresses_only(*goal.spec); });
+  sharing_ = static_cast<std::size_t>(std::max(sharing, std::ptrdiff_t{1}));
   const auto start = now();
   const auto waited_before = lock_waited();
   const auto held = hold(goals);
@@ -87,7 +85,7 @@ SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) 
   constexpr std::size_t kAddressesAtOnce = 4'096;
   const auto start = now();
   const bool one_commit = most_rules() == kAll;  // which takes longer than to prepare it
-  Rendered& rendered = render(goal, one_commit ? kAll : kAddressesAtOnce / nat_goals_);
+  Rendered& rendered = render(goal, one_commit ? kAll : kAddressesAtOnce / sharing_);
   constexpr std::size_t kCheckedAtOnce = 512;
   auto checked = ExternalChains::Check::kEnded;
   if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);

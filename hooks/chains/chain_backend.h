@@ -65,7 +65,7 @@ class ChainBackend : public Backend {
 
   /// A commit should not have many more rules than this: a larger change is several commits, one in
   /// each sync().
-  [[nodiscard]] std::size_t rules_at_once() const { return most_rules() / nat_goals_; }
+  [[nodiscard]] std::size_t rules_at_once() const { return most_rules() / sharing_; }
 
  private:
   /// Of all commits of one sync(). By default one commit for each table, whatever its size.
@@ -91,7 +91,7 @@ class ChainBackend : public Backend {
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
   /// Of this sync(), but those that want no address: they share what is done at once.
-  std::size_t nat_goals_ = 1;
+  std::size_t sharing_ = 1;
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
 };

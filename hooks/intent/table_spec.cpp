@@ -77,6 +77,11 @@ const ExternalCluster* only_external_of(const TableSpec& spec) {
   return spec.families.size() == 1 ? external_of(spec) : nullptr;
 }
 
+bool wants_addresses_only(const TableSpec& spec) {
+  const ExternalCluster* external = only_external_of(spec);
+  return external != nullptr && !external->addresses.empty();
+}
+
 std::uint64_t digest_of(const TableSpec& spec) {
   Digest digest;
   for (const RuleFamily& family : spec.families) {

@@ -55,6 +55,8 @@ struct TableSpec {
 [[nodiscard]] const ExternalCluster* external_of(const TableSpec& spec);
 /// The same, but null as well when there is another family beside it.
 [[nodiscard]] const ExternalCluster* only_external_of(const TableSpec& spec);
+/// Its one family is that of external addresses, and there are some: what can be written in parts.
+[[nodiscard]] bool wants_addresses_only(const TableSpec& spec);
 
 /// `addresses` may come in any order; those of the other family are ignored. Equal sets give equal
 /// values. Of two entries that claim the same external address, protocol and port, the one whose

@@ -85,10 +85,8 @@ Comparison compare(std::span<const Goal> goals, const Wanted& frames, const Obse
 Parts first_parts(std::span<const Goal> goals, const Wanted& frames, const Observed& observed,
                   const Standing& standing, std::size_t most) {
   Parts parts;
-  const auto sharing = std::ranges::count_if(goals, [](const Goal& goal) {
-    const ExternalCluster* wanted = only_external_of(*goal.spec);
-    return wanted != nullptr && !wanted->addresses.empty();
-  });
+  const auto sharing = std::ranges::count_if(
+      goals, [](const Goal& goal) { return wants_addresses_only(*goal.spec); });
   most /= static_cast<std::size_t>(std::max(sharing, std::ptrdiff_t{1}));
   for (const Goal& goal : goals) {
     parts.goals.push_back(goal);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "test/bench/benches.h"
+#include "test/bench/turn_trace.h"
 
 using namespace nmanager::chains;
 
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   context.setAssertHandler([](const doctest::AssertData& data) {
     if (data.m_failed) throw std::runtime_error(data.m_expr);
   });
+  TurnTrace::end_left();
   const auto lock = std::filesystem::temp_directory_path() /
                     ("nmanager-bench-lock-" + std::to_string(::getpid()));
   ::setenv("XTABLES_LOCKFILE", lock.c_str(), 1);

@@ -9,12 +9,15 @@
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <string_view>
 
 namespace nmanager::bench {
 
 namespace {
 
 constexpr const char* kTracefs = "/sys/kernel/tracing";
+const std::string kInstances = std::string(kTracefs) + "/instances/";
+constexpr std::string_view kPrefix = "nmanager-bench-";  // and the process
 
 void write(const std::string& path, const std::string& value) {
   std::ofstream file(path);
@@ -33,7 +36,7 @@ long number_after(const std::string& line, const char* name) {
 }  // namespace
 
 TurnTrace::TurnTrace(pid_t thread)
-    : folder_(std::string(kTracefs) + "/instances/nmanager-bench-" + std::to_string(::getpid())),
+    : folder_(kInstances + std::string(kPrefix) + std::to_string(::getpid())),
       thread_(std::to_string(thread)) {
   if (!std::filesystem::exists(std::string(kTracefs) + "/events/raw_syscalls")) {
     throw std::runtime_error("no tracefs with raw_syscalls at " + std::string(kTracefs));
@@ -52,6 +55,16 @@ TurnTrace::~TurnTrace() {
   pipe_.reset();
   std::error_code ignored;
   std::filesystem::remove(folder_, ignored);
+}
+
+void TurnTrace::end_left() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(kInstances, ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kPrefix)) continue;
+    if (std::filesystem::exists("/proc/" + name.substr(kPrefix.size()))) continue;
+    std::filesystem::remove(entry.path(), ignored);
+  }
 }
 
 std::vector<Turn> TurnTrace::take() {

@@ -27,12 +27,19 @@ bool changes_wait() {
   return ask_endpoint("/readyz?verbose").find("changes waiting") != std::string::npos;
 }
 
-/// Until `done`, then until nothing is left to write.
+/// Until `done`, then until nothing is left to write and nothing was looked at for a second: more
+/// may be found to do.
 void await(const std::function<bool()>& done) {
   const auto until = Clock::now() + 10min;
-  while (!done() || changes_wait() || metric("nmanager_table_in_sync") < 4) {
+  double syncs = -1;
+  auto quiet_since = Clock::now();
+  while (Clock::now() < quiet_since + 1s) {
+    const double now = metric("nmanager_table_syncs_total");
+    const bool ended = done() && !changes_wait() && metric("nmanager_table_in_sync") >= 4;
+    if (!ended || now != syncs) quiet_since = Clock::now();
+    syncs = now;
     if (Clock::now() > until) throw std::runtime_error("not within ten minutes");
-    std::this_thread::sleep_for(100ms);
+    std::this_thread::sleep_for(20ms);
   }
 }
 
