@@ -51,6 +51,7 @@ std::size_t Backlog::move_to(Catalog& catalog, std::size_t count) {
       catalog.remove(key);
     }
   }
+  if (waiting_.empty()) waiting_ = {};  // what a large list needed
   return passed;
 }
 
