@@ -59,9 +59,14 @@ std::span<const std::uint8_t> Fields::bytes(int type) const {
   return at == nullptr ? std::span<const std::uint8_t>() : payload_of(*at);
 }
 
-Fields Fields::nest(int type) const {
+std::optional<Attributes> Fields::attributes(int type) const {
   const nlattr* const at = at_[static_cast<std::size_t>(type)];
-  return at == nullptr ? Fields() : Fields(Attributes(*at));
+  return at == nullptr ? std::nullopt : std::optional(Attributes(*at));
+}
+
+Fields Fields::nest(int type) const {
+  const auto inner = attributes(type);
+  return inner ? Fields(*inner) : Fields();
 }
 
 }  // namespace nmanager::netlink

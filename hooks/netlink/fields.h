@@ -30,6 +30,8 @@ class Fields {
   [[nodiscard]] std::string_view text(int type) const;
   /// Empty: absent.
   [[nodiscard]] std::span<const std::uint8_t> bytes(int type) const;
+  /// nullopt: absent.
+  [[nodiscard]] std::optional<Attributes> attributes(int type) const;
   /// Without attributes: absent.
   [[nodiscard]] Fields nest(int type) const;
 

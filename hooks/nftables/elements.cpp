@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "hooks/netlink/fields.h"
 #include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {
@@ -77,10 +78,10 @@ void put_value(netlink::Message& message, int attribute, std::span<const std::ui
   message.end(nest);
 }
 
-std::span<const std::uint8_t> value_of(const netlink::Attributes& element, int attribute) {
-  const nlattr* const nest = element.find(attribute);
-  return nest == nullptr ? std::span<const std::uint8_t>()
-                         : netlink::Attributes(*nest).bytes(NFTA_DATA_VALUE);
+/// Empty: absent.
+std::span<const std::uint8_t> value_of(const netlink::Fields& element, int attribute) {
+  const auto nest = element.attributes(attribute);
+  return nest ? nest->bytes(NFTA_DATA_VALUE) : std::span<const std::uint8_t>();
 }
 
 /// The prefix from `first` to `last`; nullopt: they are not the ends of a prefix.
@@ -152,11 +153,11 @@ void put_element(netlink::Message& message, const SetId& id, const Element& elem
 }
 
 std::optional<Element> read_element(const SetId& id, const nlattr& nest) {
-  const netlink::Attributes attributes(nest);
-  if (attributes.be32(NFTA_SET_ELEM_FLAGS) != 0) return std::nullopt;
-  if (attributes.find(NFTA_SET_ELEM_TIMEOUT) != nullptr) return std::nullopt;
-  if (attributes.find(NFTA_SET_ELEM_EXPIRATION) != nullptr) return std::nullopt;
-  if (attributes.find(NFTA_SET_ELEM_EXPR) != nullptr) return std::nullopt;
+  const netlink::Fields attributes{netlink::Attributes(nest)};
+  if (!attributes.are({NFTA_SET_ELEM_KEY},
+                      {NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_USERDATA})) {
+    return std::nullopt;
+  }
   const auto key = value_of(attributes, NFTA_SET_ELEM_KEY);
   if (key.size() != shape_of(id).key_size) return std::nullopt;
   Element element;

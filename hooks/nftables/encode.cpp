@@ -170,7 +170,8 @@ std::string comment_of(std::span<const std::uint8_t> user_data) {
     const auto value = user_data.subspan(2, user_data[1]);
     if (user_data[0] == 0) {
       const auto end = std::find(value.begin(), value.end(), std::uint8_t{0});
-      return {value.begin(), end};
+      return {reinterpret_cast<const char*>(value.data()),
+              static_cast<std::size_t>(end - value.begin())};
     }
     user_data = user_data.subspan(2 + value.size());
   }

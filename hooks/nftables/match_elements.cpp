@@ -8,49 +8,46 @@
 
 namespace nmanager::nftables {
 
-MatchElements::MatchElements(const SetId& id, const TableSpec& spec) {
-  const ExternalCluster* external = external_of(spec);
-  if (external == nullptr || external->settings.match != id.by) return;
-  for (const auto& [address, entries] : external->addresses.map()) {
-    addresses_.push_back({address, sum_of(id, *entries), {}});
-  }
-  table_.resize(std::bit_ceil(2 * addresses_.size() + 1));
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
-    std::size_t at = hash_bytes(addresses_[i].address.bytes());
-    while (table_[at %= table_.size()] != 0) ++at;
-    table_[at] = static_cast<std::uint32_t>(i + 1);
+namespace {
+
+/// A power of two. The processor's first cache holds so many: with 32,768 they took as long as all
+/// the rest of see().
+constexpr std::size_t kMostBuckets = 4'096;
+
+}  // namespace
+
+MatchElements::MatchElements(const SetId& id, std::shared_ptr<const TableSpec> spec)
+    : spec_(std::move(spec)) {
+  const ExternalCluster& external = *external_of(*spec_);
+  if (external.settings.match != id.by) return;
+  buckets_.resize(std::min(kMostBuckets, std::bit_ceil(external.addresses.size() + 1)));
+  for (const auto& [address, entries] : external.addresses.map()) {
+    buckets_[bucket_of(address)] += sum_of(id, *entries);
   }
 }
 
-MatchElements::Both* MatchElements::find(const Address& address) {
-  for (std::size_t at = hash_bytes(address.bytes()); true; ++at) {
-    const std::uint32_t place = table_[at % table_.size()];
-    if (place == 0) return nullptr;
-    if (addresses_[place - 1].address == address) return &addresses_[place - 1];
-  }
+std::size_t MatchElements::bucket_of(const Address& address) const {
+  return hash_bytes(address.bytes()) & (buckets_.size() - 1);
 }
 
 void MatchElements::see(const Element& element) {
-  if (Both* const both = find(element.external)) {
-    both->seen.add(hash_of(element));
-  } else {
-    others_.insert(element.external);
-  }
+  buckets_[bucket_of(element.external)] -= hash_of(element);
 }
 
-std::vector<Address> MatchElements::differing() const {
-  std::set<Address> all = others_;
-  for (const Both& one : addresses_) {
-    if (one.seen != one.wanted) all.insert(one.address);
-  }
-  return {all.begin(), all.end()};
+bool MatchElements::all_match() const {
+  return std::ranges::all_of(buckets_, [](std::uint64_t sum) { return sum == 0; });
 }
 
-std::shared_ptr<const TableSpec> without(const TableSpec& spec,
-                                         std::span<const Address> addresses) {
-  ExternalCluster rest = *external_of(spec);
-  for (const Address& address : addresses)
-    rest.addresses.set(address, std::vector<ExternalAddress>());
+bool MatchElements::may_differ(const Address& address) const {
+  return buckets_[bucket_of(address)] != 0;
+}
+
+std::shared_ptr<const TableSpec> MatchElements::matching() const {
+  if (all_match()) return spec_;
+  ExternalCluster rest = *external_of(*spec_);
+  for (const auto& one : external_of(*spec_)->addresses.map()) {
+    if (may_differ(one.first)) rest.addresses.set(one.first, std::vector<ExternalAddress>());
+  }
   return std::make_shared<const TableSpec>(TableSpec{{std::move(rest)}});
 }
 

@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <set>
-#include <span>
 #include <vector>
 
 #include "hooks/nftables/ruleset.h"
@@ -16,32 +14,26 @@ namespace nmanager::nftables {
 class MatchElements {
  public:
   /// `spec` is an ExternalCluster alone.
-  MatchElements(const SetId& id, const TableSpec& spec);
+  MatchElements(const SetId& id, std::shared_ptr<const TableSpec> spec);
 
   /// An element of the set; each once.
   void see(const Element& element);
-  /// The addresses for which other elements stand than those that `spec` wants; sorted. To be
-  /// called after the last element.
-  [[nodiscard]] std::vector<Address> differing() const;
+
+  // After the last element:
+  /// Exactly what the spec wants stands.
+  [[nodiscard]] bool all_match() const;
+  /// False: for this address exactly what the spec wants stands. True also for a few others.
+  [[nodiscard]] bool may_differ(const Address& address) const;
+  /// The spec without the addresses that may differ.
+  [[nodiscard]] std::shared_ptr<const TableSpec> matching() const;
 
  private:
-  struct Both {
-    Address address;
-    ElementSum wanted;
-    ElementSum seen;
-  };
+  [[nodiscard]] std::size_t bucket_of(const Address& address) const;
 
-  [[nodiscard]] Both* find(const Address& address);
-
-  std::vector<Both> addresses_;  // that are wanted, in their order
-  /// Open addressing, at most half full: places in addresses_, from 1. Elements come in no order,
-  /// and a binary search for each took half of the time.
-  std::vector<std::uint32_t> table_{0};
-  std::set<Address> others_;
+  std::shared_ptr<const TableSpec> spec_;
+  /// What is wanted less what was seen, in sums over some addresses each: elements come in no
+  /// order, and to find the address of each took most of the time. A power of two.
+  std::vector<std::uint64_t> buckets_ = std::vector<std::uint64_t>(1);
 };
-
-/// `spec`, an ExternalCluster alone, without these addresses.
-[[nodiscard]] std::shared_ptr<const TableSpec> without(const TableSpec& spec,
-                                                       std::span<const Address> addresses);
 
 }  // namespace nmanager::nftables

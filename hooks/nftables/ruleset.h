@@ -119,19 +119,8 @@ struct Ruleset {
                                    std::span<const Address> addresses);
 /// Equal elements have equal hashes.
 [[nodiscard]] std::uint64_t hash_of(const Element& element);
-/// Of some elements, in whatever order.
-struct ElementSum {
-  std::uint64_t hashes = 0;
-  std::size_t count = 0;
-
-  void add(std::uint64_t hash) {
-    hashes += hash;
-    ++count;
-  }
-  bool operator==(const ElementSum&) const = default;
-};
-/// Of the elements of one set for one external address.
-[[nodiscard]] ElementSum sum_of(const SetId& id, std::span<const ExternalAddress> entries);
+/// The hashes of the elements of one set for one external address, added up: in whatever order.
+[[nodiscard]] std::uint64_t sum_of(const SetId& id, std::span<const ExternalAddress> entries);
 /// How many elements of all sets stand for one external address.
 [[nodiscard]] std::size_t count_elements(std::span<const ExternalAddress> entries, MatchBy match);
 

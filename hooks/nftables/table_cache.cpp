@@ -104,23 +104,23 @@ Result<KnownElements> TableCache::elements(const SetId& id,
 Result<KnownElements> TableCache::read(const SetId& id,
                                        const std::shared_ptr<const TableSpec>& wanted) {
   KnownElements fresh;
-  std::optional<std::vector<Address>> differing;  // nothing: any may
+  std::optional<MatchElements> match;  // nothing: any may differ
   const ExternalCluster* external = wanted ? only_external_of(*wanted) : nullptr;
   if (external != nullptr && external->settings.match == id.by) {
-    MatchElements match(id, *wanted);
+    match.emplace(id, wanted);
     const auto strange = read_elements(netlink(), id, [&](const Element& element) {
       ++elements_read_;
-      match.see(element);
+      match->see(element);
     });
     if (!strange) return strange.error();
-    if (!*strange) differing = match.differing();
-    if (differing) fresh.as_in = differing->empty() ? wanted : without(*wanted, *differing);
-    if (differing && differing->empty()) return fresh;
+    if (*strange) match.reset();
+    if (match) fresh.as_in = match->matching();
+    if (match && match->all_match()) return fresh;
   }
   Elements besides;
   const auto strange = read_elements(netlink(), id, [&](Element&& element) {
     ++elements_read_;
-    if (differing && !std::ranges::binary_search(*differing, element.external)) return;
+    if (match && !match->may_differ(element.external)) return;
     besides.push_back(std::move(element));
   });
   if (!strange) return strange.error();

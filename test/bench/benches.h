@@ -22,6 +22,8 @@ void bench_stream(const std::string& backend);
 void bench_memory(const std::string& backend, int services, double peak, double rest);
 /// The longest turns of the owner thread.
 void bench_turns(const std::string& backend, int services, Kind kind);
+/// The same, while `auto` follows kube-proxy to another backend.
+void bench_moves(int services);
 void bench_connect(Variant variant, int services);
 void bench_forward(Variant variant);
 

@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
     if (wanted("turns6")) measure([&] { bench_turns(backend, 40'000, Kind::kUdp6); });
     if (wanted("turns46")) measure([&] { bench_turns(backend, 40'000, Kind::kTcpBoth); });
   }
+  if (wanted("moves")) measure([] { bench_moves(40'000); });
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });
     measure([] { bench_unneeded("iptables-nft", "iptables"); });

@@ -60,6 +60,28 @@ std::vector<std::string> tables_of(const std::string& backend, Kind kind) {
   return {name_of(kind) + " nat"};
 }
 
+/// The longest turn of a program during what is done to it.
+class Turns {
+ public:
+  Turns(const Program& program, std::string name)
+      : name_("turn " + std::move(name) + ", "), trace_(program.pid()) {}
+
+  void longest(const std::string& what, const std::function<void()>& work) {
+    (void)trace_.take();
+    work();
+    Turn worst;
+    for (const Turn& turn : trace_.take()) {
+      if (turn.own > worst.own) worst = turn;
+    }
+    print_bound(name_ + what, worst.own / 1000, kLongest, "ms");
+    std::printf("%36s and %.2f ms in system calls\n", "", worst.kernel / 1000);
+  }
+
+ private:
+  std::string name_;
+  TurnTrace trace_;
+};
+
 }  // namespace
 
 void bench_turns(const std::string& backend, int services, Kind kind) {
@@ -74,18 +96,10 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
   cut_off();
   const auto begin = Clock::now();
   std::optional<Program> program(std::in_place, server, backend, "ipvs");
-  std::optional<TurnTrace> trace(std::in_place, program->pid());
+  const std::string name = backend + " " + name_of(kind) + " " + std::to_string(services);
+  std::optional<Turns> turns(std::in_place, *program, name);
   const auto longest = [&](const std::string& what, const std::function<void()>& work) {
-    (void)trace->take();
-    work();
-    Turn worst;
-    for (const Turn& turn : trace->take()) {
-      if (turn.own > worst.own) worst = turn;
-    }
-    print_bound(
-        "turn " + backend + " " + name_of(kind) + " " + std::to_string(services) + ", " + what,
-        worst.own / 1000, kLongest, "ms");
-    std::printf("%36s and %.2f ms in system calls\n", "", worst.kernel / 1000);
+    turns->longest(what, work);
   };
   const auto on_tables = [&](const std::string& verb) {
     std::string commands;
@@ -103,10 +117,10 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
   };
   longest("first list", list);
   cut_off();
-  trace.reset();
+  turns.reset();
   program.reset();
   program.emplace(server, backend, "ipvs");
-  trace.emplace(program->pid());
+  turns.emplace(*program, name);
   longest("restart", list);
   longest("one change", [&] {
     await_more("nmanager_api_events_total", [&] { server.services().put(service(0, 1, kind)); });
@@ -156,6 +170,53 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
     });
   });
   longest("five minutes", [&] { std::this_thread::sleep_until(begin + 320s); });
+}
+
+void bench_moves(int services) {
+  const test::NetNamespace space;
+  if (!space.usable()) return;
+  test::must("ip link set lo up");
+  const auto kube_proxy_in = [](const std::string& variant, const std::string& verb) {
+    test::must("iptables-" + variant + " -t nat " + verb + " KUBE-SERVICES");
+  };
+  kube_proxy_in("nft", "-N");
+  test::must("ip link add kube-ipvs0 type veth");
+  test::ApiServer server;
+  for (int i = 0; i < services; ++i) server.services().put(service(i, 0, Kind::kTcpBoth));
+  const Program program(server, "auto", "ipvs");
+  Turns turns(program, "auto " + std::to_string(services));
+  const auto in_use = [](const std::string& backend) {
+    return ask_endpoint("/readyz?verbose").find("backend ok: " + backend) != std::string::npos;
+  };
+  const auto moved = [&](const std::string& backend, int with_rules) {
+    await([&] { return in_use(backend) && metric("nmanager_services_with_rules") == with_rules; });
+    std::this_thread::sleep_for(5s);  // what stands in the others is removed
+  };
+  moved("iptables-nft", services);
+  turns.longest("to iptables-legacy", [&] {
+    kube_proxy_in("legacy", "-N");
+    kube_proxy_in("nft", "-X");
+    moved("iptables-legacy", services);
+  });
+  turns.longest("to iptables-nft", [&] {
+    kube_proxy_in("nft", "-N");
+    kube_proxy_in("legacy", "-X");
+    moved("iptables-nft", services);
+  });
+  turns.longest("to nftables", [&] {
+    program.configure("nftables");
+    test::must("ip link delete kube-ipvs0");
+    kube_proxy_in("nft", "-X");
+    test::must("nft 'add table ip kube-proxy; add chain ip kube-proxy services'");
+    moved("nftables", 0);
+  });
+  turns.longest("to iptables-nft again", [&] {
+    program.configure("ipvs");
+    test::must("nft delete table ip kube-proxy");
+    test::must("ip link add kube-ipvs0 type veth");
+    kube_proxy_in("nft", "-N");
+    moved("iptables-nft", services);
+  });
 }
 
 }  // namespace nmanager::bench
