@@ -1,3 +1,5 @@
+#include "hooks/nftables/codec.h"
+
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
@@ -8,7 +10,6 @@
 #include <cstring>
 
 #include "hooks/netlink/fields.h"
-#include "hooks/nftables/codec.h"
 
 namespace nmanager::nftables {
 

@@ -30,8 +30,8 @@ class TurnTrace {
   /// The turns that have ended since the last call.
   [[nodiscard]] std::vector<Turn> take();
 
-  /// A process that is killed leaves its trace, and the kernel goes on with it: every system call of
-  /// every process then takes longer. Ends those of processes that do not exist any more.
+  /// A process that is killed leaves its trace, and the kernel goes on with it: every system call
+  /// of every process then takes longer. Ends those of processes that do not exist any more.
   static void end_left();
 
  private:
