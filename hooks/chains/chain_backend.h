@@ -90,7 +90,7 @@ class ChainBackend : public Backend {
   SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
 
-  /// Of this sync(), but those that want no address: they share what is done at once.
+  /// The goals of this sync() that are written in parts share what is done at once; at least 1.
   std::size_t sharing_ = 1;
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer

@@ -155,9 +155,9 @@ void put_element(netlink::Message& message, const SetId& id, const Element& elem
 
 std::optional<Element> read_element(const SetId& id, const nlattr& nest) {
   const netlink::Fields attributes{netlink::Attributes(nest)};
-  if (!attributes.are({NFTA_SET_ELEM_KEY},
-                      {NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_USERDATA})) {
-    return std::nullopt;
+  if (attributes.be32(NFTA_SET_ELEM_FLAGS).value_or(0) != 0) return std::nullopt;
+  for (const int more : {NFTA_SET_ELEM_TIMEOUT, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_EXPR}) {
+    if (attributes.has(more)) return std::nullopt;
   }
   const auto key = value_of(attributes, NFTA_SET_ELEM_KEY);
   if (key.size() != shape_of(id).key_size) return std::nullopt;

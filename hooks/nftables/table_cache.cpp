@@ -113,9 +113,12 @@ Result<KnownElements> TableCache::read(const SetId& id,
       match->see(element);
     });
     if (!strange) return strange.error();
-    if (*strange) match.reset();
-    if (match) fresh.as_in = match->matching();
-    if (match && match->all_match()) return fresh;
+    if (*strange) {
+      match.reset();
+    } else {
+      fresh.as_in = match->matching();
+      if (fresh.as_in == wanted) return fresh;
+    }
   }
   Elements besides;
   const auto strange = read_elements(netlink(), id, [&](Element&& element) {

@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -6,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -16,6 +16,7 @@
 #include "hooks/nftables/nftables_backend.h"
 #include "test/api_server/api_server.h"
 #include "test/bench/benches.h"
+#include "test/bench/endpoint.h"
 #include "test/bench/figure.h"
 #include "test/bench/program.h"
 #include "test/support/command.h"
@@ -33,13 +34,7 @@ void enter(const std::string& name) {
   ::close(fd);
 }
 
-sockaddr_in endpoint(const char* address) {
-  sockaddr_in where{};
-  where.sin_family = AF_INET;
-  where.sin_port = htons(8080);
-  ::inet_pton(AF_INET, address, &where.sin_addr);
-  return where;
-}
+constexpr std::uint16_t kPort = 8080;
 
 /// Accepts and closes connections in the namespace `where`, until destroyed.
 class Acceptor {
@@ -59,7 +54,7 @@ class Acceptor {
   void run(const std::string& where) {
     enter(where);
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in any = endpoint("0.0.0.0");
+    const sockaddr_in any = endpoint("0.0.0.0", kPort);
     if (::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return;
     ::listen(fd, 128);
     fd_ = fd;
@@ -78,7 +73,7 @@ std::vector<double> connects(const std::string& from, int count,
   std::vector<double> times;
   std::thread([&] {
     enter(from);
-    const sockaddr_in where = endpoint(address);
+    const sockaddr_in where = endpoint(address, kPort);
     for (int i = 0; i < count; ++i) {
       const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
       int refused = 0;

@@ -1,8 +1,8 @@
 #include "test/bench/program.h"
 
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "hooks/sys/fd.h"
+#include "test/bench/endpoint.h"
 
 namespace nmanager::bench {
 
@@ -52,10 +53,9 @@ std::string service(int number, int version, Kind kind) {
 
 std::string ask_endpoint(const std::string& path) {
   const sys::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in where{};
-  where.sin_family = AF_INET;
-  where.sin_port = htons(10261);
-  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const timeval longest{.tv_sec = 5, .tv_usec = 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
+  const sockaddr_in where = endpoint("127.0.0.1", 10261);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) return "";
   const std::string request =
       "GET " + path + " HTTP/1.1\r\nHost: nmanager\r\nConnection: close\r\n\r\n";

@@ -1,9 +1,9 @@
 // The program under a stream of changes, and its memory, with many Services.
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "test/bench/benches.h"
+#include "test/bench/endpoint.h"
 #include "test/bench/figure.h"
 #include "test/bench/program.h"
 #include "test/support/command.h"
@@ -26,6 +27,7 @@ constexpr int kServices = 10'000;
 constexpr auto kPause = 5ms;  // 200 changes a second
 constexpr auto kLasting = 60s;
 constexpr int kProbeEach = 50;  // changes
+constexpr std::uint16_t kServicePort = 80;
 
 /// Connections within the namespace reach 10.200.0.1; an external address of a probe is local to it
 /// as well, and refuses until it is translated.
@@ -33,7 +35,7 @@ class Listener {
  public:
   Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     test::must("ip addr add 10.200.0.1/32 dev lo && ip route add local 198.51.100.0/24 dev lo");
-    const sockaddr_in where = endpoint("10.200.0.1");
+    const sockaddr_in where = endpoint("10.200.0.1", kServicePort);
     if (::bind(fd_, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 ||
         ::listen(fd_, 4096) != 0) {
       throw std::runtime_error("cannot listen on 10.200.0.1");
@@ -45,21 +47,13 @@ class Listener {
 
   [[nodiscard]] static bool reached_by(const std::string& address) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in where = endpoint(address);
+    const sockaddr_in where = endpoint(address, kServicePort);
     const int refused = ::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where);
     ::close(fd);
     return refused == 0;
   }
 
  private:
-  static sockaddr_in endpoint(const std::string& address) {
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(80);
-    ::inet_pton(AF_INET, address.c_str(), &where.sin_addr);
-    return where;
-  }
-
   int fd_;
 };
 

@@ -16,7 +16,7 @@ namespace nmanager::bench {
 namespace {
 
 constexpr const char* kTracefs = "/sys/kernel/tracing";
-const std::string kInstances = std::string(kTracefs) + "/instances/";
+constexpr const char* kInstances = "/sys/kernel/tracing/instances/";
 constexpr std::string_view kPrefix = "nmanager-bench-";  // and the process
 
 void write(const std::string& path, const std::string& value) {
