@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,9 +62,18 @@ std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
   return std::make_unique<WholeWish>(rendered.table);
 }
 
+/// Those that waited last time come first.
+std::vector<std::size_t> ChainBackend::order_of(std::span<const Goal> goals) const {
+  std::vector<std::size_t> order(goals.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_partition(order,
+                                [&](std::size_t i) { return waiting_.contains(goals[i].id); });
+  return order;
+}
+
 std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
                                            const SyncOptions& options) {
-  std::vector<SyncReport> reports;
+  std::vector<SyncReport> reports(goals.size());
   const auto sharing = std::ranges::count_if(
       goals, [](const Goal& goal) { return wants_addresses_only(*goal.spec); });
   sharing_ = static_cast<std::size_t>(std::max(sharing, std::ptrdiff_t{1}));
@@ -72,11 +82,25 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
   const auto held = hold(goals);
   const auto took = now() - start;
   const auto waited_for_all = lock_waited();
-  for (const Goal& goal : goals) reports.push_back(sync_one(goal, options));
-  // The common wait is in the first report only, so that sums over reports are correct.
-  if (!reports.empty()) {
-    reports.front().duration += took;
-    if (reports.front().lock_wait) *reports.front().lock_wait += *waited_for_all - *waited_before;
+  const std::vector<std::size_t> order = order_of(goals);
+  waiting_.clear();
+  bool one_was_large = false;
+  for (const std::size_t i : order) {
+    const bool large = is_large(goals[i]);
+    reports[i].waits = large && one_was_large;
+    if (reports[i].waits) {
+      waiting_.insert(goals[i].id);
+    } else {
+      reports[i] = sync_one(goals[i], options);
+      reports[i].large = large;
+    }
+    one_was_large = one_was_large || large;
+  }
+  // The common wait is in one report only, so that sums over reports are correct.
+  if (!order.empty()) {
+    SyncReport& first = reports[order.front()];
+    first.duration += took;
+    if (first.lock_wait) *first.lock_wait += *waited_for_all - *waited_before;
   }
   return reports;
 }
@@ -84,18 +108,24 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
 SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) {
   constexpr std::size_t kAddressesAtOnce = 4'096;
   const auto start = now();
-  const bool one_commit = most_rules() == kAll;  // which takes longer than to prepare it
-  Rendered& rendered = render(goal, one_commit ? kAll : kAddressesAtOnce / sharing_);
-  constexpr std::size_t kCheckedAtOnce = 512;
+  const bool one_commit = most_rules() == kAll;
+  Rendered& rendered = render(goal, kAddressesAtOnce / sharing_);
+  // With one commit whatever its size, the table is read as a whole for each part of the check.
+  const std::size_t checked_at_once = one_commit ? 8'192 : 512;
   auto checked = ExternalChains::Check::kEnded;
-  if (options.check && rendered.is_external) checked = rendered.external.check(kCheckedAtOnce);
+  if (options.check && rendered.is_external) checked = rendered.external.check(checked_at_once);
   const auto rendering = now() - start;
   SyncReport report;
-  // Before there is anything to hold the table against, it stays as it is.
-  if (rendered.left == 0 || rendered.external.of() != nullptr)
+  // Before there is anything to hold the table against, it stays as it is; with one commit, also
+  // until all of it is prepared.
+  if (rendered.left == 0 || (!one_commit && rendered.external.of() != nullptr))
     report = sync(goal, rendered, options);
   report.duration += rendering;
-  report.unused = std::move(rendered.unused);
+  if (rendered.unused) {
+    using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
+    report.unused = std::make_shared<const Both>(std::move(rendered.unused), report.unused);
+    rendered.unused.reset();
+  }
   if (rendered.left > 0 && !report.error && !report.flushed) {
     report.left = rendered.left + report.left.value_or(0);
     report.verified = false;

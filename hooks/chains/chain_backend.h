@@ -73,6 +73,9 @@ class ChainBackend : public Backend {
     return std::numeric_limits<std::size_t>::max();
   }
 
+  /// To read and write the goal's table takes so long that one sync() does it to one such table.
+  [[nodiscard]] virtual bool is_large(const Goal& /*goal*/) { return false; }
+
   struct Rendered {
     explicit Rendered(Family family) : external(family) {}
     std::shared_ptr<const TableSpec> of;
@@ -89,9 +92,11 @@ class ChainBackend : public Backend {
   SyncReport sync_one(const Goal& goal, const SyncOptions& options);
   SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
+  [[nodiscard]] std::vector<std::size_t> order_of(std::span<const Goal> goals) const;
 
   /// The goals of this sync() that are written in parts share what is done at once; at least 1.
   std::size_t sharing_ = 1;
+  std::set<TableId> waiting_;  // large ones that the last sync() did not come to
   std::map<TableId, Rendered> rendered_;
   std::map<TableId, std::set<ChainName>> leave_;  // our chains to which foreign rules refer
 };

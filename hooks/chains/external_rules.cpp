@@ -58,6 +58,7 @@ std::vector<Half> halves_of(const ExternalClusterSettings& settings) {
 std::vector<Rule> rules_of(std::span<const ExternalAddress> entries, const Half& half,
                            MatchBy match) {
   std::vector<Rule> rules;
+  rules.reserve(2 * entries.size());  // often all
   for (const ExternalAddress& entry : entries) add_rules(rules, entry, half, match);
   return rules;
 }

@@ -53,6 +53,7 @@ class TreeBuilder {
 
  private:
   static void append(std::vector<Rule>& rules, Groups groups) {
+    rules.reserve(rules.size() + rule_count(groups));
     for (AddressRules& group : groups) {
       std::ranges::move(group.rules, std::back_inserter(rules));
     }

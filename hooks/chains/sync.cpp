@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -107,7 +108,7 @@ Attempt TableSync::once() {
   report_.invalid = invalid_counts(observed);
   report_.kube_drops_invalid = observed.kube_drops_invalid;
   report_.kube_jumps = has_kube_jumps(observed);
-  const DesiredTable desired = wish_.for_plan(observed);
+  DesiredTable desired = wish_.for_plan(observed);
   if (options_.spare_flushed.contains(id_) && flushed_whole(expected_, observed)) {
     report_.flushed = true;
     report_.error.reset();
@@ -116,7 +117,7 @@ Attempt TableSync::once() {
   // A flush that is to be spared may be all that there is.
   if (observed.unread && options_.spare_flushed.contains(id_)) return part_done(observed);
   if (observed.left > 0) return write_part(transaction, desired);
-  const TablePlan plan = make_plan(id_, desired, observed, leave_);
+  TablePlan plan = make_plan(id_, desired, observed, leave_);
   const auto useless = why_useless(desired, observed);
   if (plan.empty()) {
     if (std::exchange(untold_, false)) report_.udp.after = wish_.udp();
@@ -129,6 +130,11 @@ Attempt TableSync::once() {
   if (!done) return refused(report_, done.error());
   untold_ = false;
   report_.still_referenced = std::move(done->still_referenced);
+  constexpr std::size_t kManyChains = 1'000;
+  if (plan.edits.size() > kManyChains) {
+    using Written = std::pair<DesiredTable, TablePlan>;
+    report_.unused = std::make_shared<const Written>(std::move(desired), std::move(plan));
+  }
   return in_place(useless, report_);
 }
 

@@ -33,6 +33,8 @@ struct Goal {
 struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
+  bool large = false;      // reading and writing the table takes long: do no more in this turn
+  bool waits = false;      // nothing was read or written, since another table was large: sync again
   bool flushed = false;    // as a whole, and left so as requested; not verified, no error
   /// A part of a large change is in place, or prepared; not verified, no error: sync again. So many
   /// chains or addresses are left.
@@ -44,7 +46,7 @@ struct SyncReport {
   /// Foreign objects among ours that the kernel refused to delete, each named once. They do not
   /// delay our own changes.
   std::vector<std::string> held;
-  std::optional<Error> error;                         // set unless verified, flushed or left
+  std::optional<Error> error;                         // set unless verified, waits, flushed or left
   std::chrono::nanoseconds duration{};                // rendering, all attempts, lock wait included
   std::optional<std::chrono::nanoseconds> lock_wait;  // of it; nothing: no lock is taken
   InvalidCounts invalid;  // filter: what the rules have counted since they were made, as observed

@@ -54,6 +54,7 @@ class Encoder {
  public:
   explicit Encoder(const Rule& rule) {
     entry_.size = sizeof(typename F::Entry);
+    std::memset(entry_.data.data(), 0, entry_.size);
     write_ip(rule);
     write_matches(rule);
     target_offset_ = static_cast<std::uint16_t>(entry_.size);
@@ -147,13 +148,11 @@ bool read_prefix(Family family, const Raw& address, const Raw& mask,
                  std::optional<Prefix>& prefix) {
   std::array<std::uint8_t, sizeof(Raw)> bits;
   std::memcpy(bits.data(), &mask, sizeof mask);
-  const Address ones(family, bits);
-  int length = 0;
-  while (length < address_bits(family) && ones.bit(length)) ++length;
-  if (Prefix(ones, length).mask() != ones) return false;
-  if (length == 0) return true;
+  const auto length = Prefix::length_of(Address(family, bits));
+  if (!length) return false;
+  if (*length == 0) return true;
   std::memcpy(bits.data(), &address, sizeof address);
-  prefix = Prefix(Address(family, bits), length);
+  prefix = Prefix(Address(family, bits), *length);
   return true;
 }
 

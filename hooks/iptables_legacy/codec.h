@@ -18,7 +18,7 @@ namespace nmanager::iptables_legacy {
 /// One entry, aligned as the kernel's structures require. The largest valid Rule needs 712 bytes
 /// (IPv6 with addrtype, conntrack, multiport, comment and DNAT).
 struct EntryBytes {
-  alignas(8) std::array<std::uint8_t, 1024> data{};
+  alignas(8) std::array<std::uint8_t, 1024> data;  // of which `size` are in use
   std::size_t size = 0;
 
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return std::span(data).first(size); }

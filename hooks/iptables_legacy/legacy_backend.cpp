@@ -139,6 +139,18 @@ class LegacyBackend final : public chains::ChainBackend {
   }
 
  private:
+  [[nodiscard]] bool is_large(const Goal& goal) override {
+    constexpr std::size_t kManyAddresses = 1'024;  // of two rules each, at least
+    constexpr std::uint32_t kManyEntries = 4'096;
+    const ExternalCluster* external = only_external_of(*goal.spec);
+    if (external != nullptr && external->addresses.size() > kManyAddresses) return true;
+    if (!may_begin(goal.id)) return false;
+    const auto socket = socket_of(goal.id.family);
+    if (!socket) return false;
+    const auto shape = (*socket)->shape(to_string(goal.id.table));
+    return shape && shape->num_entries > kManyEntries;
+  }
+
   [[nodiscard]] Result<std::unique_ptr<chains::Transaction>> begin(
       TableId id, const chains::ChainDigests* expected) {
     if (const Status may = may_begin(id); !may) return may.error();

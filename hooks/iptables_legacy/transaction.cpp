@@ -14,6 +14,8 @@
 #include "hooks/iptables_legacy/editor.h"
 #include "hooks/iptables_legacy/handle.h"
 #include "hooks/iptables_legacy/look.h"
+#include "hooks/values/edit_script.h"
+#include "hooks/values/hash.h"
 
 namespace nmanager::iptables_legacy {
 
@@ -69,8 +71,9 @@ template <class F>
 class LegacyTransaction final : public chains::Transaction {
  public:
   LegacyTransaction(TableContext context, XtablesLock::Guard lock, const Settled& found,
-                    chains::ObservedTable observed, std::optional<Handle<F>> handle)
+                    chains::ObservedTable observed, std::optional<Handle<F>> handle, bool expecting)
       : context_(context),
+        expecting_(expecting),
         shape_(found.shape),
         give_back_(found.shape),
         handle_(std::move(handle)),
@@ -90,6 +93,7 @@ class LegacyTransaction final : public chains::Transaction {
     if (F::commit(handle_->get()) == 0) return commit_error(context_, plan, errno);
     const auto shape = context_.socket.shape(to_string(context_.id.table));
     if (shape) remember({*shape, handle_signature()});
+    if (expecting_) prove(plan);
     return edited;
   }
 
@@ -97,6 +101,26 @@ class LegacyTransaction final : public chains::Transaction {
   void remember(const Settled& settled) {
     context_.memory.settled = settled;
     context_.seen.record(context_.id, settled.shape);
+  }
+
+  /// A chain that was written as a whole needs no decoding when it is read back.
+  void prove(const chains::TablePlan& plan) {
+    const HandleSource<F> source(handle_->get());
+    ChainProofs& proofs = context_.memory.proofs;
+    for (const chains::ChainEdit& edit : plan.edits) {
+      chains::ChainDigest digest;
+      bool whole = true;
+      for (const chains::EditStep& step : edit.steps) {
+        if (const auto* insert = std::get_if<chains::Insert>(&step)) digest.add(insert->rule);
+        whole = whole && !std::holds_alternative<Keep>(step);
+      }
+      if (!whole) continue;
+      source.chain_rules(edit.chain.view(), [&](auto&& each_rule) {
+        proofs.push_back(
+            {hash_bytes(edit.chain.view()), hash_of_rules<F>(each_rule), digest.value()});
+      });
+    }
+    std::ranges::sort(proofs);
   }
 
   [[nodiscard]] std::uint64_t handle_signature() const {
@@ -120,6 +144,7 @@ class LegacyTransaction final : public chains::Transaction {
   // Members are destroyed in reverse order: unlock first, then free the handle, then return the
   // memory.
   TableContext context_;
+  bool expecting_;
   TableShape shape_;
   GiveBackMemory give_back_;
   std::optional<Handle<F>> handle_;
@@ -180,7 +205,8 @@ class Begin {
         look<F>(context_.id, source, expectation_ ? &*expectation_ : nullptr);
     const Settled found{shape, signature_of<F>(table(), source)};
     return std::make_unique<LegacyTransaction<F>>(context_, std::move(lock), found,
-                                                  std::move(observed), std::move(handle));
+                                                  std::move(observed), std::move(handle),
+                                                  expectation_.has_value());
   }
 
   TableContext context_;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -233,12 +232,9 @@ class Decoder {
     if (at_.is("bitwise")) {
       const auto mask = at_.take_mask();
       if (!mask || mask->size() != whole || *size != whole) return false;
-      length = 0;
-      for (const std::uint8_t byte : *mask) {
-        length += static_cast<std::size_t>(std::countl_one(byte));
-      }
-      const Address all(family_, *mask);
-      if (length % 8 == 0 || Prefix(all, static_cast<int>(length)).mask() != all) return false;
+      const auto bits = Prefix::length_of(Address(family_, *mask));
+      if (!bits || *bits % 8 == 0) return false;
+      length = static_cast<std::size_t>(*bits);
     }
     const auto value = at_.take_equal();
     if (!value || value->size() != *size || *size == 0 || *size > whole) return false;

@@ -1,6 +1,7 @@
 #include "hooks/values/address.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstdint>
 
@@ -210,13 +211,13 @@ std::string to_string(const Address& address) {
 }
 
 Prefix::Prefix(const Address& address, int length)
-    : length_(static_cast<std::uint8_t>(std::clamp(length, 0, address_bits(address.family())))) {
+    : address_(address),
+      length_(static_cast<std::uint8_t>(std::clamp(length, 0, address_bits(address.family())))) {
+  const auto begin = static_cast<std::size_t>(length_ / 8);
+  if (begin == address.bytes().size()) return;
   std::array<std::uint8_t, 16> bytes{};
-  std::ranges::copy(address.bytes(), bytes.begin());
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const int kept = std::clamp(static_cast<int>(length_) - static_cast<int>(i) * 8, 0, 8);
-    bytes[i] = static_cast<std::uint8_t>(bytes[i] & ~(0xff >> kept));
-  }
+  std::ranges::copy(address.bytes().first(begin + 1), bytes.begin());
+  bytes[begin] = static_cast<std::uint8_t>(bytes[begin] & ~(0xff >> length_ % 8));
   address_ = Address(address.family(), bytes);
 }
 
@@ -252,6 +253,12 @@ Address Prefix::last() const {
     bytes[i] = static_cast<std::uint8_t>(first[i] | ~ones.bytes()[i]);
   }
   return {family(), std::span(bytes).first(first.size())};
+}
+
+std::optional<int> Prefix::length_of(const Address& mask) {
+  int length = 0;
+  for (const std::uint8_t byte : mask.bytes()) length += std::countl_one(byte);
+  return Prefix(mask, length).mask() == mask ? std::optional(length) : std::nullopt;
 }
 
 Address Prefix::mask() const {

@@ -79,6 +79,8 @@ class Prefix {
   [[nodiscard]] Address last() const;
   /// Netmask bytes in network order, 4 or 16.
   [[nodiscard]] Address mask() const;
+  /// The inverse of mask(); nullopt: not the mask of a prefix.
+  [[nodiscard]] static std::optional<int> length_of(const Address& mask);
 
   auto operator<=>(const Prefix&) const = default;
 

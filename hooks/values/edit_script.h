@@ -75,9 +75,14 @@ template <class R, class Seen>
     return seen.rule && *seen.rule == rule;
   });
   if (equal) return {};
+  std::vector<EditStepOf<R>> steps;
+  if (observed.empty()) {
+    steps.reserve(desired.size());
+    for (const R& rule : desired) steps.emplace_back(InsertOf<R>{rule});
+    return steps;
+  }
   std::vector<std::size_t> pairs = pair_equal(desired, observed);
   keep_longest_in_order(pairs);
-  std::vector<EditStepOf<R>> steps;
   std::size_t next = 0;
   const auto remove_until = [&](std::size_t end) {
     for (; next < end; ++next) steps.emplace_back(Remove{observed[next].ref});

@@ -2,20 +2,21 @@
 // 1.8.9 fill them in, with the padding that x_tables requires.
 #pragma once
 
+#include <boost/container/static_vector.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "hooks/values/rule.h"
 #include "hooks/xt/extensions.h"
 
 namespace nmanager::xt {
 
-using Bytes = std::vector<std::uint8_t>;
+/// The largest is a comment.
+using Bytes = boost::container::static_vector<std::uint8_t, 256>;
 
 /// Like XT_ALIGN of <linux/netfilter/x_tables.h>, which needs the compiler extension `typeof`:
 /// rounds up to the alignment of a 64-bit number in the kernel's structures (_xt_align).

@@ -232,6 +232,10 @@ SyncReport with_parts(const Parts& parts, SyncReport report) {
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions) {
   TableState& table = *std::ranges::find(state.tables, synced.id, &TableState::id);
   const SyncReport& report = synced.report;
+  if (report.waits) {
+    table.due = true;
+    return;
+  }
   if (!report.plan_text.empty()) {
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});

@@ -113,10 +113,11 @@ void Backends::clear_next(TimePoint now, const Clear& clear) {
       if (made.error().kind != ErrorKind::kUnsupported) due->second = now + kClearAgain;
       return;
     }
-    clearing_[choice] = std::move(*made);
+    clearing_[choice] = {std::move(*made), {}};
   }
   unfinished_.erase(choice);
-  const Cleared cleared = clear(*clearing_[choice].backend, choice == in_use_);
+  Clearing& clearing = clearing_[choice];
+  const Cleared cleared = clear(*clearing.pair.backend, choice == in_use_, clearing.done);
   if (cleared == Cleared::kPart) {
     due->second = now;
     return;

@@ -48,10 +48,11 @@ class Backends {
   /// a second one, and only if a family is left out.
   enum class Cleared {
     kDone,
-    kPart,   // of many rules: the next part at once, with the same backend
+    kPart,   // of many rules: the next part at once, with the same backend and `done`
     kRetry,  // later
   };
-  using Clear = std::function<Cleared(Backend& backend, bool in_use)>;
+  /// `done`, empty at first, is for the tables that need no more parts.
+  using Clear = std::function<Cleared(Backend& backend, bool in_use, std::set<TableId>& done)>;
   void clear_next(TimePoint now, const Clear& clear);
   /// Makes the backends due at once for which `clear` returned kRetry: it can do more now.
   void clear_unfinished(TimePoint now);
@@ -68,9 +69,13 @@ class Backends {
   BackendChoice in_use_ = BackendChoice::kAuto;
   bool makes_tables_ = false;
   BackendPair current_;
-  std::map<BackendChoice, TimePoint> clear_due_;   // every backend to check
-  std::set<BackendChoice> unfinished_;             // of these, those with leftovers
-  std::map<BackendChoice, BackendPair> clearing_;  // of these, those cleared in part
+  std::map<BackendChoice, TimePoint> clear_due_;  // every backend to check
+  std::set<BackendChoice> unfinished_;            // of these, those with leftovers
+  struct Clearing {
+    BackendPair pair;
+    std::set<TableId> done;
+  };
+  std::map<BackendChoice, Clearing> clearing_;  // of these, those cleared in part
   detect::VariantDecision variant_;
   reconciler::BackendHistory history_;
   std::string trouble_;  // of the backend in use, as last seen

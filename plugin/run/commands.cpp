@@ -1,8 +1,10 @@
 #include "plugin/run/commands.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <iterator>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,23 +77,28 @@ namespace {
 /// Every part of it; another program that undoes them as fast ends this with an error.
 std::vector<SyncReport> sync_to_end(Backend& backend, std::span<const Goal> goals) {
   constexpr int kMostUndone = 10;
-  std::vector<SyncReport> reports = backend.sync(goals, {});
-  const auto left = [&] {
-    std::size_t sum = 0;
-    for (const SyncReport& report : reports) sum += report.left.value_or(0);
-    return sum;
-  };
+  std::vector<SyncReport> reports(goals.size());
+  std::vector<std::size_t> open(goals.size());
+  std::iota(open.begin(), open.end(), std::size_t{0});
   int undone = 0;
-  for (std::size_t before = left(); before > 0 && undone < kMostUndone; before = left()) {
-    std::vector<SyncReport> next = backend.sync(goals, {});
-    for (std::size_t i = 0; i < next.size(); ++i) {
-      next[i].committed = next[i].committed || reports[i].committed;
+  for (std::size_t before = SIZE_MAX; !open.empty() && undone < kMostUndone;) {
+    std::vector<Goal> some;
+    for (const std::size_t i : open) some.push_back(goals[i]);
+    std::vector<SyncReport> next = backend.sync(some, {});
+    std::size_t left = 0;
+    std::vector<std::size_t> still_open;
+    for (std::size_t k = 0; k < open.size(); ++k) {
+      left += next[k].left.value_or(0);
+      if (next[k].left || next[k].waits) still_open.push_back(open[k]);
+      next[k].committed = next[k].committed || reports[open[k]].committed;
+      reports[open[k]] = std::move(next[k]);
     }
-    reports = std::move(next);
-    undone += left() >= before ? 1 : 0;
+    undone += left > 0 && left >= before ? 1 : 0;
+    before = left;
+    open = std::move(still_open);
   }
   for (SyncReport& report : reports) {
-    if (report.left)
+    if (report.left || report.waits)
       report.error = {ErrorKind::kRetry, "rules come back as fast as they are removed"};
   }
   return reports;

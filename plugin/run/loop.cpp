@@ -152,11 +152,11 @@ void Loop::sync(const reconciler::SyncTables& action, Events& answers) {
   options.spare_flushed = action.spare_flushed;
   options.check = action.check;
   auto reports = backend->sync(action.goals, options);
-  // At most one wait for a lock or another agent, or one part of a large change, per turn, so that
-  // other events are handled.
+  // At most one wait for a lock or another agent, one large table, or one part of a large change,
+  // per turn, so that other events are handled.
   for (std::size_t i = 0; i < reports.size(); ++i) {
     if (reports[i].unused) world_.process.give_back(std::move(reports[i].unused));
-    held_up_ = held_up_ || reports[i].left ||
+    held_up_ = held_up_ || reports[i].large || reports[i].waits || reports[i].left ||
                (reports[i].error && reports[i].error->kind == ErrorKind::kRetry);
     answers.emplace_back(TableSynced{action.goals[i].id, std::move(reports[i])});
   }
@@ -217,14 +217,17 @@ void Loop::clear_others() {
   const bool all = all_stand(state_);
   if (settled.size() > settled_when_cleared_) backends_.clear_unfinished(mono());
   settled_when_cleared_ = settled.size();
-  backends_.clear_next(mono(), [&](Backend& backend, bool in_use) {
-    const auto cleared = clear(backend, tables_to_clear(state_, in_use, settled));
-    const bool done = cleared == Backends::Cleared::kDone;
-    return done && !all && !in_use ? Backends::Cleared::kRetry : cleared;
+  backends_.clear_next(mono(), [&](Backend& backend, bool in_use, std::set<TableId>& done) {
+    std::vector<TableId> tables = tables_to_clear(state_, in_use, settled);
+    std::erase_if(tables, [&](TableId id) { return done.contains(id); });
+    const auto cleared = clear(backend, tables, done);
+    const bool wait = cleared == Backends::Cleared::kDone && !all && !in_use;
+    return wait ? Backends::Cleared::kRetry : cleared;
   });
 }
 
-Backends::Cleared Loop::clear(Backend& backend, std::span<const TableId> tables) {
+Backends::Cleared Loop::clear(Backend& backend, std::span<const TableId> tables,
+                              std::set<TableId>& done) {
   auto cleared = Backends::Cleared::kDone;
   const std::vector<Goal> goals = no_rules_in(tables);
   const std::vector<SyncReport> reports = backend.sync(goals, {});
@@ -233,9 +236,12 @@ Backends::Cleared Loop::clear(Backend& backend, std::span<const TableId> tables)
     const SyncReport& report = reports[i];
     const bool gone = !report.error || report.error->kind == ErrorKind::kAbsent ||
                       report.error->kind == ErrorKind::kUnsupported;
-    if (report.left) {
+    if (report.left || report.waits) {
       cleared = Backends::Cleared::kPart;
-    } else if (!gone) {
+      continue;
+    }
+    if (gone) done.insert(goals[i].id);
+    if (!gone) {
       if (cleared == Backends::Cleared::kDone) cleared = Backends::Cleared::kRetry;
       log(Level::kWarning, where + ": our chains could not be removed from " +
                                std::string(backend.name()) + ": " + report.error->message);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,7 +55,8 @@ class Loop {
   static void follow(ServiceFeed& feed, bool wanted, const Settings& settings);
   void choose_backend();
   void clear_others();
-  [[nodiscard]] Backends::Cleared clear(Backend& backend, std::span<const TableId> tables);
+  [[nodiscard]] Backends::Cleared clear(Backend& backend, std::span<const TableId> tables,
+                                        std::set<TableId>& done);
   void answer_questions();
   void publish();
   void log(reconciler::LogLine::Level level, const std::string& text) const {

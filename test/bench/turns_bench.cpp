@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "hooks/chains/rule_text.h"
 #include "test/bench/benches.h"
 #include "test/bench/figure.h"
 #include "test/bench/program.h"
@@ -54,10 +55,31 @@ std::string name_of(Kind kind) {
   return kind == Kind::kTcp4 ? "ip" : kind == Kind::kUdp6 ? "ip6" : "both";
 }
 
-std::vector<std::string> tables_of(const std::string& backend, Kind kind) {
-  if (backend == "nftables") return {"inet nmanager"};
-  if (kind == Kind::kTcpBoth) return {"ip nat", "ip6 nat"};
-  return {name_of(kind) + " nat"};
+/// Somebody else's doing to the tables that hold our rules.
+struct Havoc {
+  std::vector<std::string> flush;
+  std::vector<std::string> remove;  // the table, or where there is no such command, its chains
+};
+
+Havoc havoc_of(const std::string& backend, Kind kind) {
+  Havoc havoc;
+  if (backend == "nftables")
+    return {{"nft flush table inet nmanager"}, {"nft delete table inet nmanager"}};
+  for (const Family family : kFamilies) {
+    if (kind == Kind::kTcp4 && family == Family::kIpv6) continue;
+    if (kind == Kind::kUdp6 && family == Family::kIpv4) continue;
+    if (backend == "iptables-legacy") {
+      const std::string tool = std::string(chains::iptables_command(family)) + "-legacy -t nat ";
+      havoc.flush.push_back(tool + "-F");
+      havoc.remove.push_back(tool + "-F");
+      havoc.remove.push_back(tool + "-X");
+    } else {
+      const std::string table = family == Family::kIpv4 ? "ip nat" : "ip6 nat";
+      havoc.flush.push_back("nft flush table " + table);
+      havoc.remove.push_back("nft delete table " + table);
+    }
+  }
+  return havoc;
 }
 
 /// The longest turn of a program during what is done to it.
@@ -101,12 +123,9 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
   const auto longest = [&](const std::string& what, const std::function<void()>& work) {
     turns->longest(what, work);
   };
-  const auto on_tables = [&](const std::string& verb) {
-    std::string commands;
-    for (const std::string& table : tables_of(backend, kind)) {
-      commands += verb + " table " + table + "; ";
-    }
-    test::must("nft -f -", commands);
+  const Havoc havoc = havoc_of(backend, kind);
+  const auto wreak = [](const std::vector<std::string>& commands) {
+    for (const std::string& command : commands) (void)test::run(command);
   };
   const auto rules_for = [](int count) {
     await([=] { return metric("nmanager_services_with_rules") >= count; });
@@ -132,9 +151,9 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
     });
   });
   longest("flush",
-          [&] { await_more("nmanager_table_repairs_total", [&] { on_tables("flush"); }); });
+          [&] { await_more("nmanager_table_repairs_total", [&] { wreak(havoc.flush); }); });
   longest("table deleted",
-          [&] { await_more("nmanager_table_repairs_total", [&] { on_tables("delete"); }); });
+          [&] { await_more("nmanager_table_repairs_total", [&] { wreak(havoc.remove); }); });
   longest("other pods", [&] {
     await_more("nmanager_table_syncs_total",
                [&] { program->configure("ipvs", "10.240.0.0/12,fd40::/12"); });

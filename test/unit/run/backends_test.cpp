@@ -68,7 +68,7 @@ TEST_CASE("a failed clear is retried soon, a cleared backend is checked after mi
   int asked = 0;
   const auto pass = [&](std::chrono::seconds time) {
     for (const TimePoint end = now + time; now <= end; now += 1s) {
-      backends.clear_next(now, [&](Backend& other, bool /*in_use*/) {
+      backends.clear_next(now, [&](Backend& other, bool /*in_use*/, std::set<TableId>& /*done*/) {
         if (other.name() != "iptables-legacy") return Cleared::kDone;
         CHECK_FALSE(world.tables.at(BackendChoice::kLegacy).options.create_tables);
         ++asked;
@@ -96,9 +96,11 @@ TEST_CASE("a backend that is cleared in parts is the same one for each, without 
   std::map<std::string, std::set<Backend*>> seen;
   std::map<std::string, int> parts;
   for (int turn = 0; turn < 20 && backends.next_clear() <= now; ++turn) {
-    backends.clear_next(now, [&](Backend& other, bool /*in_use*/) {
+    backends.clear_next(now, [&](Backend& other, bool /*in_use*/, std::set<TableId>& done) {
       const std::string name(other.name());
       seen[name].insert(&other);
+      CHECK(done.size() == static_cast<std::size_t>(parts[name]));
+      done.insert(kTables.at(done.size()));
       return ++parts[name] < 4 ? Cleared::kPart : Cleared::kDone;
     });
   }
