@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <unordered_set>
 
-#include "hooks/values/hash.h"
-
 namespace nmanager::iptables_legacy {
 
 Expectation::Expected Expectation::find(std::string_view chain) {
@@ -15,11 +13,15 @@ Expectation::Expected Expectation::find(std::string_view chain) {
   return next_ == expected_.chains.end() ? next_ : next_++;
 }
 
-bool Expectation::is_proven(std::string_view chain, std::uint64_t hash_of_bytes) {
+bool Expectation::expects(std::string_view chain) {
   current_ = find(chain);
   if (current_ == expected_.chains.end()) return false;
   met_.push_back(&current_->first);
-  asked_ = {hash_bytes(chain), hash_of_bytes, current_->second};
+  return true;
+}
+
+bool Expectation::is_proven(const ChainProof& asked) {
+  asked_ = asked;
   if (!std::ranges::binary_search(proofs_, asked_)) return false;
   found_.push_back(asked_);
   return true;

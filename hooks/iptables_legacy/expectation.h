@@ -9,6 +9,7 @@
 
 #include "hooks/chains/digests.h"
 #include "hooks/chains/observed.h"
+#include "hooks/values/hash.h"
 
 namespace nmanager::iptables_legacy {
 
@@ -30,7 +31,11 @@ class Expectation {
       : expected_(expected), proofs_(proofs), next_(expected.chains.begin()) {}
 
   /// True if the chain is proven to be as expected; otherwise pass its rules to judge().
-  [[nodiscard]] bool is_proven(std::string_view chain, std::uint64_t hash_of_bytes);
+  /// `hash_of_bytes` is called for a chain that is expected.
+  template <class Hash>
+  [[nodiscard]] bool is_proven(std::string_view chain, Hash&& hash_of_bytes) {
+    return expects(chain) && is_proven(ChainProof{hash_bytes(chain), hash_of_bytes(), digest()});
+  }
   /// For the chain that was queried last. True if its rules are the expected ones.
   [[nodiscard]] bool judge(const chains::ObservedChain& rules);
 
@@ -41,6 +46,9 @@ class Expectation {
   using Expected = std::map<ChainName, std::uint64_t>::const_iterator;
 
   [[nodiscard]] Expected find(std::string_view chain);
+  [[nodiscard]] bool expects(std::string_view chain);
+  [[nodiscard]] std::uint64_t digest() const { return current_->second; }
+  [[nodiscard]] bool is_proven(const ChainProof& asked);
 
   const chains::ChainDigests& expected_;
   ChainProofs& proofs_;

@@ -76,6 +76,8 @@ Check table_check(const TableState& table, WallTime now) {
     check.detail = std::to_string(status.rules) + " rules, verified " +
                    (status.verified_at ? seconds_ago(*status.verified_at, now) : "never");
     if (!status.rival.empty()) check.detail += ", last displaced by " + status.rival;
+    // Until the time for the next commit has come (pace.h).
+    if (table.services_due) check.detail += "; changes waiting: " + std::to_string(table.changes);
   }
   return check;
 }

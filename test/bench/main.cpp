@@ -1,4 +1,4 @@
-// nmanager_bench [--small] [--only NAME] [--backend NAME]: see README.md.
+// nmanager_bench [--small] [--only NAME] [--backend NAME] [--services N]: see README.md.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -21,10 +21,12 @@ int main(int argc, char** argv) {
   bool small = false;
   std::string only;
   std::vector<std::string> backends{"iptables-nft", "nftables"};
+  int many = 40'000;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--small") == 0) small = true;
     if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) only = argv[++i];
     if (std::strcmp(argv[i], "--backend") == 0 && i + 1 < argc) backends = {argv[++i]};
+    if (std::strcmp(argv[i], "--services") == 0 && i + 1 < argc) many = std::atoi(argv[++i]);
   }
   // The tests' shared helpers use doctest checks; here a failed check becomes an exception.
   doctest::Context context;
@@ -73,11 +75,11 @@ int main(int argc, char** argv) {
     const bool native = backend == "nftables";
     if (wanted("memory")) measure([&] { bench_memory(backend, 10'000, native ? 90 : 160, 20); });
     if (wanted("memory")) measure([&] { bench_memory(backend, 40'000, native ? 90 : 160, 40); });
-    if (wanted("turns")) measure([&] { bench_turns(backend, 40'000, Kind::kTcp4); });
-    if (wanted("turns6")) measure([&] { bench_turns(backend, 40'000, Kind::kUdp6); });
-    if (wanted("turns46")) measure([&] { bench_turns(backend, 40'000, Kind::kTcpBoth); });
+    if (wanted("turns")) measure([&] { bench_turns(backend, many, Kind::kTcp4); });
+    if (wanted("turns6")) measure([&] { bench_turns(backend, many, Kind::kUdp6); });
+    if (wanted("turns46")) measure([&] { bench_turns(backend, many, Kind::kTcpBoth); });
   }
-  if (wanted("moves")) measure([] { bench_moves(40'000); });
+  if (wanted("moves")) measure([&] { bench_moves(many); });
   if (wanted("unneeded")) {
     measure([] { bench_unneeded("iptables-legacy", "iptables"); });
     measure([] { bench_unneeded("iptables-nft", "iptables"); });

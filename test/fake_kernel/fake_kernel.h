@@ -77,12 +77,14 @@ class FakeKernel : public chains::ChainBackend {
   std::optional<Error> fail_kube;         // reads of KUBE-* chains return this error
   int interrupted_reads = 0;  // number of begin() calls that a commit interrupts (NLM_F_DUMP_INTR)
   std::set<TableId> missing;  // tables that do not exist
+  std::set<TableId> large;    // tables that take long to read and to write
 
   [[nodiscard]] int commits() const { return commits_; }
   [[nodiscard]] int reads() const { return reads_; }
 
  private:
   friend class FakeTransaction;
+  [[nodiscard]] bool is_large(const Goal& goal) override { return large.contains(goal.id); }
   FakeChain& chain(TableId id, const std::string& name) { return tables_.at(id).at(name); }
   FakeRule make_rule(std::variant<Rule, std::string> body);
   Status apply(FakeTable& table, const chains::TablePlan& plan, chains::Commit& done);

@@ -1,42 +1,18 @@
 // Chains renamed by an administrator, and kube-router next to us.
 #include <doctest/doctest.h>
 
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "hooks/chains/sync.h"
-#include "hooks/iptables_legacy/legacy_backend.h"
-#include "hooks/iptables_nft/nft_backend.h"
-#include "test/support/iptables.h"
 #include "test/support/net_namespace.h"
+#include "test/unit/iptables/variants.h"
 
 namespace nmanager::test {
 using namespace nmanager::chains;
 namespace {
-
-struct Variant {
-  Iptables tool;
-  std::function<std::unique_ptr<ChainBackend>()> make;
-};
-
-/// In the network namespace of the calling thread.
-std::vector<Variant> variants() {
-  const auto legacy = [] {
-    iptables_legacy::LegacyOptions options;
-    options.create_tables = true;
-    return iptables_legacy::make_legacy_backend(options);
-  };
-  const auto nft = [] {
-    auto made = iptables_nft::make_nft_backend({});
-    if (!made) FAIL(made.error().message);
-    return std::move(made->backend);
-  };
-  return {{Iptables("legacy"), legacy}, {Iptables("nft"), nft}};
-}
 
 DesiredTable wanted(TableId id) {
   DesiredTable table;

@@ -129,6 +129,27 @@ TEST_CASE("a large change is written part by part, and told as one") {
   }
 }
 
+TEST_CASE("a table that waits for a large one is due, and what is known of it stays") {
+  for (const bool works : {false, true}) {
+    Looks looks;
+    if (works) {
+      looks.succeed();
+    } else {
+      looks.fail("no");
+    }
+    looks.table().due = false;
+    const TableStatus before = looks.table().status;
+    SyncReport report;
+    report.waits = true;
+    CHECK(looks.end(std::move(report)).empty());
+    CHECK(looks.table().due);
+    CHECK(looks.table().status.in_sync == works);
+    CHECK(looks.table().status.error.has_value() == !works);
+    CHECK(looks.table().status.verifications == before.verifications);
+    CHECK(looks.table().status.failures == before.failures);
+  }
+}
+
 TEST_CASE("parts that write nothing are neither a repair nor a commit") {
   Looks looks;
   const auto prepared = [&](std::size_t left) {

@@ -83,6 +83,25 @@ TEST_CASE("a backend by setting: rules in others are removed after the new ones 
   CHECK_FALSE(holds(driver.world.tables.at(BackendChoice::kLegacy), kNat4, "NMANAGER_"));
 }
 
+TEST_CASE("large tables of another backend are cleared one in a turn, and each once") {
+  Driver driver(settings_for(BackendChoice::kNft), [](FakeWorld& world) {
+    quiet_files(world);
+    FakeTables& legacy = world.tables.at(BackendChoice::kLegacy);
+    leave_rules(legacy);
+    // Of rules of others: they stay large.
+    legacy.kernel.large = {kTables.begin(), kTables.end()};
+  });
+  FakeTables& legacy = driver.world.tables.at(BackendChoice::kLegacy);
+  int turns = 0;
+  legacy.during_sync = [&] { ++turns; };
+  driver.post(ModeKnown{ProxyMode::kIptables, "test", ""});
+  driver.pass(2s);
+  for (const TableId id : kTables) CHECK_FALSE(holds(legacy, id, "NMANAGER_"));
+  CHECK(turns == kTables.size());
+  driver.pass(100s);
+  CHECK(turns == kTables.size());
+}
+
 TEST_CASE("rules in other backends are not removed while a change of ours waits for its repair") {
   Driver driver(settings_for(BackendChoice::kNft), quiet_files);
   FakeTables& nft = driver.world.tables.at(BackendChoice::kNft);
@@ -399,6 +418,12 @@ TEST_CASE("cleanup reports missing rights, and refuses while nmanager runs") {
     world.tables.at(BackendChoice::kLegacy).refused = Error{ErrorKind::kUnsupported, "none"};
     CHECK(run::cleanup_command({}, world.world()) == run::kExitDone);
     CHECK_FALSE(holds(world.tables.at(BackendChoice::kNft), kNat4, "NMANAGER_"));
+  }
+  SUBCASE("from large tables as well") {
+    FakeKernel& nft = world.tables.at(BackendChoice::kNft).kernel;
+    nft.large = {kTables.begin(), kTables.end()};
+    CHECK(run::cleanup_command({}, world.world()) == run::kExitDone);
+    for (const TableId id : kTables) CHECK(nft.text(id).find("NMANAGER_") == std::string::npos);
   }
   SUBCASE("while another one runs") {
     world.other_nmanager = "another nmanager (process 7)";

@@ -227,10 +227,12 @@ TEST_CASE("slow commits leave nine tenths of the time, and repairs wait for none
   rig.post(ApiEvent(ServiceChanged{service("b", "20.0.9.9")}));
   rig.post(ApiEvent(ServiceChanged{service("b", "20.0.9.10")}));
   CHECK(rig.kernel.text(kNat4).find("20.0.9.10/32") == std::string::npos);
+  CHECK(rig.check("table-ipv4-nat").detail.find("; changes waiting: ") != std::string::npos);
   rig.kernel.flush(kNat4, "PREROUTING");
   rig.post(TableChange{Family::kIpv4, "", 0, true});
   CHECK(rig.kernel.table(kNat4).at("PREROUTING").rules.size() == 1);
   CHECK(rig.kernel.text(kNat4).find("20.0.9.10/32") != std::string::npos);  // goes along
+  CHECK(rig.check("table-ipv4-nat").detail.find("waiting") == std::string::npos);
 }
 
 TEST_CASE("many changes at once are taken in parts, one in a turn") {
@@ -342,6 +344,7 @@ TEST_CASE("the first list is taken in parts, and before the last one no rule is 
   }
   SUBCASE("and a change comes meanwhile") {
     rig.post(ApiEvent(ServiceChanged{service("m0", "20.1.0.0", "10.96.2.2")}));
+    rig.pass(Pace::kLeast);
     CHECK(rig.kernel.text(kNat4).find("10.96.2.2") != std::string::npos);
   }
   SUBCASE("and more changes come than are taken in a turn: the list is complete before them") {
@@ -356,6 +359,7 @@ TEST_CASE("the first list is taken in parts, and before the last one no rule is 
     CHECK(rig.kernel.text(kNat4).find("10.96.2.2") != std::string::npos);
   }
   CHECK(rig.check("services-listed").detail == std::to_string(kMany) + " Services");
+  rig.pass(Pace::kLeast);  // the rules are prepared in parts as well
   CHECK(rig.kernel.text(kNat4).find("10.96.1.1") != std::string::npos);
   CHECK_FALSE(stands());
 }

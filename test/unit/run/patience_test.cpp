@@ -255,3 +255,27 @@ TEST_CASE("one wait for a lock per turn") {
     CHECK_FALSE(rig.snapshot().ready());
   }
 }
+
+TEST_CASE("one large table per turn, whatever is due") {
+  StandingNode rig;
+  Service other = service("2001:db8::1");
+  other.key = "default/b";
+  other.cluster_ips = {*Address::parse("fd00::1")};
+  rig.driver.post(ApiEvent(ServiceChanged{other}));
+  rig.driver.pass(1s);
+  const TableId nat6{Family::kIpv6, Table::kNat};
+  rig.kernel.large = {kNat4, nat6};
+  // The second one is due for longer when the first one is done.
+  rig.kernel.before_commit = [&] { rig.driver.world.elapsed += 2s; };
+  for (const TableId id : {kNat4, nat6}) rig.kernel.flush(id, "OUTPUT");
+  const int commits = rig.kernel.commits();
+  rig.driver.mailbox.post(TableChange{Family::kIpv4, "", 0, true});
+  rig.driver.mailbox.post(TableChange{Family::kIpv6, "", 0, true});
+  rig.driver.loop->turn();
+  CHECK(rig.kernel.commits() == commits + 1);
+  CHECK_FALSE(rig.snapshot().ready());
+  CHECK(rig.driver.loop->next_turn() <= rig.driver.world.now().mono);
+  rig.driver.loop->turn();
+  CHECK(rig.kernel.commits() == commits + 2);
+  CHECK(rig.why_not_ready() == "");
+}
