@@ -66,8 +66,8 @@ std::unique_ptr<Wish> ChainBackend::wish_of(const Rendered& rendered) {
 std::vector<std::size_t> ChainBackend::order_of(std::span<const Goal> goals) const {
   std::vector<std::size_t> order(goals.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_partition(order,
-                                [&](std::size_t i) { return waiting_.contains(goals[i].id); });
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return waiting_.contains(goals[i].id); });
   return order;
 }
 

@@ -83,6 +83,7 @@ std::vector<SyncReport> sync_to_end(Backend& backend, std::span<const Goal> goal
   int undone = 0;
   for (std::size_t before = SIZE_MAX; !open.empty() && undone < kMostUndone;) {
     std::vector<Goal> some;
+    some.reserve(open.size());
     for (const std::size_t i : open) some.push_back(goals[i]);
     std::vector<SyncReport> next = backend.sync(some, {});
     std::size_t left = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hooks/chains/chain_table.h"
+#include "hooks/chains/sync.h"
 #include "hooks/iptables_legacy/lock.h"
 #include "hooks/iptables_legacy/transaction.h"
 #include "test/support/tables.h"
@@ -127,6 +128,23 @@ TEST_CASE("chains are proven when they are written as they are when they are rea
     const std::string jump = iptables(id) + " -R NMANAGER_OUTPUT 1 -j NMANAGER_MARK_MASQ";
     must(jump);
     CHECK(begin(writer)->observed().chains.size() == 1);
+  }
+}
+
+TEST_CASE("a chain of which a rule was kept is not proven to be what was added to it") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto backend = make_legacy_backend(sandbox.options());
+  const Rule first = jump_to("NMANAGER_B");
+  const Rule second = jump_to("NMANAGER_C");
+  for (const std::vector<Rule>& rules : {std::vector{first}, {first, second}, {second}}) {
+    DesiredTable desired;
+    desired.chains = {{ChainName("NMANAGER_A"), rules},
+                      {ChainName("NMANAGER_B"), {}},
+                      {ChainName("NMANAGER_C"), {}}};
+    const ChainDigests digests = digests_of(desired);
+    REQUIRE(sync_table(*backend, kNat4, desired, {}, {}, &digests).verified);
+    CHECK(make_plan(kNat4, desired, look(*backend, kNat4)).empty());
   }
 }
 

@@ -123,7 +123,17 @@ TEST_CASE("a prefix is canonical") {
     if (!prefix) continue;
     CHECK(to_string(*prefix) == c.printed);
     CHECK(to_string(prefix->mask()) == c.mask);
+    CHECK(Prefix::length_of(prefix->mask()) == prefix->length());
   }
+}
+
+TEST_CASE("an address with a hole in its ones is no mask") {
+  for (const char* text : {"255.0.255.0", "0.255.255.255", "255.255.253.0", "1.0.0.0"}) {
+    CHECK_FALSE(Prefix::length_of(*Address::parse(text)).has_value());
+  }
+  CHECK_FALSE(Prefix::length_of(*Address::parse("ffff::1")).has_value());
+  CHECK(Prefix::length_of(*Address::parse("0.0.0.0")) == 0);
+  CHECK(Prefix::length_of(*Address::parse("ffff:8000::")) == 17);
 }
 
 TEST_CASE("prefixes contain and intersect") {

@@ -265,12 +265,20 @@ TEST_CASE("one large table per turn, whatever is due") {
   rig.driver.pass(1s);
   const TableId nat6{Family::kIpv6, Table::kNat};
   rig.kernel.large = {kNat4, nat6};
-  // The second one is due for longer when the first one is done.
-  rig.kernel.before_commit = [&] { rig.driver.world.elapsed += 2s; };
-  for (const TableId id : {kNat4, nat6}) rig.kernel.flush(id, "OUTPUT");
   const int commits = rig.kernel.commits();
-  rig.driver.mailbox.post(TableChange{Family::kIpv4, "", 0, true});
-  rig.driver.mailbox.post(TableChange{Family::kIpv6, "", 0, true});
+  SUBCASE("at the same time") {
+    for (const TableId id : {kNat4, nat6}) rig.kernel.flush(id, "OUTPUT");
+    rig.driver.mailbox.post(TableChange{std::nullopt, "", 0, true});
+  }
+  SUBCASE("while the first one is written") {
+    rig.flush_all(kNat4);
+    rig.somebody_changes();
+    rig.driver.world.elapsed += 500ms;
+    rig.flush_all(nat6);
+    rig.somebody_changes();
+    rig.driver.world.elapsed += 500ms;
+    rig.kernel.before_commit = [&] { rig.driver.world.elapsed += 2s; };
+  }
   rig.driver.loop->turn();
   CHECK(rig.kernel.commits() == commits + 1);
   CHECK_FALSE(rig.snapshot().ready());
