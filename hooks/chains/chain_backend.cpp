@@ -77,62 +77,79 @@ std::vector<SyncReport> ChainBackend::sync(std::span<const Goal> goals,
   const auto sharing = std::ranges::count_if(
       goals, [](const Goal& goal) { return wants_addresses_only(*goal.spec); });
   sharing_ = static_cast<std::size_t>(std::max(sharing, std::ptrdiff_t{1}));
-  const auto start = now();
-  const auto waited_before = lock_waited();
-  const auto held = hold(goals);
-  const auto took = now() - start;
-  const auto waited_for_all = lock_waited();
-  const std::vector<std::size_t> order = order_of(goals);
+  std::vector<std::size_t> ready;
+  for (const std::size_t i : order_of(goals)) {
+    if (prepare(goals[i], options, reports[i])) ready.push_back(i);
+  }
   waiting_.clear();
-  bool one_was_large = false;
-  for (const std::size_t i : order) {
-    const bool large = is_large(goals[i]);
-    reports[i].waits = large && one_was_large;
-    if (reports[i].waits) {
-      waiting_.insert(goals[i].id);
-    } else {
-      reports[i] = sync_one(goals[i], options);
-      reports[i].large = large;
-    }
-    one_was_large = one_was_large || large;
-  }
-  // The common wait is in one report only, so that sums over reports are correct.
-  if (!order.empty()) {
-    SyncReport& first = reports[order.front()];
-    first.duration += took;
-    if (first.lock_wait) *first.lock_wait += *waited_for_all - *waited_before;
-  }
+  if (!ready.empty()) write(goals, ready, options, reports);
   return reports;
 }
 
-SyncReport ChainBackend::sync_one(const Goal& goal, const SyncOptions& options) {
+/// With one commit whatever its size, the table is read as a whole in each call.
+bool ChainBackend::prepare(const Goal& goal, const SyncOptions& options, SyncReport& report) {
   constexpr std::size_t kAddressesAtOnce = 4'096;
   const auto start = now();
   const bool one_commit = most_rules() == kAll;
   Rendered& rendered = render(goal, kAddressesAtOnce / sharing_);
-  // With one commit whatever its size, the table is read as a whole for each part of the check.
-  const std::size_t checked_at_once = one_commit ? 8'192 : 512;
+  const std::size_t checked_at_once = one_commit ? kAddressesAtOnce : 512;
   auto checked = ExternalChains::Check::kEnded;
   if (options.check && rendered.is_external) checked = rendered.external.check(checked_at_once);
-  const auto rendering = now() - start;
-  SyncReport report;
-  // Before there is anything to hold the table against, it stays as it is; with one commit, also
-  // until all of it is prepared.
-  if (rendered.left == 0 || (!one_commit && rendered.external.of() != nullptr))
-    report = sync(goal, rendered, options);
-  report.duration += rendering;
-  if (rendered.unused) {
-    using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
-    report.unused = std::make_shared<const Both>(std::move(rendered.unused), report.unused);
-    rendered.unused.reset();
-  }
-  if (rendered.left > 0 && !report.error && !report.flushed) {
-    report.left = rendered.left + report.left.value_or(0);
-    report.verified = false;
-  }
+  report.duration = now() - start;
+  report.unused = std::move(rendered.unused);
   report.mismatch = checked == ExternalChains::Check::kMended;
   report.check_ended = options.check && checked != ExternalChains::Check::kMore;
-  return report;
+  if (rendered.left == 0) return true;
+  report.left = rendered.left;
+  // Before there is anything to hold the table against, it stays as it is; with one commit, also
+  // until all of it is prepared.
+  return !one_commit && rendered.external.of() != nullptr;
+}
+
+/// `ready`: indexes of goals, in the order in which they are written.
+void ChainBackend::write(std::span<const Goal> goals, std::span<const std::size_t> ready,
+                         const SyncOptions& options, std::vector<SyncReport>& reports) {
+  std::vector<Goal> writing;
+  writing.reserve(ready.size());
+  for (const std::size_t i : ready) writing.push_back(goals[i]);
+  const auto start = now();
+  const auto waited_before = lock_waited();
+  const auto held = hold(writing);
+  const auto took = now() - start;
+  const auto waited_for_all = lock_waited();
+  bool one_was_large = false;
+  for (const std::size_t i : ready) {
+    const bool large = is_large(goals[i]);
+    reports[i].waits = large && one_was_large;
+    if (reports[i].waits) {
+      waiting_.insert(goals[i].id);
+      continue;
+    }
+    write(goals[i], options, reports[i]);
+    reports[i].large = large;
+    // What has failed took no time, and the next one may fail for the same reason.
+    one_was_large = one_was_large || (large && !reports[i].error);
+  }
+  // The common wait is in one report only, so that sums over reports are correct.
+  SyncReport& first = reports[ready.front()];
+  first.duration += took;
+  if (first.lock_wait) *first.lock_wait += *waited_for_all - *waited_before;
+}
+
+void ChainBackend::write(const Goal& goal, const SyncOptions& options, SyncReport& prepared) {
+  SyncReport report = sync(goal, rendered_.at(goal.id), options);
+  report.duration += prepared.duration;
+  report.mismatch = prepared.mismatch;
+  report.check_ended = prepared.check_ended;
+  if (prepared.left && !report.error && !report.flushed) {
+    report.left = *prepared.left + report.left.value_or(0);
+    report.verified = false;
+  }
+  if (prepared.unused) {
+    using Both = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
+    report.unused = std::make_shared<const Both>(std::move(prepared.unused), report.unused);
+  }
+  prepared = std::move(report);
 }
 
 SyncReport ChainBackend::sync(const Goal& goal, Rendered& rendered, const SyncOptions& options) {

@@ -89,7 +89,11 @@ class ChainBackend : public Backend {
   };
   /// For `most` addresses at a time.
   Rendered& render(const Goal& goal, std::size_t most);
-  SyncReport sync_one(const Goal& goal, const SyncOptions& options);
+  /// False: nothing can be written yet. Without the lock.
+  [[nodiscard]] bool prepare(const Goal& goal, const SyncOptions& options, SyncReport& report);
+  void write(std::span<const Goal> goals, std::span<const std::size_t> ready,
+             const SyncOptions& options, std::vector<SyncReport>& reports);
+  void write(const Goal& goal, const SyncOptions& options, SyncReport& prepared);
   SyncReport sync(const Goal& goal, Rendered& rendered, const SyncOptions& options);
   static std::unique_ptr<Wish> wish_of(const Rendered& rendered);
   [[nodiscard]] std::vector<std::size_t> order_of(std::span<const Goal> goals) const;

@@ -34,7 +34,7 @@ struct SyncReport {
   bool verified = false;   // the table is as desired, now
   bool committed = false;  // something had to be written for it
   bool large = false;      // reading and writing the table takes long: do no more in this turn
-  bool waits = false;      // nothing was read or written, since another table was large: sync again
+  bool waits = false;      // not read or written yet, since another table was large: sync again
   bool flushed = false;    // as a whole, and left so as requested; not verified, no error
   /// A part of a large change is in place, or prepared; not verified, no error: sync again. So many
   /// chains or addresses are left.

@@ -142,6 +142,7 @@ class LegacyBackend final : public chains::ChainBackend {
   [[nodiscard]] bool is_large(const Goal& goal) override {
     constexpr std::size_t kManyAddresses = 1'024;  // of two rules each, at least
     constexpr std::uint32_t kManyEntries = 4'096;
+    if (goal.id.table != Table::kNat) return false;  // few rules of ours
     const ExternalCluster* external = only_external_of(*goal.spec);
     if (external != nullptr && external->addresses.size() > kManyAddresses) return true;
     if (!may_begin(goal.id)) return false;

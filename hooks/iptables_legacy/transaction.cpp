@@ -14,7 +14,6 @@
 #include "hooks/iptables_legacy/editor.h"
 #include "hooks/iptables_legacy/handle.h"
 #include "hooks/iptables_legacy/look.h"
-#include "hooks/values/edit_script.h"
 #include "hooks/values/hash.h"
 
 namespace nmanager::iptables_legacy {
@@ -103,19 +102,24 @@ class LegacyTransaction final : public chains::Transaction {
     context_.seen.record(context_.id, settled.shape);
   }
 
-  /// A chain that was written as a whole needs no decoding when it is read back.
+  /// A chain that was written as a whole needs no decoding when it is read back. A writer without
+  /// the lock may have added rules before the handle was opened: then it was not the whole.
   void prove(const chains::TablePlan& plan) {
     const HandleSource<F> source(handle_->get());
     ChainProofs& proofs = context_.memory.proofs;
     for (const chains::ChainEdit& edit : plan.edits) {
       chains::ChainDigest digest;
-      bool whole = true;
+      std::size_t written = 0;
       for (const chains::EditStep& step : edit.steps) {
-        if (const auto* insert = std::get_if<chains::Insert>(&step)) digest.add(insert->rule);
-        whole = whole && !std::holds_alternative<Keep>(step);
+        const auto* insert = std::get_if<chains::Insert>(&step);
+        if (insert == nullptr) continue;
+        digest.add(insert->rule);
+        ++written;
       }
-      if (!whole) continue;
       source.chain_rules(edit.chain.view(), [&](auto&& each_rule) {
+        std::size_t found = 0;
+        each_rule([&](Span, std::string_view) { ++found; });
+        if (found != written) return;
         proofs.push_back(
             {hash_bytes(edit.chain.view()), hash_of_rules<F>(each_rule), digest.value()});
       });

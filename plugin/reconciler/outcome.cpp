@@ -232,21 +232,22 @@ SyncReport with_parts(const Parts& parts, SyncReport report) {
 void take_outcome(State& state, const TableSynced& synced, Now now, std::vector<Action>& actions) {
   TableState& table = *std::ranges::find(state.tables, synced.id, &TableState::id);
   const SyncReport& report = synced.report;
-  if (report.waits) {
-    table.due = true;
-    return;
-  }
   if (!report.plan_text.empty()) {
     actions.emplace_back(
         LogLine{LogLine::Level::kDebug, to_string(table.id) + " plan:\n" + report.plan_text});
   }
-  if (report.check_ended || (!report.verified && !report.left)) table.check_due = false;
+  const bool goes_on = report.verified || report.left || report.waits;
+  if (report.check_ended || !goes_on) table.check_due = false;
   if (report.mismatch) {
     ++state.mismatches;
     actions.emplace_back(LogLine{LogLine::Level::kError,
                                  to_string(table.id) +
                                      ": its kept rules differed from what the Services mean; "
                                      "computed again"});
+  }
+  if (report.waits) {
+    table.due = true;
+    return;
   }
   KubeState& kube = *std::ranges::find(state.kube, table.id.family, &KubeState::family);
   if (table.id.table == Table::kNat) {

@@ -240,12 +240,14 @@ Backends::Cleared Loop::clear(Backend& backend, std::span<const TableId> tables,
       cleared = Backends::Cleared::kPart;
       continue;
     }
-    if (gone) done.insert(goals[i].id);
     if (!gone) {
       if (cleared == Backends::Cleared::kDone) cleared = Backends::Cleared::kRetry;
       log(Level::kWarning, where + ": our chains could not be removed from " +
                                std::string(backend.name()) + ": " + report.error->message);
-    } else if (report.committed) {
+      continue;
+    }
+    done.insert(goals[i].id);
+    if (report.committed) {
       log(Level::kInfo, where + ": our chains were removed from " + std::string(backend.name()));
     }
   }

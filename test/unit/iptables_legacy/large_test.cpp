@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -95,6 +96,46 @@ TEST_CASE("one large table in a call, the other one in the next") {
   for (const TableId id : {kNat4, kNat6}) CHECK(save(id).find("NMANAGER") == std::string::npos);
 }
 
+TEST_CASE("what is kept of a table that waits is checked all the same") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto backend = make_legacy_backend(sandbox.options());
+  const std::vector<Goal> goals{{kNat4, spec_of(addresses(Family::kIpv4, 2'000, "10.96.0.1"))},
+                                {kNat6, spec_of(addresses(Family::kIpv6, 2'000, "fd00::1"))}};
+  turn(*backend, goals);
+  turn(*backend, goals);
+  SyncOptions options;
+  options.check = true;
+  std::size_t waiting = 0;
+  for (const SyncReport& report : backend->sync(goals, options)) {
+    waiting += report.waits ? 1 : 0;
+    CHECK(report.check_ended);
+  }
+  CHECK(waiting == 1);
+}
+
+TEST_CASE("rules are prepared without the lock") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto backend = make_legacy_backend(sandbox.options());
+  XtablesLock other(sandbox.lock_file(), {}, {});
+  std::vector<Goal> goals{{kNat4, spec_of(addresses(Family::kIpv4, 5'000, "10.96.0.1"))}};
+  std::optional<XtablesLock::Guard> guard;
+  auto acquired = other.acquire();
+  REQUIRE(acquired.ok());
+  guard.emplace(std::move(*acquired));
+  for (int part = 0; part < 2; ++part) {
+    const SyncReport report = backend->sync(goals, {}).front();
+    CHECK(report.left.has_value());
+    CHECK_FALSE(report.error.has_value());
+  }
+  const SyncReport busy = backend->sync(goals, {}).front();
+  REQUIRE(busy.error.has_value());
+  CHECK(busy.error->kind == ErrorKind::kRetry);
+  guard.reset();
+  CHECK(backend->sync(goals, {}).front().verified);
+}
+
 TEST_CASE("chains are proven when they are written as they are when they are read") {
   const Sandbox sandbox;
   if (!sandbox.usable()) return;
@@ -129,6 +170,31 @@ TEST_CASE("chains are proven when they are written as they are when they are rea
     must(jump);
     CHECK(begin(writer)->observed().chains.size() == 1);
   }
+}
+
+TEST_CASE("a rule that came between the read and the commit is not proven to be ours") {
+  const Sandbox sandbox;
+  if (!sandbox.usable()) return;
+  const auto backend = make_legacy_backend(sandbox.options());
+  DesiredTable desired;
+  desired.chains = {{ChainName("NMANAGER_A"), {jump_to("NMANAGER_B")}},
+                    {ChainName("NMANAGER_B"), {}}};
+  const ChainDigests digests = digests_of(desired);
+  REQUIRE(sync_table(*backend, kNat4, desired, {}, {}, &digests).verified);
+  must(iptables(kNat4) + " -N OTHER; " + iptables(kNat4) + " -A OTHER -j RETURN");
+  must(iptables(kNat4) + " -F NMANAGER_A");
+  {
+    const auto begun = backend->begin_expecting(kNat4, digests, {});
+    REQUIRE(begun.ok());
+    const TablePlan plan = make_plan(kNat4, desired, (*begun)->observed());
+    // The size of the table stays.
+    must(lockless(iptables(kNat4) + " -A NMANAGER_A -j RETURN"));
+    must(lockless(iptables(kNat4) + " -D OTHER -j RETURN"));
+    REQUIRE((*begun)->commit(plan).ok());
+    REQUIRE(save(kNat4).find("-A NMANAGER_A -j RETURN") != std::string::npos);
+  }
+  REQUIRE(sync_table(*backend, kNat4, desired, {}, {}, &digests).verified);
+  CHECK(save(kNat4).find("-A NMANAGER_A -j RETURN") == std::string::npos);
 }
 
 TEST_CASE("a chain of which a rule was kept is not proven to be what was added to it") {

@@ -138,6 +138,7 @@ TEST_CASE("a table that waits for a large one is due, and what is known of it st
       looks.fail("no");
     }
     looks.table().due = false;
+    looks.table().check_due = true;
     const TableStatus before = looks.table().status;
     SyncReport report;
     report.waits = true;
@@ -147,6 +148,12 @@ TEST_CASE("a table that waits for a large one is due, and what is known of it st
     CHECK(looks.table().status.error.has_value() == !works);
     CHECK(looks.table().status.verifications == before.verifications);
     CHECK(looks.table().status.failures == before.failures);
+    // What is kept was looked at all the same.
+    CHECK(looks.table().check_due);
+    SyncReport end;
+    end.waits = end.check_ended = true;
+    looks.end(std::move(end));
+    CHECK_FALSE(looks.table().check_due);
   }
 }
 

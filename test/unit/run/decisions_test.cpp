@@ -100,6 +100,17 @@ TEST_CASE("large tables of another backend are cleared one in a turn, and each o
   CHECK(turns == kTables.size());
   driver.pass(100s);
   CHECK(turns == kTables.size());
+  SUBCASE("while they cannot be read, now and then") {
+    for (const TableId id : kTables) legacy.kernel.add_chain(id, "NMANAGER_AGAIN");
+    legacy.kernel.fail_begin = Error{ErrorKind::kRetry, "the lock is held"};
+    turns = 0;
+    driver.pass(300s);
+    CHECK(turns > 0);
+    CHECK(turns <= 30);
+    legacy.kernel.fail_begin.reset();
+    driver.pass(11s);
+    for (const TableId id : kTables) CHECK_FALSE(holds(legacy, id, "NMANAGER_"));
+  }
 }
 
 TEST_CASE("rules in other backends are not removed while a change of ours waits for its repair") {

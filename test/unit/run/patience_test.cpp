@@ -287,3 +287,15 @@ TEST_CASE("one large table per turn, whatever is due") {
   CHECK(rig.kernel.commits() == commits + 2);
   CHECK(rig.why_not_ready() == "");
 }
+
+TEST_CASE("large tables that cannot be read are told in one turn, and wait together") {
+  StandingNode rig;
+  rig.kernel.large = {kNat4, TableId{Family::kIpv6, Table::kNat}};
+  rig.kernel.fail_begin = Error{ErrorKind::kRetry, "the lock is held"};
+  rig.driver.mailbox.post(TableChange{std::nullopt, "", 0, true});
+  rig.driver.loop->turn();
+  for (const reconciler::TableState& table : rig.driver.loop->state().tables) {
+    CHECK(table.status.error.has_value());
+  }
+  CHECK(rig.driver.loop->next_turn() > rig.driver.world.now().mono);
+}
