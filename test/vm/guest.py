@@ -24,7 +24,7 @@ ECHO = ["python3", "-IS", str(ROOT / "test/scenarios/echo.py")]
 PROGRAM = ROOT / "build/release/nmanager"
 API_SERVER = ROOT / "build/release/nmanager-test-apiserver"
 WORK = pathlib.Path(tempfile.mkdtemp())
-PATIENCE = 20  # seconds; under emulation a Python program needs several to start
+PATIENCE = 120  # seconds; under emulation on a busy host a Python program needs many to start
 running = []  # processes of the current test
 
 # protocol, external address, port, cluster address; the last one is not in the recordings, which have no UDP over IPv6.
@@ -190,7 +190,7 @@ class Flows:
         self.output = WORK / f"{kind}-{namespace}"
         targets = [f"{external}:{port}" for _, external, port, _ in UDP_PATHS]
         with open(self.output, "w") as output:
-            self.process = start(namespace, *ECHO, kind, "120", *targets, stdout=output)
+            self.process = start(namespace, *ECHO, kind, "900", *targets, stdout=output)
 
     def answers(self):
         """The distinct answers of each path, oldest first, without a "none" between two equal ones: a packet may be
