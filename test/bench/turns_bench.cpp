@@ -71,8 +71,7 @@ Havoc havoc_of(const std::string& backend, Kind kind) {
     if (backend == "iptables-legacy") {
       const std::string tool = std::string(chains::iptables_command(family)) + "-legacy -t nat ";
       havoc.flush.push_back(tool + "-F");
-      havoc.remove.push_back(tool + "-F");
-      havoc.remove.push_back(tool + "-X");
+      havoc.remove.push_back(tool + "-F; " + tool + "-X || true");  // a repair may come between
     } else {
       const std::string table = family == Family::kIpv4 ? "ip nat" : "ip6 nat";
       havoc.flush.push_back("nft flush table " + table);
@@ -125,7 +124,7 @@ void bench_turns(const std::string& backend, int services, Kind kind) {
   };
   const Havoc havoc = havoc_of(backend, kind);
   const auto wreak = [](const std::vector<std::string>& commands) {
-    for (const std::string& command : commands) (void)test::run(command);
+    for (const std::string& command : commands) test::must(command);
   };
   const auto rules_for = [](int count) {
     await([=] { return metric("nmanager_services_with_rules") >= count; });
