@@ -87,6 +87,14 @@ def rules_count(match, runner):
     return None if count == int(match["rules"]) else f"{count} rules are in place"
 
 
+def table_kept(match, runner):
+    if match["waiting"]:  # the settled step has ended, and changes share commits for at most a second
+        return "no change waits for longer than a second"
+    if match["rival"]:
+        return rival_known(match, runner)
+    return rules_count(match, runner)
+
+
 def not_kept(match, runner):
     """No rules are wanted in this table."""
     family, table = int(match["family"]), match["table"]
@@ -279,7 +287,7 @@ def conntrack_invalid():
     return sum(int(cpu[names.index("invalid")], 16) for cpu in cpus)
 
 
-def rival_known(match, runner):
+def rival_known(_match, runner):
     return None if runner.harmed_ever else "no other program has changed our rules"
 
 
@@ -400,9 +408,8 @@ READYZ = [
     (r"\[-\]services-listed failed: the first list of Services is not complete: .*", services_missing),
     (r"\[\+\]backend ok: (?P<backend>[-a-z]+)(, .*)?", backend_because),
     (r"\[-\]backend failed.*", step_ended_otherwise),
-    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified (?P<ago>\d+) s ago", rules_count),
-    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified (?P<ago>\d+) s ago, last displaced by "
-     + WRITERS, rival_known),
+    (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: (?P<rules>\d+) rules?, verified (?P<ago>\d+) s ago"
+     r"(?P<rival>, last displaced by " + WRITERS + r")?(?P<waiting>; changes waiting: \d+)?", table_kept),
     (r"\[\+\]table-ipv(?P<family>[46])-(?P<table>filter|nat) ok: not used: .*", not_kept),
     (r"\[-\]table-ipv[46]-(filter|nat) failed: .*", step_ended_otherwise),
     (r"\[\+\]kube-proxy-synced ok: .*", chains_stand),
