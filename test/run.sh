@@ -47,8 +47,14 @@ count() {
   skipped_cases=$((skipped_cases + s))
 }
 
-# Configures and builds a preset.
+# Configures and builds a preset. What release compiles is kept for the image, where the same compiler compiles the same files
+# in another folder (test/image/run.sh).
 build() {
+  if [[ $1 == release ]]; then
+    export CCACHE_REMOTE_STORAGE=file:$PWD/build/image/root/ccache CCACHE_RESHARE=1
+    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_COMPILERCHECK=content
+    unset LANG LC_ALL LC_CTYPE LC_MESSAGES  # they are part of the key
+  fi
   cmake --preset "$1" >"$logs/$1-configure.txt" 2>&1 && cmake --build --preset "$1" >"$logs/$1-build.txt" 2>&1
 }
 

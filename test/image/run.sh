@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds deploy/Dockerfile unchanged, with buildah, on a Debian base made by mmdebstrap (without a registry), and runs the
 # image: test/image/check.py, and test/image/pod.py with both containers of the pod; then builds it again and compares.
-# Base and compiler cache stay in build/image, so that a second run is quick. Each part ends in a line "N passed, N failed, N skipped".
+# Base and compiler cache stay in build/image, so that a second run is quick; what build/release compiled is taken over. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/image
@@ -46,10 +46,18 @@ base_image() {
   container=$(image from scratch) && image add -q "$container" "$base" / >/dev/null &&
     image commit -q "$container" "localhost/nmanager-base:$suite" >/dev/null && image rm "$container" >/dev/null || fail "cannot make an image of the base $suite"
 }
+# /root of the steps is a folder of ours, with the settings of the compiler cache: test/run.sh fills root/ccache.
+mkdir -p "$work/root/.config/ccache" "$work/root/ccache"
+cat >"$work/root/.config/ccache/ccache.conf" <<'EOF'
+remote_storage = file:/root/ccache|read-only
+base_dir = /src
+hash_dir = false
+compiler_check = content
+EOF
 # build SUITE TAG: all files get the same time, so that two builds can be compared.
 build() {
   SECONDS=0
-  image bud --pull-never --timestamp 0 --build-arg "BASE=localhost/nmanager-base:$1" -f deploy/Dockerfile -t "localhost/nmanager:$2" . \
+  image bud --pull-never --timestamp 0 --volume "$work/root:/root" --build-arg "BASE=localhost/nmanager-base:$1" -f deploy/Dockerfile -t "localhost/nmanager:$2" . \
     >"$work/build-$2.log" 2>&1 || { tail -n 40 "$work/build-$2.log"; fail "buildah cannot build deploy/Dockerfile on $1"; }
   echo "deploy/Dockerfile built on $1 in $SECONDS s"
 }

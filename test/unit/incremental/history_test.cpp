@@ -17,6 +17,7 @@
 #include "hooks/nftables/udp_change.h"
 #include "plugin/services/backlog.h"
 #include "plugin/services/catalog.h"
+#include "test/support/sanitized.h"
 
 using namespace nmanager;
 using namespace nmanager::chains;
@@ -24,7 +25,8 @@ using namespace nmanager::services;
 
 namespace {
 
-constexpr int kHistories = 2000;
+// A sanitizer's build is for the memory, which the first of them show, and five times as slow.
+constexpr int kHistories = test::kSanitized ? 400 : 2000;
 constexpr int kSteps = 8;
 
 class Dice {

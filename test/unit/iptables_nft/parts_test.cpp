@@ -305,7 +305,7 @@ TEST_CASE("when nothing is wished any more the jumps go first, then the chains i
     const Sandbox sandbox;
     if (!sandbox.usable()) return;
     const auto real = backend();
-    const ExternalChains before = chains_of(services(id.family, 600), id.family);
+    const ExternalChains before = chains_of(services(id.family, 240), id.family);
     REQUIRE(sync_parts(*real.backend, id, before).verified);
     UdpSide gone;
     std::size_t commits = 0;
