@@ -141,8 +141,12 @@ run_rest() {
   for part in "${form[@]}" "${second[@]}" "${first[@]}" "${third[@]}"; do
     name=$(echo "$part" | tr '/' '-')
     step "$part: done at $(<"$logs/$name.end") s"
-    tail -n 40 "$logs/$name.log"
-    [[ $(<"$logs/$name.rc") == 0 ]] || failed=1
+    if [[ $(<"$logs/$name.rc") == 0 ]]; then
+      tail -n 40 "$logs/$name.log"
+    else
+      failed=1
+      tail -n 200 "$logs/$name.log"
+    fi
     count "$logs/$name.log"
   done
 }
