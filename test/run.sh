@@ -130,8 +130,8 @@ lane() {
 
 # Runs what needs no more builds, in parallel lanes: each lane leaves its core idle for much of its time.
 run_rest() {
-  local first=(test/vm/run.sh test/deploy/run.sh test/monitoring.sh)
-  local second=(test/image/run.sh)
+  local first=(test/vm/run.sh)
+  local second=(test/image/run.sh test/deploy/run.sh test/monitoring.sh)
   local third=(test/adversary/suite.sh)
   local part name
   lane "${third[@]}" &

@@ -25,8 +25,7 @@ using namespace nmanager::services;
 
 namespace {
 
-// A sanitizer's build is for the memory, which the first of them show, and five times as slow.
-constexpr int kHistories = test::kSanitized ? 400 : 2000;
+constexpr int kHistories = test::random_cases(2000);
 constexpr int kSteps = 8;
 
 class Dice {

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -128,29 +127,31 @@ ExternalChains chains_of(const ExternalCluster& external, Family family) {
   return chains;
 }
 
-/// The rules that a packet of these hooks can meet, in the table as iptables-save shows it.
-std::multiset<std::string> reached_rules(TableId id, std::span<const Hook> hooks) {
-  std::map<std::string, std::vector<std::string>> chains;
+using Saved = std::map<std::string, std::vector<std::string>>;  // rules by chain
+
+Saved saved(TableId id) {
+  Saved chains;
   std::istringstream lines(save(id, false));
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with("-A ")) continue;
     const auto end = line.find(' ', 3);
     chains[line.substr(3, end - 3)].push_back(line.substr(end + 1));
   }
-  std::multiset<std::string> reached;
-  std::vector<std::string> open;
-  for (const Hook hook : hooks) open.emplace_back(to_string(hook));
+  return chains;
+}
+
+/// The rules that a packet of the hook can meet, in the table as iptables-save shows it.
+void add_reached(Saved& chains, Hook hook, std::vector<std::string>& reached) {
+  std::vector<std::string> open{std::string(to_string(hook))};
   while (!open.empty()) {
     const std::string chain = std::exchange(open.back(), {});
     open.pop_back();
     for (const std::string& rule : chains[chain]) {
       const auto target = rule.substr(rule.rfind(' ') + 1);
       const bool on = target.starts_with("NMANAGER_") && target != "NMANAGER_MARK_MASQ";
-      if (on) open.push_back(target);
-      if (!on) reached.insert(rule);
+      (on ? open : reached).push_back(on ? target : rule);
     }
   }
-  return reached;
 }
 
 std::size_t inserts(const TablePlan& plan) {
@@ -162,20 +163,28 @@ std::size_t inserts(const TablePlan& plan) {
   return count;
 }
 
-std::multiset<std::string> reached_rules(TableId id) {
-  return reached_rules(id, hooks_of(id.table));
+std::vector<std::string> reached_rules(TableId id) {
+  Saved chains = saved(id);
+  std::vector<std::string> reached;
+  for (const Hook hook : hooks_of(id.table)) add_reached(chains, hook, reached);
+  return reached;
 }
 
-/// By hook and destination.
-using Reached = std::map<std::pair<Hook, std::string>, std::multiset<std::string>>;
+/// By hook and destination; sorted.
+using Reached = std::map<std::pair<Hook, std::string>, std::vector<std::string>>;
 
 Reached by_destination(TableId id) {
   Reached result;
+  Saved chains = saved(id);
   for (const Hook hook : hooks_of(id.table)) {
-    for (const std::string& rule : reached_rules(id, std::span(&hook, 1))) {
+    std::vector<std::string> reached;
+    add_reached(chains, hook, reached);
+    std::ranges::sort(reached);
+    for (std::string& rule : reached) {
       const auto begin = rule.find("-d ");
       const auto end = begin == std::string::npos ? begin : rule.find(' ', begin + 3);
-      result[{hook, rule.substr(std::min(begin, rule.size()), end - begin)}].insert(rule);
+      result[{hook, rule.substr(std::min(begin, rule.size()), end - begin)}].push_back(
+          std::move(rule));
     }
   }
   return result;
@@ -183,8 +192,9 @@ Reached by_destination(TableId id) {
 
 /// Every address has what it had at first or what it has at last, at each moment.
 bool old_or_new(const std::vector<Reached>& moments) {
-  static const std::multiset<std::string> kNone;
-  const auto at = [](const Reached& moment, const Reached::key_type& where) {
+  static const std::vector<std::string> kNone;
+  const auto at = [](const Reached& moment,
+                     const Reached::key_type& where) -> const std::vector<std::string>& {
     const auto found = moment.find(where);
     return found == moment.end() ? kNone : found->second;
   };
@@ -194,7 +204,7 @@ bool old_or_new(const std::vector<Reached>& moments) {
   }
   return std::ranges::all_of(moments, [&](const Reached& moment) {
     return std::ranges::all_of(all, [&](const auto& where) {
-      const std::multiset<std::string> now = at(moment, where);
+      const std::vector<std::string>& now = at(moment, where);
       return now == at(moments.front(), where) || now == at(moments.back(), where);
     });
   });

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "hooks/nftables/text.h"
+#include "test/support/sanitized.h"
 
 namespace nmanager::nftables {
 namespace {
@@ -226,9 +227,9 @@ std::vector<RuleRef> refs_of(const Observed& table, const Wanted& left_out) {
 }  // namespace
 
 TEST_CASE("native plan: apply(plan(wanted, observed)) == wanted, for random tables") {
-  for (unsigned seed = 0; seed < 4000; ++seed) {
+  for (int seed = 0; seed < test::random_cases(4000); ++seed) {
     CAPTURE(seed);
-    Random random(seed);
+    Random random(static_cast<unsigned>(seed));
     Model model;
     for (int round = 0; round < 4; ++round) {
       const Wanted wanted = random_wanted(random, one_in(random, 2));

@@ -9,6 +9,7 @@
 #include "hooks/chains/sync.h"
 #include "hooks/values/edit_script.h"
 #include "test/fake_kernel/fake_kernel.h"
+#include "test/support/sanitized.h"
 #include "test/support/tables.h"
 
 using namespace nmanager;
@@ -363,7 +364,7 @@ TEST_CASE("a chain's edit script keeps as many rules as possible") {
   std::mt19937 random(3);
   std::vector<Rule> pool(12);
   for (std::size_t i = 0; i < pool.size(); ++i) pool[i].comment = std::to_string(i);
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < test::random_cases(2000); ++round) {
     std::vector<Rule> desired = pool;
     std::ranges::shuffle(desired, random);
     desired.resize(random() % pool.size());

@@ -12,6 +12,7 @@
 #include "plugin/settings/definitions.h"
 #include "plugin/settings/help.h"
 #include "plugin/settings/parse.h"
+#include "test/support/sanitized.h"
 #include "test/unit/settings/recorded.h"
 
 namespace nmanager {
@@ -263,7 +264,7 @@ TEST_CASE("any words on the command line give settings or a one-line error") {
       "explain",     "a/b",       "-o",         "json",        "--skipped",
       "help",        "--for",     "5s",         "-v",          "diagnose",
       "127.0.0.1:1", "--config",  "-1",         "a=b",         std::string(5000, 'x')};
-  for (int round = 0; round < 5000; ++round) {
+  for (int round = 0; round < test::random_cases(5000); ++round) {
     std::vector<std::string> arguments;
     for (auto count = random() % 6; count > 0; --count) {
       arguments.push_back(words[random() % words.size()]);
