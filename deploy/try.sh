@@ -40,7 +40,12 @@ ipt() { in_ns "iptables-$variant" "$@"; }
 wait_for() {  # wait_for SECONDS COMMAND...
   local end=$((SECONDS + $1)); shift
   until "$@" >/dev/null 2>&1; do
-    if ((SECONDS > end)); then echo "gave up waiting for: $*"; cat "$folder/log"; exit 1; fi
+    if ((SECONDS > end)); then
+      cat "$folder/log" || true
+      in_ns curl -s -m 2 "http://127.0.0.1:10261/readyz?verbose" || true
+      echo "gave up waiting for: $*"
+      exit 1
+    fi
     sleep 0.02
   done
 }

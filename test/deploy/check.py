@@ -72,7 +72,7 @@ def check_try_out():
     for variant in ("nft", "legacy"):
         result = subprocess.run([ROOT / "deploy/try.sh", variant], capture_output=True, text=True)
         label = f"deploy/try.sh {variant}"
-        if not check(result.returncode == 0, f"{label}: {result.stdout[-500:]}{result.stderr[-500:]}"):
+        if not check(result.returncode == 0, f"{label}: {result.stdout[-5000:]}{result.stderr[-500:]}"):
             continue
         shown, _, after = result.stdout.partition("cleanup removes all of it")
         for part in ("the connection was RESET", "the connection continues", "are reset: YES", "\nready\n", "repaired after", "jump_displaced", "-A INPUT -j NMANAGER_INPUT", "-j DNAT --to-destination"):
