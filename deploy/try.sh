@@ -157,7 +157,7 @@ COMMIT
 -I INPUT -j KUBE-FIREWALL
 COMMIT
 RULES
-wait_for 10 ready
+wait_for 30 ready  # its first sync may take ten seconds, since no kube-proxy tells when it has ended
 echo "ready"
 ipt -t nat -S PREROUTING
 
