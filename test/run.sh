@@ -133,7 +133,7 @@ run_rest() {
   local first=(test/vm/run.sh)
   local second=(test/image/run.sh test/deploy/run.sh test/monitoring.sh)
   local third=(test/adversary/suite.sh)
-  local part name
+  local part name lines
   lane "${third[@]}" &
   lane "${first[@]}" &
   lane "${second[@]}"
@@ -141,12 +141,9 @@ run_rest() {
   for part in "${form[@]}" "${second[@]}" "${first[@]}" "${third[@]}"; do
     name=$(echo "$part" | tr '/' '-')
     step "$part: done at $(<"$logs/$name.end") s"
-    if [[ $(<"$logs/$name.rc") == 0 ]]; then
-      tail -n 40 "$logs/$name.log"
-    else
-      failed=1
-      tail -n 200 "$logs/$name.log"
-    fi
+    lines=40
+    [[ $(<"$logs/$name.rc") == 0 ]] || { failed=1; lines=200; }
+    tail -n "$lines" "$logs/$name.log"
     count "$logs/$name.log"
   done
 }

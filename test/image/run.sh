@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds deploy/Dockerfile unchanged, with buildah, on a Debian base made by mmdebstrap (without a registry), and runs the
 # image: test/image/check.py, and test/image/pod.py with both containers of the pod; then builds it again and compares.
-# Base and compiler cache stay in build/image, so that a second run is quick; what build/release compiled is taken over. Each part ends in a line "N passed, N failed, N skipped".
+# Base and compiler cache stay in build/image, so that a second run is quick; what test/run.sh compiled for build/release is
+# taken over. Each part ends in a line "N passed, N failed, N skipped".
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/image

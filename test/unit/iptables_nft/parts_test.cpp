@@ -149,7 +149,8 @@ void add_reached(Saved& chains, Hook hook, std::vector<std::string>& reached) {
     for (const std::string& rule : chains[chain]) {
       const auto target = rule.substr(rule.rfind(' ') + 1);
       const bool on = target.starts_with("NMANAGER_") && target != "NMANAGER_MARK_MASQ";
-      (on ? open : reached).push_back(on ? target : rule);
+      if (on) open.push_back(target);
+      if (!on) reached.push_back(rule);
     }
   }
 }
